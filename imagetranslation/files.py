@@ -1,0 +1,79 @@
+"""Writing files so that a reader never meets half of one, and naming them by their content.
+
+A file is written under a temporary name in its own folder, flushed to the disk, and renamed; a failure leaves the old
+file as it was and no leftover.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import RunFailed
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path with the suffixes of `path`; on leaving without error it becomes `path`.
+
+    Raises RunFailed with one sentence when the folder is missing, not writable or the disk is full.
+    """
+    target = Path(path)
+    name = target.name
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.partial.{name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise RunFailed(_sentence(error, target)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write UTF-8 text atomically and return the path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Create a folder and its parents; RunFailed with one sentence where that is impossible."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFailed(_sentence(error, folder)) from error
+    return folder
+
+
+def sha256_of(path: str | Path, chunk: int = 1 << 20) -> str:
+    """Hex SHA-256 of a file's bytes, read in chunks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(chunk):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _sentence(error: OSError, target: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"The disk is full: {target} could not be written; nothing was left behind. Free some space and try again."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{target} cannot be written: no permission for {target.parent}. Choose another folder with -o."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
+        return f"{target} cannot be written: {target.parent} is not a folder. Choose another one with -o."
+    return f"{target} cannot be written: {error.strerror or error}."

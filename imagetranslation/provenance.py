@@ -1,0 +1,60 @@
+"""What a synthetic image says about itself: the record and the texts made from it.
+
+Every place that shows or writes a synthetic image takes its wording from here, so that the mark cannot differ
+between a view, a file and a DICOM object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MARK = "SYNTHETIC"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a synthetic image came from.
+
+    model, version: id and version of the model package. weights_sha256: hex digest of its weights file.
+    task: e.g. "us2mri". modality: DICOM modality imitated, e.g. "MR". source: name of the source volume (a file
+    name, never a path). source_sha256: hex digest of the source's voxel bytes. created: ISO 8601 UTC.
+    software: name and version of this library. notes: sentences the person should read (warnings included).
+    """
+
+    model: str
+    version: str
+    weights_sha256: str
+    task: str
+    modality: str
+    source: str
+    source_sha256: str
+    created: str
+    software: str
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready mapping, headed by `"synthetic": true`."""
+        return {"synthetic": True, **asdict(self), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, mapping: dict[str, Any]) -> Provenance:
+        """Inverse of `to_dict`; absent text fields become empty, so that a damaged record still marks the image."""
+        texts = {name: str(mapping.get(name, "")) for name in cls.__dataclass_fields__ if name != "notes"}
+        notes = mapping.get("notes", ())
+        return cls(**texts, notes=tuple(str(n) for n in notes) if isinstance(notes, (list, tuple)) else ())
+
+
+def corner_text(record: Provenance) -> str:
+    """The text in the corner of every browser view and sheet that shows the image."""
+    return f"{MARK}: {record.model} {record.version}"
+
+
+def slicer_corner_text(record: Provenance) -> str:
+    """The text in the corner of every Slicer view that shows the image."""
+    return f"{MARK}, not for diagnosis: {record.model}, {record.version}"
+
+
+def display_name(record: Provenance) -> str:
+    """Name of the volume, starting with the mark."""
+    return f"{MARK} {record.modality} of {record.source}"

@@ -1,0 +1,85 @@
+"""A volume: voxels plus the geometry that places them in the patient, and reading and writing it.
+
+Arrays are indexed (slice k, row j, column i). Geometry is SimpleITK's: spacing and origin in millimetres ordered
+(i, j, k), direction row-major with one column per axis, all in the patient's LPS frame. DICOM is read by `dicomio`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .provenance import Provenance
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels and geometry.
+
+    array: (k, j, i), real scalar type. spacing: mm, (i, j, k). origin: mm LPS, centre of voxel (0, 0, 0).
+    direction: 9 numbers row-major; column n is the unit vector of axis n in LPS. name: shown to people, no path.
+    modality: DICOM code ("US", "MR", "NM", "CT", "PT") or "" when unknown. field_of_view: bool (k, j, i), true
+    where the scanner recorded something, or None for everywhere. notes: sentences a reader should see about how
+    it was read. attributes: facts for provenance and derived DICOM (UIDs, window, original path).
+    provenance: set exactly when the image is synthetic.
+    """
+
+    array: np.ndarray
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = IDENTITY
+    name: str = "volume"
+    modality: str = ""
+    field_of_view: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    attributes: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3:
+            raise ValueError(f"a volume has three axes (k, j, i); got {self.array.ndim}")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the image was made by a model."""
+        return self.provenance is not None
+
+    def with_array(self, array: np.ndarray, **changes: Any) -> Volume:
+        """The same grid with other voxels; `array` must have the same shape (k, j, i)."""
+        if array.shape != self.array.shape:
+            raise ValueError(f"array shape {array.shape} is not the grid's {self.array.shape}")
+        return replace(self, array=array, **changes)
+
+    def same_grid(self, other: Volume, tolerance_mm: float = 1e-3) -> bool:
+        """Whether both have the same size and every voxel centre agrees within `tolerance_mm`."""
+        import numpy as np
+
+        if self.array.shape != other.array.shape:
+            return False
+        return bool(np.abs(corner_points(self) - corner_points(other)).max() <= tolerance_mm)
+
+
+def index_to_lps(volume: Volume) -> np.ndarray:
+    """(4, 4) matrix from voxel index (i, j, k, 1) to patient LPS millimetres."""
+    import numpy as np
+
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.asarray(volume.direction, dtype=float).reshape(3, 3) * np.asarray(volume.spacing)
+    matrix[:3, 3] = volume.origin
+    return matrix
+
+
+def corner_points(volume: Volume) -> np.ndarray:
+    """(8, 3) LPS millimetres of the centres of the eight corner voxels."""
+    import itertools
+
+    import numpy as np
+
+    k, j, i = (n - 1 for n in volume.array.shape)
+    corners = np.array([(*c, 1) for c in itertools.product((0, i), (0, j), (0, k))], dtype=float)
+    return (corners @ index_to_lps(volume).T)[:, :3]
