@@ -1,0 +1,31 @@
+"""Discriminators: MONAI's PatchGAN under our names. Losses are left to the training tools."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017): (batch, in_channels, [D,] H, W) -> logits (batch, 1, [d,] h, w), one a patch.
+
+    MONAI's network gives the features of every layer; adversarial training here uses the last. With base 64 and
+    layers 3 each logit sees 70 x 70 pixels, as in the paper. in_channels counts source and target together.
+    """
+
+    def __init__(self, spatial_dims: int = 2, in_channels: int = 2, base: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        from monai.networks.nets import PatchDiscriminator as MonaiPatchDiscriminator
+
+        self.network = MonaiPatchDiscriminator(
+            spatial_dims=spatial_dims, channels=base, in_channels=in_channels, out_channels=1, num_layers_d=layers
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of one batch."""
+        return self.network(x)[-1]
+
+
+def patch_discriminator(**arguments: int) -> PatchDiscriminator:
+    """The PatchGAN discriminator with MONAI's layers."""
+    return PatchDiscriminator(**arguments)
