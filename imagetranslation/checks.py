@@ -1,0 +1,113 @@
+"""Does this volume look like what the model was trained on? Warnings in plain words, written into the result.
+
+A warning never stops a run: the histogram and spacing of the training set are a hint, not a proof. The ranges come
+from the package (`training.ranges`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .grid import UNKNOWN, axis_codes
+
+if TYPE_CHECKING:
+    from .models import ModelPackage
+    from .volume import Volume
+
+LEVELS = np.linspace(0, 1, 21)
+FURTHEST_SD = 4.0
+LEAST_SD = 0.05
+
+
+def warnings_for(volume: Volume, seen: np.ndarray, package: ModelPackage) -> tuple[str, ...]:
+    """Sentences about modality, orientation, spacing and intensities. seen: bool (k, j, i), the field of view."""
+    ranges = package.metadata["training"]["ranges"]
+    found = (
+        _modality(volume, package),
+        _orientation(volume, package, ranges),
+        _spacing(volume, ranges),
+        _intensities(volume, seen, ranges),
+    )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def intensity_quantiles(array: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(21,) quantiles 0, 5, ... 100% inside the field of view, scaled so that 5% is 0 and 95% is 1.
+
+    The scaling removes units, so that the same scanner at another gain looks the same; the shape remains. Only the
+    18 inner quantiles are meaningful for comparison (see `histogram_distance`).
+    """
+    values = np.quantile(np.asarray(array[seen], dtype=np.float64), LEVELS)
+    return (values - values[1]) / max(values[19] - values[1], 1e-12)
+
+
+def training_ranges(volumes: list[Volume], seen: list[np.ndarray]) -> dict[str, Any]:
+    """The `training.ranges` of a package from its training inputs and their fields of view, in the same order."""
+    quantiles = np.array([intensity_quantiles(v.array, mask) for v, mask in zip(volumes, seen)])
+    spacing = np.array([v.spacing for v in volumes])
+    ranges: dict[str, Any] = {
+        "axis_codes": sorted({axis_codes(v.direction) for v in volumes}),
+        "spacing_mm": [[float(low), float(high)] for low, high in zip(spacing.min(axis=0), spacing.max(axis=0))],
+        "quantiles_mean": [round(float(q), 5) for q in quantiles.mean(axis=0)],
+        "quantiles_sd": [round(float(q), 5) for q in quantiles.std(axis=0)],
+    }
+    ranges["distance_max"] = round(max(histogram_distance(q, ranges) for q in quantiles), 3)
+    return ranges
+
+
+def histogram_distance(quantiles: np.ndarray, ranges: dict[str, Any]) -> float:
+    """Root mean square z-score of the inner quantiles (10% to 90%) against the training set's mean and SD."""
+    mean, sd = np.asarray(ranges["quantiles_mean"], float), np.asarray(ranges["quantiles_sd"], float)
+    z = (quantiles[2:19] - mean[2:19]) / np.maximum(sd[2:19], LEAST_SD)
+    return float(np.sqrt(np.mean(z**2)))
+
+
+def _modality(volume: Volume, package: ModelPackage) -> str:
+    expected = package.inputs["modality"]
+    if volume.modality and volume.modality != expected:
+        return (
+            f"WARNING: {volume.name} is a {volume.modality} image, but {package.id} was trained on {expected} only: "
+            "do not believe this result."
+        )
+    return ""
+
+
+def _orientation(volume: Volume, package: ModelPackage, ranges: dict[str, Any]) -> str:
+    trained = ranges.get("axis_codes")
+    if package.inputs["orientation"] != UNKNOWN or not trained:
+        return ""
+    own = axis_codes(volume.direction)
+    sentence = "The anatomical orientation this model was trained in is not known: it works on array axes."
+    if own not in trained:
+        sentence += (
+            f" WARNING: this volume's axes run {own}, the training headers said {', '.join(trained)}: "
+            "the axes cannot be matched, and the anatomy may be turned for the model."
+        )
+    return sentence
+
+
+def _spacing(volume: Volume, ranges: dict[str, Any]) -> str:
+    limits = ranges.get("spacing_mm")
+    if not limits:
+        return ""
+    outside = [
+        f"{own:.3g} mm along {axis} (trained on {low:.3g} to {high:.3g} mm)"
+        for axis, own, (low, high) in zip("ijk", volume.spacing, limits)
+        if not 0.5 * low <= own <= 2 * high
+    ]
+    return f"WARNING: the voxel spacing is far from the training's: {'; '.join(outside)}." if outside else ""
+
+
+def _intensities(volume: Volume, seen: np.ndarray, ranges: dict[str, Any]) -> str:
+    if "quantiles_mean" not in ranges:
+        return ""
+    distance = histogram_distance(intensity_quantiles(volume.array, seen), ranges)
+    furthest = max(FURTHEST_SD, 1.5 * float(ranges.get("distance_max", 0)))
+    if distance <= furthest:
+        return ""
+    return (
+        f"WARNING: the intensity histogram does not look like the training images' (distance {distance:.1f}, "
+        f"expected below {furthest:.1f}): this may be another modality or another scanner setting."
+    )
