@@ -1,0 +1,179 @@
+"""Writing a Volume as NRRD, NIfTI or MetaImage: whole or not at all, read back before it counts, synthetic marked.
+
+Everything is first written into a folder beside the target and compared with what should be there; then the files
+(header, voxels, provenance) are renamed into place, and put back as they were if that fails half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, RunFailed
+from .files import atomic_path
+from .formats import PROVENANCE_KEY, SUFFIXES, quiet_sitk, read_sidecar, sidecar_of, stem_of, suffix_of
+from .headers import inspect
+from .provenance import MARK, Provenance
+from .volume import Volume, corner_points
+
+# Longer values do not fit MetaImage's header fields; the sidecar always holds the whole record.
+HEADER_TEXT_LIMIT = 8000
+_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+
+
+def write_file(volume: Volume, path: Path) -> Path:
+    """Write `volume` to `path`; RunFailed (disk, permission) or InputError (suffix, type) in one sentence."""
+    suffix = suffix_of(path)
+    if not suffix:
+        raise InputError(f"{path.name} cannot be written: its name must end in one of {', '.join(SUFFIXES)}.")
+    array = _storable(volume.array, path)
+    sitk = quiet_sitk()
+    with _restored_on_failure() as place, atomic_path(path) as temporary, _staging(path) as stage:
+        # The sidecar takes its name from the image's, so staged files carry their final names.
+        staged = stage / path.name
+        _write_image(sitk, volume, array, staged)
+        _flush(stage)
+        _compare(sitk, volume, array, staged, path)
+        for name in sorted(f.name for f in stage.iterdir() if f != staged):
+            place(stage / name, path.with_name(name))
+        _place_sidecar(volume, path, stage, place)
+        os.replace(staged, temporary)
+    return path
+
+
+def _storable(array: np.ndarray, path: Path) -> np.ndarray:
+    """The same numbers in a type every format holds."""
+    kinds = {"bool": "uint8", "float16": "float32", "longdouble": "float64", "float128": "float64"}
+    name = kinds.get(array.dtype.name, array.dtype.name)
+    if name not in _TYPES:
+        raise InputError(f"{path.name} cannot be written: voxels of type {array.dtype} fit none of these formats.")
+    if array.size == 0:
+        raise InputError(f"{path.name} cannot be written: the volume has no voxels.")
+    return np.ascontiguousarray(array, dtype=np.dtype(name))
+
+
+def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> None:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing([float(v) for v in volume.spacing])
+    image.SetOrigin([float(v) for v in volume.origin])
+    image.SetDirection([float(v) for v in volume.direction])
+    if volume.provenance is not None:
+        image.SetMetaData(PROVENANCE_KEY, _header_text(volume.provenance))
+        image.SetMetaData("ITK_FileNotes", _description(volume.provenance))
+    try:
+        # An uncompressed .nii is what its name says; elsewhere compression is part of the format.
+        sitk.WriteImage(image, str(staged), useCompression=suffix_of(staged) != ".nii")
+    except RuntimeError as error:
+        _raise_disk_error(staged, array.nbytes)
+        raise RunFailed(f"{staged.name} cannot be written: {str(error).strip().splitlines()[-1][-200:]}") from error
+
+
+def _compare(sitk: Any, volume: Volume, array: np.ndarray, staged: Path, path: Path) -> None:
+    """RunFailed unless the staged file reads back as exactly these voxels on this grid."""
+    try:
+        inspect(staged)
+        image = sitk.ReadImage(str(staged))
+        found = sitk.GetArrayViewFromImage(image)
+        same = found.dtype == array.dtype and np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
+    except (InputError, RuntimeError, OSError) as error:
+        _raise_disk_error(staged, array.nbytes)
+        raise RunFailed(f"{path.name} did not read back after writing; nothing was left behind.") from error
+    back = Volume(np.empty(array.shape, np.bool_), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    # NIfTI keeps geometry as 32-bit floats: about 1e-7 of the distance from the scanner's centre.
+    reach = float(np.abs(corner_points(volume)).max())
+    if not same or not volume.same_grid(back, 1e-4 + 1e-6 * reach):
+        _raise_disk_error(staged, array.nbytes)
+        raise RunFailed(f"{path.name} read back differently after writing; nothing was left behind; try .nrrd.")
+
+
+def _raise_disk_error(staged: Path, size: int) -> None:
+    """Raise the OSError that explains a failed write, if filling a file of `size` bytes raises one."""
+    probe = staged.with_name("probe")
+    try:
+        with open(probe, "wb") as stream:
+            for _ in range(0, size, 1 << 20):
+                stream.write(b"\1" * min(size, 1 << 20))
+            stream.flush()
+            os.fsync(stream.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _header_text(record: Provenance) -> str:
+    """One line of ASCII JSON, without its notes where they would make it too long for a header field."""
+    mapping = record.to_dict()
+    text = json.dumps(mapping)
+    if len(text) > HEADER_TEXT_LIMIT:
+        text = json.dumps({**mapping, "notes": ["See the .json file beside this image."]})
+    return text
+
+
+def _description(record: Provenance) -> str:
+    """NIfTI's 79 characters of description."""
+    text = " ".join(part.replace(" ", "_") or "-" for part in (record.modality, record.model, record.version))
+    return f"{MARK} {text}".encode("ascii", "replace").decode()[:79]
+
+
+def _place_sidecar(volume: Volume, path: Path, stage: Path, place: Any) -> None:
+    """Put the provenance beside a synthetic image; drop a stale one where a real image replaces it."""
+    sidecar = sidecar_of(path)
+    if volume.provenance is not None:
+        text = json.dumps({**volume.provenance.to_dict(), "file": path.name}, indent=1, ensure_ascii=False)
+        with open(stage / sidecar.name, "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        place(stage / sidecar.name, sidecar)
+    elif (read_sidecar(path) or {}).get("file") == path.name:
+        place(None, sidecar)
+
+
+@contextlib.contextmanager
+def _staging(path: Path) -> Iterator[Path]:
+    """A hidden folder beside the target, on the same disk, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{stem_of(path)[:40]}.partial.", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _restored_on_failure() -> Iterator[Any]:
+    """Yield `place(source or None, target)`: renames, keeping what was there until all has succeeded."""
+    moved: list[tuple[Path, Path | None]] = []
+
+    def place(source: Path | None, target: Path) -> None:
+        backup = None
+        if target.exists():
+            backup = target.with_name(f".{target.name}.previous")
+            os.replace(target, backup)
+        moved.append((target, backup))
+        if source is not None:
+            os.replace(source, target)
+
+    try:
+        yield place
+    except BaseException:
+        for target, backup in reversed(moved):
+            target.unlink(missing_ok=True)
+            if backup is not None:
+                os.replace(backup, target)
+        raise
+    for _, backup in moved:
+        if backup is not None:
+            backup.unlink(missing_ok=True)
+
+
+def _flush(folder: Path) -> None:
+    for file in folder.iterdir():
+        with open(file, "rb+") as stream:
+            os.fsync(stream.fileno())
