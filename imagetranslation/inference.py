@@ -56,12 +56,12 @@ def translate(
         )
     if package.inputs["num_channels"] != 1:
         raise ModelRefused(f"{package.id} wants {package.inputs['num_channels']} input channels; a volume gives one.")
-    seen = _field_of_view(volume, package)
+    seen = field_of_view(volume, package.inputs["field_of_view"])
     runner = predictor or TorchPredictor(package, choose_device(device))
     model_grid = grid.model_grid(volume, package.inputs)
     normalised, _ = intensity.normalise(volume.array, seen, package.inputs["normalisation"])
     produced = run_windows(model_grid.forward(normalised), package, runner, progress, cancelled)
-    array = intensity.denormalise(model_grid.back(produced), package.outputs["value_range"])
+    array = intensity.denormalise(model_grid.back(produced), package.outputs)
     array[~seen] = package.outputs["background"]
     record = _provenance(volume, package, (*volume.notes, *warnings_for(volume, seen, package)))
     return _synthetic(volume, array, record)
@@ -109,16 +109,6 @@ def voxels_sha256(volume: Volume) -> str:
     for plane in little:
         digest.update(plane.tobytes())
     return digest.hexdigest()
-
-
-def _field_of_view(volume: Volume, package: ModelPackage) -> np.ndarray:
-    if package.inputs["field_of_view"] == "whole" and volume.field_of_view is None:
-        return np.ones(volume.array.shape, dtype=bool)
-    seen = volume.field_of_view if package.inputs["field_of_view"] == "whole" else field_of_view(volume)
-    assert seen is not None
-    if not seen.any():
-        raise InputError(f"{volume.name} shows nothing: its field of view is empty.")
-    return seen
 
 
 def _pad(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -26,6 +26,7 @@ class TorchPredictor:
 
     def __init__(self, package: ModelPackage, device: str) -> None:
         self.device = device
+        self.package = package
         self._network = package.network().to(device)
 
     def predict(self, batch: np.ndarray) -> np.ndarray:

@@ -1,0 +1,70 @@
+"""The `imagetranslation` command: what a person types, and what they read when it went well or didn't.
+
+Exit codes: 0 done, 2 wrong usage or input, 3 model refused, 4 failed run. Each group of commands has its own file
+here; they read options and print, all work is done elsewhere. Commands of the training tools join through the
+entry-point group `imagetranslation.commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import demo, models, translate, view
+from .console import fail
+
+app = typer.Typer(
+    name="imagetranslation",
+    help="Turn one medical scan into another and see how far to trust it. Not for clinical use.",
+    epilog="Exit codes: 0 done, 2 wrong usage or input, 3 model refused, 4 failed run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"imagetranslation {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    if verbose:
+        os.environ["IMAGETRANSLATION_VERBOSE"] = "1"
+
+
+@app.command(hidden=True)
+def worker(job: Annotated[Path, typer.Argument(help="JSON job file.")]) -> None:
+    """Run one job file and print JSON lines (what the Slicer modules start)."""
+    from ..worker import main as run_worker
+
+    raise typer.Exit(run_worker(job))
+
+
+app.command()(translate.translate)
+app.command()(view.view)
+app.command()(demo.demo)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Entry point: register the plug-ins' commands, run, and turn every error into one sentence and an exit code."""
+    try:
+        for point in entry_points(group="imagetranslation.commands"):
+            point.load()(app)
+        app()
+    except Exception as error:  # noqa: BLE001  the last line of defence: a sentence for the person, not a traceback
+        sys.exit(fail(error, as_json="--json" in sys.argv, verbose=bool(os.environ.get("IMAGETRANSLATION_VERBOSE"))))

@@ -1,0 +1,83 @@
+"""`imagetranslation demo`: an example ultrasound in, a synthetic MRI beside it, in one command.
+
+The example is a real public case, downloaded once and checked by SHA-256; without a network it is a simulated case
+from the training tools' `phantom` command.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..errors import InputError
+from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
+from .console import Console
+from .options import Browser, Device, Model, Port, cancel_on_interrupt
+
+
+def demo(
+    context: typer.Context,
+    input_: Annotated[
+        Optional[Path], typer.Option("--input", help="Your own ultrasound volume instead of the example.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is made.")] = Path("demo_output"),
+    browser: Browser = True,
+    port: Port = 0,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+) -> None:
+    """Take an example ultrasound, translate it, and show both side by side (--no-browser: write files and end)."""
+    from ..files import make_folder
+    from ..models import load_package
+
+    folder = make_folder(output)
+    console = Console()
+    source, reference = (input_, None) if input_ is not None else _example(context, folder)
+    name = default_name(source, load_package(model).outputs["modality"], ".nii.gz")
+    job = Job(str(source), str(folder / name), model, device, overwrite=False)
+    stop = cancel_on_interrupt()
+    with console.progress() as bar:
+        report = run_job(job, bar.update, stop.is_set)
+    console.report(report)
+    _show(source, Path(report["output"]), reference, folder, port, browser)
+
+
+def _show(source: Path, synthetic: Path, reference: Path | None, folder: Path, port: int, browser: bool) -> None:
+    from ..browser.cases import open_case
+    from ..sheet import write_sheet
+
+    case = open_case(source, synthetic, reference)
+    sheet = write_sheet(folder / "side_by_side.png", case.source, case.synthetic, case.reference)
+    print(f"Wrote {sheet}")
+    if browser:
+        from ..browser.app import serve
+
+        serve([case], port=port, open_browser=True)
+
+
+def _example(context: typer.Context, folder: Path) -> tuple[Path, Path | None]:
+    """The public example, or a simulated pair where it cannot be had: source and, if there is one, reference."""
+    from ..samples import fetch, samples
+
+    sample = samples()[0]
+    try:
+        return fetch(sample), None
+    except OSError as error:
+        print(
+            f"The example {sample.name} could not be downloaded ({error}); simulating a case instead.", file=sys.stderr
+        )
+    return _simulate(context, folder / "simulated_case")
+
+
+def _simulate(context: typer.Context, folder: Path) -> tuple[Path, Path]:
+    command = getattr(context.find_root().command, "commands", {}).get("phantom")
+    if command is None:
+        raise InputError(
+            "There is neither a network for the example nor the simulator: install the training tools "
+            "(pip install '.[training]' in the source checkout) or give a volume with --input."
+        )
+    command.main(["-o", str(folder), "--seed", "17"], standalone_mode=False)
+    return folder / "us.nii.gz", folder / "mr.nii.gz"

@@ -1,0 +1,30 @@
+"""Options that several commands share, and the way Ctrl+C reaches the work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of text.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Id of a model (see `models list`) or path of a package.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
+
+
+def cancel_on_interrupt() -> threading.Event:
+    """An event that Ctrl+C or SIGTERM sets; asking a second time ends the process at once."""
+    stop = threading.Event()
+
+    def ask(*_: Any) -> None:
+        if stop.is_set():
+            os._exit(4)
+        stop.set()
+
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+    return stop

@@ -1,0 +1,75 @@
+"""`imagetranslation translate`: one scan, a DICOM series, or a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..jobs import DEFAULT_MODEL, SUFFIXES, Job, default_name, run_job, suffix_of
+from .console import Console
+from .options import Device, Json, Model, cancel_on_interrupt
+
+
+def translate(
+    input_: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="NRRD, NIfTI or MetaImage file, DICOM file or folder. A folder of images or a quoted glob is a batch.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help=f"File to write ({', '.join(SUFFIXES)}); for a batch, a folder."),
+    ],
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+    series: Annotated[Optional[str], typer.Option(help="Which DICOM series of a folder: UID or number.")] = None,
+    component: Annotated[Optional[str], typer.Option(help="Which component of a 4-D file, or view of an NM.")] = None,
+    frames_as_slices: Annotated[
+        Optional[float],
+        typer.Option(metavar="SPACING", help="Take the frames of a cine for slices this many mm apart."),
+    ] = None,
+    allow_synthetic: Annotated[
+        bool, typer.Option("--allow-synthetic", help="Translate an image that was itself made by a model.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output that is not a synthetic image.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Translate a scan: the synthetic image lands on exactly the grid of its input.
+
+    One scan:   imagetranslation translate us.nrrd -o mr.nrrd
+
+    A DICOM series:   imagetranslation translate us_folder/ -o mr.nii.gz
+
+    A batch, with a table of what happened to each:   imagetranslation translate "scans/*.nii.gz" -o results/
+    """
+    from ..batch import find_inputs, run_batch
+
+    chosen = int(component) if component is not None and component.isdigit() else component
+    job = Job(input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite)
+    stop, console = cancel_on_interrupt(), Console(as_json)
+    inputs = find_inputs(input_, output)
+    if inputs is None:
+        with console.progress() as bar:
+            report = run_job(_with_file_name(job), bar.update, stop.is_set)
+        console.report(report)
+    else:
+        with console.progress() as bar:
+            rows = run_batch(inputs, job, output, bar.item, bar.update, stop.is_set)
+        console.batch(rows, output)
+
+
+def _with_file_name(job: Job) -> Job:
+    """An output that names a folder gets a file name made from the input's."""
+    if suffix_of(job.output) and not Path(job.output).is_dir():
+        return job
+    from ..models import load_package
+
+    name = default_name(job.input, load_package(job.model).outputs["modality"])
+    return replace(job, output=str(Path(job.output) / name))

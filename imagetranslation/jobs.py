@@ -1,0 +1,175 @@
+"""One translation from file to file: what the command line, the batch and the worker process all do.
+
+Reads the input, checks that the output may be written, translates, writes, and reports. Nothing is written unless all
+of it succeeded.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, RunFailed
+from .files import make_folder
+
+if TYPE_CHECKING:
+    from .predictors import TorchPredictor
+    from .volume import Volume
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+DEFAULT_MODEL = "us2mri-pix2pix-small"
+_BYTES_PER_VOXEL = 32
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to translate and how. Paths are strings, so that a job is plain JSON.
+
+    input: image file, DICOM file or DICOM folder. output: file to write. model: id or path of a package. device: see
+    `predictors.choose_device`. series, component, frames_as_slices: see `volume.read_volume`. allow_synthetic:
+    translate an image that a model made. overwrite: replace an existing file that is not a synthetic image.
+    """
+
+    input: str
+    output: str
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    series: str | None = None
+    component: int | str | None = None
+    frames_as_slices: float | None = None
+    allow_synthetic: bool = False
+    overwrite: bool = False
+
+    @classmethod
+    def from_dict(cls, mapping: Any) -> Job:
+        """A job from JSON; InputError names what is missing or unknown."""
+        if not isinstance(mapping, dict):
+            raise InputError("A job is a JSON object with at least input and output.")
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(mapping) - known):
+            raise InputError(
+                f"The job has unknown settings: {', '.join(unknown)}. Known are {', '.join(sorted(known))}."
+            )
+        if missing := [name for name in ("input", "output") if not isinstance(mapping.get(name), str)]:
+            raise InputError(f"The job does not say its {' and its '.join(missing)} (a path).")
+        return cls(**mapping)
+
+
+def run_job(
+    job: Job,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    runner: TorchPredictor | None = None,
+) -> dict[str, Any]:
+    """Do one job; returns the report: paths, model, device, seconds and the notes a person should read.
+
+    runner: a loaded predictor, for many jobs with one model; made from the job's model and device when not given.
+    """
+    from .inference import translate
+    from .models import load_package
+    from .predictors import TorchPredictor, choose_device
+    from .volume import read_volume, write_volume
+
+    started = time.monotonic()
+    output = Path(job.output)
+    _check_output(job, output)
+    runner = runner or TorchPredictor(load_package(job.model), choose_device(job.device))
+    package = runner.package
+    volume = read_volume(job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices)
+    _check_memory(volume)
+    loaded = time.monotonic()
+    try:
+        result = translate(
+            volume,
+            package,
+            predictor=runner,
+            progress=progress,
+            cancelled=cancelled,
+            allow_synthetic=job.allow_synthetic,
+        )
+    except MemoryError as error:
+        raise RunFailed(f"{volume.name} does not fit in this machine's memory.") from error
+    translated = time.monotonic()
+    make_folder(output.parent)
+    written = write_volume(result, output)
+    return {
+        "input": job.input,
+        "output": str(written),
+        "model": package.id,
+        "version": package.version,
+        "weights_sha256": package.weights_sha256,
+        "device": runner.device,
+        "shape_kji": list(result.array.shape),
+        "seconds_to_load": round(loaded - started, 3),
+        "seconds_to_translate": round(translated - loaded, 3),
+        "seconds_to_write": round(time.monotonic() - translated, 3),
+        "notes": list(result.notes),
+    }
+
+
+def load_job(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a job file; InputError with one sentence when it is not one."""
+    try:
+        mapping = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"The job file {path} is not JSON: {error}.") from error
+    if not isinstance(mapping, dict):
+        raise InputError(f"The job file {path} must hold one JSON object.")
+    return mapping
+
+
+def save_job(job: Job, path: str | Path, **more: Any) -> None:
+    """Write a job file for the worker; `more` are the worker's own settings (`parent_pid`)."""
+    Path(path).write_text(json.dumps({**asdict(job), **more}), encoding="utf-8")
+
+
+def suffix_of(path: str | Path) -> str:
+    """The image suffix of a path (".nii.gz" counts as one), or "" when it has none we write."""
+    name = Path(path).name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def default_name(source: str | Path, modality: str, suffix: str = "") -> str:
+    """File name of the synthetic image of `source`: its stem, "_synthetic-", the modality, and its suffix."""
+    own = suffix_of(source)
+    stem = Path(source).name[: len(Path(source).name) - len(own)] if own else Path(source).stem or Path(source).name
+    return f"{stem}_synthetic-{modality.lower()}{suffix or own or '.nrrd'}"
+
+
+def _check_output(job: Job, output: Path) -> None:
+    if not suffix_of(output):
+        raise InputError(f"{output.name} has no suffix that can be written; use one of {', '.join(SUFFIXES)}.")
+    if not output.exists():
+        return
+    if output.is_dir():
+        raise InputError(f"{output} is a folder; name a file to write, for example {output / 'synthetic.nii.gz'}.")
+    if output.resolve() == Path(job.input).resolve():
+        raise InputError(f"{output} is the input itself; the synthetic image must go to another file.")
+    if not job.overwrite and not _is_synthetic(output):
+        raise InputError(f"{output} exists and is not a synthetic image; it is kept. Use --overwrite to replace it.")
+
+
+def _is_synthetic(path: Path) -> bool:
+    from .volume import read_volume
+
+    try:
+        return read_volume(path).synthetic
+    except InputError:
+        return False
+
+
+def _check_memory(volume: Volume) -> None:
+    import psutil
+
+    needed, free = volume.array.size * _BYTES_PER_VOXEL, psutil.virtual_memory().available
+    if needed > free:
+        raise RunFailed(
+            f"{volume.name} has {volume.array.size / 1e6:.0f} million voxels: translating it takes about "
+            f"{needed / 2**30:.0f} GiB of memory and {free / 2**30:.1f} GiB is free. Crop it or use a larger machine."
+        )
