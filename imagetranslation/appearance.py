@@ -1,0 +1,100 @@
+"""How voxels become grey values and colours: windows, fading, checkerboard, difference.
+
+One definition for the static sheet and the viewer. numpy only; which slice is shown is `slices`' matter, and measures
+of similarity are `similarity`'s: a difference picture here is for the eye.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .volume import Volume
+
+# Our choice for a first look: the darkest and brightest half per cent are left to saturate.
+DEFAULT_PERCENTILES = (0.5, 99.5)
+# The difference picture saturates here, in per cent of the window.
+DIFFERENCE_LIMIT = 50.0
+DIFFERENCE_MEANING = "synthetic minus {other}, each first scaled to 0-100 % of its own default window"
+# Ends of the difference colours; black is "no difference". Blue and orange stay apart for colour-blind readers.
+LESS_RGB = (70, 160, 255)
+MORE_RGB = (255, 145, 40)
+
+
+def default_window(volume: Volume) -> tuple[float, float]:
+    """(lower, upper) grey limits: the volume's own `attributes["window"]`, or the 0.5 and 99.5 percentiles.
+
+    Percentiles are taken over finite voxels of the field of view, ignoring a background that is the lowest value and
+    fills more than 5 % of it. Upper is always above lower.
+    """
+    given = volume.attributes.get("window")
+    if isinstance(given, (list, tuple)) and len(given) == 2 and float(given[1]) > float(given[0]):
+        return float(given[0]), float(given[1])
+    values = volume.array if volume.field_of_view is None else volume.array[volume.field_of_view]
+    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
+    if values.size == 0:
+        return 0.0, 1.0
+    lowest = values.min()
+    above = values[values > lowest]
+    if above.size and above.size < 0.95 * values.size:
+        values = above
+    lower, upper = (float(v) for v in np.percentile(values, DEFAULT_PERCENTILES))
+    return (lower, upper) if upper > lower else (lower - 0.5, lower + 0.5)
+
+
+def full_range(volume: Volume) -> tuple[float, float]:
+    """(least, greatest) finite voxel value, widened where they are equal: the ends of a window slider."""
+    finite = volume.array[np.isfinite(volume.array)] if volume.array.dtype.kind == "f" else volume.array
+    least, greatest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (least, greatest) if greatest > least else (least - 0.5, greatest + 0.5)
+
+
+def windowed(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """float32 of the same shape: 0 at or below the window's lower end, 1 at or above its upper; NaN becomes 0."""
+    lower, upper = window
+    scaled = (np.nan_to_num(values.astype(np.float32), nan=lower) - lower) / (upper - lower)
+    return np.clip(scaled, 0, 1)
+
+
+def faded(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
+    """Two windowed pictures of one shape mixed; opacity 0 shows `below`, 1 shows `above`."""
+    return below * (1 - opacity) + above * opacity
+
+
+def checkerboard(volume: Volume, square_mm: float) -> np.ndarray:
+    """Bool (k, j, i): cubes of side `square_mm`, alternately true and false, counted from the first voxel."""
+    parts = []
+    for axis, size in enumerate(volume.array.shape):
+        parts.append(np.floor(np.arange(size) * volume.spacing[2 - axis] / square_mm).astype(int))
+    k, j, i = parts
+    return (k[:, None, None] + j[None, :, None] + i[None, None, :]) % 2 == 1
+
+
+def square_sizes(volume: Volume) -> tuple[float, float, float]:
+    """(smallest, default, largest) sensible checkerboard square in mm: a 24th, an 8th and half of the longest side."""
+    longest = max(size * volume.spacing[2 - axis] for axis, size in enumerate(volume.array.shape))
+    return longest / 24, longest / 8, longest / 2
+
+
+def why_no_difference(synthetic: Volume, other: Volume) -> str | None:
+    """None where a difference picture means something, otherwise one sentence that says why it does not."""
+    if not synthetic.same_grid(other):
+        return "No difference picture: the two images are on different grids."
+    kind = synthetic.modality or "unknown"
+    if other.modality and kind != other.modality:
+        return f"No difference picture: grey values of {other.modality} and {kind} do not mean the same thing."
+    return None
+
+
+def difference_percent(synthetic: Volume, other: Volume) -> np.ndarray:
+    """float32 (k, j, i): synthetic minus other, each scaled to 0-100 % of its `default_window`; one grid required."""
+    if synthetic.array.shape != other.array.shape:
+        raise ValueError(f"shapes differ: {synthetic.array.shape} and {other.array.shape}")
+    scaled = windowed(synthetic.array, default_window(synthetic)) - windowed(other.array, default_window(other))
+    return 100 * scaled
+
+
+def difference_colours(percent: np.ndarray) -> np.ndarray:
+    """uint8 (..., 3) RGB: black at 0, towards `MORE_RGB` at +50 % and `LESS_RGB` at -50 % and beyond."""
+    strength = np.clip(percent / DIFFERENCE_LIMIT, -1, 1)[..., None]
+    colour = np.where(strength > 0, np.array(MORE_RGB), np.array(LESS_RGB))
+    return np.round(np.abs(strength) * colour).astype(np.uint8)
