@@ -1,0 +1,1 @@
+"""What runs outside Slicer: preparing pairs, simulating them, training, evaluating and exporting models."""
