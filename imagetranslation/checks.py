@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .grid import UNKNOWN, axis_codes
+from .grid import UNKNOWN
+from .volume import Volume, axis_codes
 
 if TYPE_CHECKING:
     from .models import ModelPackage
-    from .volume import Volume
 
 LEVELS = np.linspace(0, 1, 21)
 FURTHEST_SD = 4.0
@@ -48,7 +48,7 @@ def training_ranges(volumes: list[Volume], seen: list[np.ndarray]) -> dict[str, 
     quantiles = np.array([intensity_quantiles(v.array, mask) for v, mask in zip(volumes, seen)])
     spacing = np.array([v.spacing for v in volumes])
     ranges: dict[str, Any] = {
-        "axis_codes": sorted({axis_codes(v.direction) for v in volumes}),
+        "axis_codes": sorted({axis_codes(v) for v in volumes}),
         "spacing_mm": [[float(low), float(high)] for low, high in zip(spacing.min(axis=0), spacing.max(axis=0))],
         "quantiles_mean": [round(float(q), 5) for q in quantiles.mean(axis=0)],
         "quantiles_sd": [round(float(q), 5) for q in quantiles.std(axis=0)],
@@ -78,7 +78,7 @@ def _orientation(volume: Volume, package: ModelPackage, ranges: dict[str, Any]) 
     trained = ranges.get("axis_codes")
     if package.inputs["orientation"] != UNKNOWN or not trained:
         return ""
-    own = axis_codes(volume.direction)
+    own = axis_codes(volume)
     sentence = "The anatomical orientation this model was trained in is not known: it works on array axes."
     if own not in trained:
         sentence += (

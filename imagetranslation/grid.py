@@ -7,14 +7,12 @@ and inference use these same functions.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .volume import Volume
+from .volume import Volume, axis_codes
 
 UNKNOWN = "unknown"
 _AXES = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -87,23 +85,10 @@ def model_grid(volume: Volume, inputs: dict[str, Any]) -> ModelGrid:
     return ModelGrid(reorientation, shape, shape, (1.0, 1.0, 1.0))
 
 
-def axis_codes(direction: tuple[float, ...]) -> str:
-    """Nearest patient direction of increasing index for axes i, j, k, e.g. "LPS" for an identity direction."""
-    matrix = np.asarray(direction, dtype=float).reshape(3, 3)
-    rows = _nearest_rows(matrix)
-    return "".join("LPS"[row] if matrix[row, axis] >= 0 else "RAI"[row] for axis, row in enumerate(rows))
-
-
-def _nearest_rows(matrix: np.ndarray) -> tuple[int, ...]:
-    """For each column the patient axis it lies closest to, each axis used once, the total cosine being greatest."""
-    weights = np.abs(matrix)
-    return max(itertools.permutations(range(3)), key=lambda p: sum(weights[row, axis] for axis, row in enumerate(p)))
-
-
 def _reorientation(volume: Volume, orientation: str, slice_axis: str) -> Reorientation:
     order, flips = [0, 1, 2], [False, False, False]
     if orientation != UNKNOWN:
-        own = axis_codes(volume.direction)
+        own = axis_codes(volume)
         for axis, code in enumerate(orientation):
             patient, sign = _AXES[code]
             match = next(n for n, letter in enumerate(own) if _AXES[letter][0] == patient)
