@@ -1,16 +1,48 @@
-"""DICOM in: a file or a folder to a Volume."""
+"""DICOM in: a file or a folder to a Volume, with everything said that had to be decided on the way.
+
+Files are opened by `dicomfiles`, decoded by `dicompixels`, placed by `dicomgeometry`; what ultrasound and planar
+nuclear images need besides is in `dicomviews`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from .errors import InputError
+import numpy as np
+
+from .dicomfiles import (
+    DAMAGE,
+    SeriesInfo,
+    chosen_series,
+    is_dicom,
+    is_secondary_capture,
+    open_dataset,
+    quiet_pydicom,
+    scan_folder,
+    text_of,
+    why_not_a_scan,
+)
+from .dicomgeometry import Frame, Grid, frames_of, place, stack
+from .dicompixels import modality_lut, rescaled, stored_values
+from .dicomviews import chosen_view, is_planar_nm, ultrasound_regions
+from .errors import ImageTranslationError, InputError
+from .formats import chosen_component
+from .headers import require_memory
+from .provenance import Provenance
 from .volume import Volume
 
+__all__ = ["SeriesInfo", "is_dicom", "list_series", "read_dicom"]
 
-def is_dicom(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+
+def list_series(folder: str | Path) -> list[SeriesInfo]:
+    """The image series below a folder, by series number; objects that are no scans are left out."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    with quiet_pydicom():
+        return scan_folder(folder)[0]
 
 
 def read_dicom(
@@ -20,4 +52,208 @@ def read_dicom(
     frames_as_slices: float | None = None,
     component: int | str | None = None,
 ) -> Volume:
-    raise InputError(f"{path} holds no DICOM image this version reads.")
+    """Read a DICOM file, or the one (or the chosen) image series of a folder; arguments as in `volume.read_volume`.
+
+    Raises InputError with one sentence: no DICOM, no scan, several series, a missing or doubled slice, mixed spacing,
+    orientation or size, a cine without 3-D geometry, several planar views, truncated or undecodable pixels.
+    """
+    path = Path(path)
+    if frames_as_slices is not None and not 0 < frames_as_slices < 1e4:
+        raise InputError(f"The spacing for frames as slices is {frames_as_slices}; it must be a positive number of mm.")
+    try:
+        with quiet_pydicom():
+            files, notes = _files_of(path, series)
+            return _read(path, files, notes, frames_as_slices, component)
+    except ImageTranslationError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{path.name} does not fit into the memory that is free.") from error
+    except DAMAGE as error:
+        raise InputError(f"{path.name} is damaged DICOM that cannot be understood; copy it again.") from error
+
+
+def _files_of(path: Path, wanted: str | None) -> tuple[list[Path], list[str]]:
+    """The files of the one series to read, and notes on what lies beside it."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    if path.is_file():
+        if wanted is not None:
+            raise InputError(f"{path.name} is one file; a series can only be chosen in a folder.")
+        return [path], []
+    series, others, damaged = scan_folder(path)
+    if damaged:
+        raise InputError(
+            f"{path.name} holds {len(damaged)} damaged DICOM file{'s' if len(damaged) > 1 else ''} "
+            f"(first: {damaged[0]}); copy the folder again or remove what is damaged."
+        )
+    if not series and others:
+        raise InputError(f"{path.name} holds no image series: {others[0]}.")
+    if not series:
+        empty = next(path.iterdir(), None) is None
+        raise InputError(f"{path.name or path} {'is an empty folder' if empty else 'holds no DICOM image'}.")
+    chosen = chosen_series(series, wanted, path.name or str(path))
+    notes = [f"{len(others)} other DICOM object(s) in the folder were left out."] if others else []
+    return list(chosen.files), notes
+
+
+def _read(
+    path: Path, files: list[Path], notes: list[str], frames_as_slices: float | None, component: int | str | None
+) -> Volume:
+    single = len(files) == 1
+    # Of a series only the headers are kept; its pixels are read file by file once the grid is known to be sound.
+    datasets = [_opened(file, pixels=single) for file in files]
+    first = datasets[0]
+    what = files[0].name if single else f"Series '{text_of(first, 'SeriesDescription') or path.name}'"
+    _refuse_mixed_sizes(datasets, what)
+    frames = [frame for n, ds in enumerate(datasets) for frame in frames_of(ds, n, files[n].name)]
+    regions = ultrasound_regions(first, what, notes)
+    if regions is not None and regions.spacing is not None:
+        frames = [replace(f, spacing=regions.spacing) if f.position is None else f for f in frames]
+    grid = _grid(first, frames, what, frames_as_slices, component, notes)
+    array = _pixels(grid, datasets if single else None, files, notes)
+    mask = None if regions is None else np.ascontiguousarray(np.broadcast_to(regions.inside, array.shape))
+    if is_secondary_capture(first):
+        notes.append("Stored as a secondary capture: values and spacing may not be the scanner's.")
+    return Volume(
+        array,
+        grid.spacing,
+        grid.origin,
+        grid.direction,
+        text_of(first, "SeriesDescription") or _file_name(path),
+        "" if text_of(first, "Modality") == "OT" else text_of(first, "Modality"),
+        mask,
+        tuple(notes),
+        _attributes(datasets, files, path, grid, frames_as_slices),
+        next((record for ds in datasets if (record := _provenance(ds)) is not None), None),
+    )
+
+
+def _opened(file: Path, pixels: bool) -> Any:
+    dataset = open_dataset(file, pixels=pixels)
+    if reason := why_not_a_scan(dataset):
+        raise InputError(f"{file.name} is {reason}.")
+    return dataset
+
+
+def _refuse_mixed_sizes(datasets: list[Any], what: str) -> None:
+    sizes = sorted({(int(ds.Columns), int(ds.Rows)) for ds in datasets})
+    if len(sizes) > 1:
+        listed = " and ".join(f"{columns}x{rows}" for columns, rows in sizes[:4])
+        raise InputError(f"{what} mixes images of {listed} pixels; choose those of one size.")
+
+
+def _grid(
+    first: Any,
+    frames: list[Frame],
+    what: str,
+    frames_as_slices: float | None,
+    component: int | str | None,
+    notes: list[str],
+) -> Grid:
+    """The frames to read, in slice order, on their grid."""
+    if all(f.position is not None and f.orientation is not None for f in frames):
+        if frames_as_slices is not None:
+            notes.append("The images carry their own positions; the spacing given for frames as slices was not used.")
+        if first.get("PerFrameFunctionalGroupsSequence") and text_of(first, "Modality") == "US":
+            notes.append("The volume lies in the ultrasound probe's frame of reference, not the patient's.")
+        return place(frames, what, component, notes)
+    if is_planar_nm(first) and len(frames) > 1 and frames_as_slices is None:
+        frames = [chosen_view(first, frames, component, what, notes)]
+    elif len(frames) > 1:
+        return _cine(first, frames, what, frames_as_slices, component, notes)
+    elif component is not None:
+        chosen_component(1, component, what, "image")
+    if frames[0].position is None:
+        notes.append("The image carries no position in the patient; it is placed at the origin.")
+    return stack(frames, frames[0].thickness or 1.0, what, notes)
+
+
+def _cine(
+    first: Any,
+    frames: list[Frame],
+    what: str,
+    frames_as_slices: float | None,
+    component: int | str | None,
+    notes: list[str],
+) -> Grid:
+    """Frames without 3-D geometry: refused, unless one is chosen or the person says how far apart they lie."""
+    if frames_as_slices is not None:
+        notes.append(
+            f"{len(frames)} frames without 3-D geometry were taken as slices {frames_as_slices:g} mm apart, as asked; "
+            "where they really lie is not known."
+        )
+        return stack(sorted(frames, key=lambda f: f.order), frames_as_slices, what, notes)
+    if component is not None:
+        ordered = sorted(frames, key=lambda f: f.order)
+        index = chosen_component(len(frames), component, what, "frames")
+        notes.append(f"Frame {index} of {len(frames)} was read.")
+        return stack([ordered[index]], ordered[index].thickness or 1.0, what, notes)
+    raise InputError(
+        f"{what} holds {len(frames)} frames without 3-D geometry (a cine shows time, not depth), not a volume; choose "
+        "one frame (component=), or give the distance between frames in mm (frames_as_slices=) if they are slices."
+    )
+
+
+def _file_name(path: Path) -> str:
+    """The name of a file without .dcm and .gz, or of a folder."""
+    return path.name.removesuffix(".gz").removesuffix(".dcm") or path.resolve().name or "volume"
+
+
+def _pixels(grid: Grid, opened: list[Any] | None, files: list[Path], notes: list[str]) -> np.ndarray:
+    """(k, j, i) values of the grid's frames, each file decoded once."""
+    decoded: dict[int, np.ndarray] = {}
+    slices = []
+    for number in sorted({frame.file for frame in grid.frames}):
+        dataset = opened[number] if opened else open_dataset(files[number])
+        name = files[number].name
+        stored = stored_values(dataset, name, notes)
+        require_memory(files[number], stored.nbytes * len(grid.frames) // max(len(stored), 1))
+        decoded[number] = modality_lut(dataset, stored, name)
+    for frame in grid.frames:
+        slices.append(decoded[frame.file][frame.index])
+    return rescaled(slices, [frame.rescale for frame in grid.frames])
+
+
+def _attributes(
+    datasets: list[Any], files: list[Path], path: Path, grid: Grid, frames_as_slices: float | None
+) -> dict[str, Any]:
+    """Facts for provenance and derived DICOM; per-slice lists are in slice order."""
+    first = datasets[0]
+    names = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SeriesDescription")
+    attributes: dict[str, Any] = {name: text_of(first, name) for name in (*names, "Modality")}
+    attributes["SOPInstanceUIDs"] = [text_of(datasets[f.file], "SOPInstanceUID") for f in grid.frames]
+    attributes["FrameNumbers"] = [f.index + 1 for f in grid.frames]
+    attributes["files"] = [str(files[f.file]) for f in grid.frames]
+    attributes["path"] = str(path)
+    attributes["format"] = "DICOM"
+    for name in ("WindowCenter", "WindowWidth"):
+        value = first.get(name)
+        value = value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
+        if value not in (None, ""):
+            attributes[name] = float(value)
+    if frames_as_slices is not None and grid.frames[0].position is None:
+        attributes["frames_as_slices_mm"] = frames_as_slices
+    return attributes
+
+
+def _provenance(dataset: Any) -> Provenance | None:
+    """What a DICOM object with Synthetic Data (0008,001C) = YES says about where it came from."""
+    element = dataset.get((0x0008, 0x001C))
+    if element is None or str(element.value).strip().upper() != "YES":
+        return None
+    maker: Any = (dataset.get("ContributingEquipmentSequence") or [{}])[-1]
+    versions = maker.get("SoftwareVersions") or ""
+    described = text_of(dataset, "DerivationDescription")
+    created = " ".join(filter(None, (text_of(dataset, "ContentDate"), text_of(dataset, "ContentTime"))))
+    return Provenance(
+        model=text_of(maker, "ManufacturerModelName"),
+        version=versions if isinstance(versions, str) else " ".join(str(v) for v in versions),
+        weights_sha256="",
+        task="",
+        modality=text_of(dataset, "Modality"),
+        source=text_of(dataset, "SeriesDescription"),
+        source_sha256="",
+        created=created,
+        software=text_of(maker, "Manufacturer"),
+        notes=(described,) if described else (),
+    )

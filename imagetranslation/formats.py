@@ -56,7 +56,13 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
     sitk = quiet_sitk()
     with _readable_alone(path, header) as source:
         try:
-            image = sitk.ReadImage(str(source))
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(source))
+            reader.ReadImageInformation()
+            # The voxels are only read once ITK has understood the same size that was checked against the bytes.
+            if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
+                raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
+            image = reader.Execute()
         except RuntimeError as error:
             raise InputError(f"{path.name} cannot be read as {header.kind}: {_reason(error)}.") from error
     return _to_volume(sitk, image, path, header, component)

@@ -58,6 +58,11 @@ class Header:
     fields: dict[str, Any]
     offset: int = 0
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers the voxels are."""
+        return math.prod(self.sizes) * self.components
+
 
 def inspect(path: Path) -> Header:
     """Parse and check one file; InputError with one sentence for anything false, missing, too large or truncated."""
@@ -118,7 +123,7 @@ def _inspect_nrrd(path: Path, start: bytes) -> Header:
 
 
 def _inspect_metaimage(path: Path) -> Header:
-    text, offset = _text_header(path, rb"ElementDataFile[^\n]*\n", pattern=True)
+    text, offset = _text_header(path, rb"(?m)^[ \t]*ElementDataFile[^\n]*\n", pattern=True)
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     fields: dict[str, Any] = {key.strip(): value.strip() for key, _, value in pairs}
     if "ElementDataFile" not in fields or "DimSize" not in fields:
@@ -163,7 +168,8 @@ def _inspect_nifti(path: Path, start: bytes) -> Header:
         raise InputError(f"{path.name} is a damaged NIfTI file: its axes have {sizes} voxels.")
     if not 352 <= fields["vox_offset"] < 1 << 30:
         raise InputError(f"{path.name} is a damaged NIfTI file: its voxels would start at {fields['vox_offset']}.")
-    header = Header("NIfTI", sizes, 1, "gzip" if zipped else "raw", path, fields)
+    channels = {128: 3, 2304: 4}.get(fields["datatype"], 1)
+    header = Header("NIfTI", sizes, channels, "gzip" if zipped else "raw", path, fields)
     # The offset counts uncompressed bytes, so it is part of what must be there.
     offset = int(fields["vox_offset"])
     _check_data(path, header, math.prod(sizes) * _NIFTI_BYTES[fields["datatype"]] + offset, 0, 0, 0)
@@ -218,8 +224,7 @@ def _check_data(path: Path, header: Header, expected: int, offset: int, line_ski
             _skip_lines(stream, line_skip)
             found = expected if byte_skip == -1 else stored - (stream.tell() - offset) - byte_skip
         elif header.encoding == "text":
-            voxels = math.prod(header.sizes) * header.components
-            found = expected if len(stream.read().replace(b",", b" ").split()) >= voxels else 0
+            found = expected if len(stream.read().replace(b",", b" ").split()) >= header.numbers else 0
         else:
             found = _inflated(path, header, stream, expected, line_skip, max(byte_skip, 0))
     if found < expected:
@@ -285,7 +290,7 @@ def _text_header(path: Path, *ends: bytes, pattern: bool = False) -> tuple[str, 
 
 def _beside(path: Path, name: str) -> Path:
     """The data file a header names, refused unless it is one existing file inside the header's own folder."""
-    if name.upper().startswith("LIST") or "%" in name or (" " in name.strip() and not (path.parent / name).exists()):
+    if re.match(r"LIST(\s|$)", name, re.IGNORECASE) or "%" in name:
         raise InputError(f"{path.name} spreads its voxels over several files; convert it to one file first.")
     inside = Path(name.replace("\\", "/"))
     if inside.is_absolute() or ".." in inside.parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
