@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ class Job:
 
     input: image file, DICOM file or DICOM folder. output: file to write. model: id or path of a package. device: see
     `predictors.choose_device`. series, component, frames_as_slices: see `volume.read_volume`. allow_synthetic:
-    translate an image that a model made. overwrite: replace an existing file that is not a synthetic image.
+    translate an image that a model made. overwrite: replace an existing file that is not a synthetic image. mask:
+    image file on the input's grid; only where it is not zero is anything synthesised.
     """
 
     input: str
@@ -43,6 +44,7 @@ class Job:
     frames_as_slices: float | None = None
     allow_synthetic: bool = False
     overwrite: bool = False
+    mask: str | None = None
 
     @classmethod
     def from_dict(cls, mapping: Any) -> Job:
@@ -81,6 +83,8 @@ def run_job(
     package = runner.package
     volume = read_volume(job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices)
     _check_memory(volume)
+    if job.mask is not None:
+        volume = _limited(volume, job.mask)
     loaded = time.monotonic()
     try:
         result = translate(
@@ -162,6 +166,20 @@ def _is_synthetic(path: Path) -> bool:
         return read_volume(path).synthetic
     except InputError:
         return False
+
+
+def _limited(volume: Volume, mask: str) -> Volume:
+    """The volume with its field of view cut down to where the mask image is not zero."""
+    from .volume import read_volume
+
+    inside = read_volume(mask)
+    if not inside.same_grid(volume):
+        raise InputError(f"The mask {Path(mask).name} is not on the grid of {volume.name}; resample it first.")
+    seen = inside.array != 0
+    if volume.field_of_view is not None:
+        seen &= volume.field_of_view
+    note = f"Translated inside the mask {inside.name} only."
+    return replace(volume, field_of_view=seen, notes=(*volume.notes, note))
 
 
 def _check_memory(volume: Volume) -> None:
