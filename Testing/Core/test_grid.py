@@ -83,7 +83,7 @@ def test_a_constant_stays_constant(size: int, patch: int, value: float) -> None:
 
 @pytest.mark.parametrize(("size", "patch"), [(16, 32), (32, 16), (59, 64), (512, 64), (7, 64)])
 def test_a_ramp_stays_in_its_place(size: int, patch: int) -> None:
-    """Positions are voxel centres of a common extent: away from the edges a linear ramp stays put to a tenth of a voxel."""
+    """Positions are voxel centres of a common extent: inside, a ramp stays put to a tenth of a voxel."""
     ramp = np.broadcast_to((np.arange(size) + 0.5) / size, (1, size, size)).copy()
     grid = model_grid(Volume(ramp), inputs(mode="fit", patch=(patch, patch)))
     seen = grid.forward(ramp)[0, patch // 2]

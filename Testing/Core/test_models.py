@@ -1,0 +1,205 @@
+"""Model packages: what is sound loads, whatever is damaged, hostile or too new is refused with one sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from imagetranslation.errors import ModelRefused
+from imagetranslation.models import ModelPackage, check_metadata, list_packages, load_package, verify
+from Testing.packages import make_package, metadata
+
+
+@pytest.fixture
+def a_package(tmp_path: Path) -> ModelPackage:
+    return make_package(tmp_path / "tiny")
+
+
+def zipped(folder: Path, target: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, prefix + path.name)
+    return target
+
+
+def edit(package: ModelPackage, change) -> None:
+    path = package.path / "model.json"
+    made = json.loads(path.read_text())
+    change(made)
+    path.write_text(json.dumps(made))
+
+
+def test_a_package_loads_and_verifies_from_a_folder_and_from_a_zip(a_package: ModelPackage, tmp_path: Path) -> None:
+    for where in (
+        a_package.path,
+        zipped(a_package.path, tmp_path / "a.zip"),
+        zipped(a_package.path, tmp_path / "b.zip", "tiny/"),
+    ):
+        package = load_package(where)
+        checked = verify(package)
+        assert (package.id, package.version) == ("tiny", "1.2.3")
+        assert checked["parameters"] == package.metadata["weights"]["parameters"] > 1000
+        assert package.card() == "# tiny"
+
+
+def test_weights_are_stored_in_half_precision_and_run_in_single(a_package: ModelPackage) -> None:
+    import torch
+
+    assert a_package.metadata["weights"]["dtype"] == "float16"
+    network = a_package.network()
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert not network.training
+
+
+def test_every_changed_byte_of_the_weights_is_noticed(a_package: ModelPackage) -> None:
+    path = a_package.path / "weights.safetensors"
+    good = path.read_bytes()
+    for position in range(0, len(good), max(1, len(good) // 20)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+        with pytest.raises(ModelRefused, match="SHA-256"):
+            load_package(a_package.path).weights()
+
+
+def test_weights_that_change_after_loading_are_noticed_at_the_next_load(a_package: ModelPackage) -> None:
+    a_package.network()
+    (a_package.path / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(ModelRefused, match="SHA-256"):
+        a_package.network()
+
+
+def test_a_too_new_package_says_update(a_package: ModelPackage) -> None:
+    edit(a_package, lambda m: m.update(format_version=2))
+    with pytest.raises(ModelRefused, match="Update imagetranslation"):
+        load_package(a_package.path)
+
+
+def test_an_unknown_network_is_refused_and_nothing_is_imported_by_its_name(a_package: ModelPackage) -> None:
+    edit(a_package, lambda m: m["network"].update(name="os.system"))
+    with pytest.raises(ModelRefused, match=r"Unknown network 'os\.system'"):
+        verify(load_package(a_package.path))
+
+
+def test_a_network_that_the_weights_do_not_fit_is_refused(a_package: ModelPackage) -> None:
+    edit(a_package, lambda m: m["network"]["arguments"].update(base=8))
+    with pytest.raises(ModelRefused, match="do not fit"):
+        verify(load_package(a_package.path))
+
+
+def test_a_giant_network_is_refused_without_taking_its_memory(a_package: ModelPackage) -> None:
+    """Base 4096 would need several hundred GB; laid out without memory it is refused in seconds."""
+    edit(a_package, lambda m: m["network"]["arguments"].update(base=4096))
+    with pytest.raises(ModelRefused, match="do not fit"):
+        verify(load_package(a_package.path))
+
+
+FAULTS = {
+    "no id": lambda m: m.pop("id"),
+    "an id that is a path": lambda m: m.update(id="../evil"),
+    "a version that is no version": lambda m: m.update(version="new"),
+    "weights elsewhere": lambda m: m["weights"].update(file="../weights.safetensors"),
+    "a pickle": lambda m: m["weights"].update(file="weights.pt"),
+    "an unknown key": lambda m: m.update(run="rm -rf /"),
+    "a text for a number": lambda m: m["network_data_format"]["inputs"]["image"].update(spatial_dims="2"),
+    "patch of another dimension": lambda m: m["network_data_format"]["inputs"]["image"].update(patch_size=[1, 2, 3]),
+    "an orientation that repeats": lambda m: m["network_data_format"]["inputs"]["image"].update(orientation="LRS"),
+    "spacing missing": lambda m: m["network_data_format"]["inputs"]["image"].update(resampling={"mode": "spacing"}),
+    "a nested argument": lambda m: m["network"]["arguments"].update(hook={"__class__": "x"}),
+    "a huge patch": lambda m: m["network_data_format"]["inputs"]["image"].update(patch_size=[10**6, 10**6]),
+    "a format that is true": lambda m: m.update(format_version=True),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_schema_fault_is_one_sentence(a_package: ModelPackage, fault: str) -> None:
+    edit(a_package, FAULTS[fault])
+    with pytest.raises(ModelRefused) as refusal:
+        load_package(a_package.path)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "\x00\x01", "[" * 100_000, '{"format_version": 1}'])
+def test_a_model_json_that_is_none_is_refused(a_package: ModelPackage, text: str) -> None:
+    (a_package.path / "model.json").write_text(text)
+    with pytest.raises(ModelRefused):
+        load_package(a_package.path)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "..\\x", "C:\\x"])
+def test_a_zip_that_points_outside_itself_is_refused(a_package: ModelPackage, tmp_path: Path, name: str) -> None:
+    path = zipped(a_package.path, tmp_path / "evil.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, "x")
+    with pytest.raises(ModelRefused, match="points outside"):
+        load_package(path)
+    assert not (tmp_path.parent / "x").exists()
+
+
+def test_a_zip_with_two_weights_is_refused(a_package: ModelPackage, tmp_path: Path) -> None:
+    path = zipped(a_package.path, tmp_path / "two.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other/weights.safetensors", b"x")
+    with pytest.raises(ModelRefused, match="more than once"):
+        load_package(path).weights()
+
+
+def test_a_link_out_of_the_package_is_refused(a_package: ModelPackage, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+    card = a_package.path / "MODEL_CARD.md"
+    card.unlink()
+    card.symlink_to(secret)
+    with pytest.raises(ModelRefused, match="link out of its package"):
+        a_package.card()
+
+
+def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.zip").write_text("not a zip")
+    for name in ("empty", "text.zip", "missing.zip", "missing/folder"):
+        with pytest.raises(ModelRefused):
+            load_package(tmp_path / name)
+    with pytest.raises(ModelRefused, match="models list"):
+        load_package("no-such-model")
+
+
+def test_safetensors_with_a_lying_header_is_refused(a_package: ModelPackage) -> None:
+    import hashlib
+
+    lie = struct.pack("<Q", 2**62) + b"{}"
+    (a_package.path / "weights.safetensors").write_bytes(lie)
+    edit(a_package, lambda m: m["weights"].update(sha256=hashlib.sha256(lie).hexdigest()))
+    with pytest.raises(ModelRefused, match="do not fit"):
+        verify(load_package(a_package.path))
+
+
+def test_a_persons_models_are_found_by_id_and_broken_ones_are_listed(
+    a_package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / "models"
+    home.mkdir(parents=True)
+    zipped(a_package.path, home / "mine.zip")
+    (home / "broken").mkdir()
+    (home / "broken" / "model.json").write_text("{")
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path / "home"))
+    assert load_package("mine").id == "tiny"
+    found = list_packages()
+    assert any(isinstance(item, ModelRefused) for item in found)
+    assert any(isinstance(item, ModelPackage) and item.id == "tiny" for item in found)
+
+
+def test_the_schema_accepts_what_we_write_and_is_itself_valid() -> None:
+    import jsonschema
+
+    from imagetranslation.models import schema
+
+    jsonschema.Draft202012Validator.check_schema(schema())
+    made = copy.deepcopy(metadata())
+    weights = {"file": "weights.safetensors", "sha256": "0" * 64, "dtype": "float16", "parameters": 1}
+    made |= {"format_version": 1, "weights": weights}
+    assert check_metadata(made, "test")["id"] == "tiny"
