@@ -60,13 +60,17 @@ def faded(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
     return below * (1 - opacity) + above * opacity
 
 
-def checkerboard(volume: Volume, square_mm: float) -> np.ndarray:
-    """Bool (k, j, i): cubes of side `square_mm`, alternately true and false, counted from the first voxel."""
-    parts = []
-    for axis, size in enumerate(volume.array.shape):
-        parts.append(np.floor(np.arange(size) * volume.spacing[2 - axis] / square_mm).astype(int))
-    k, j, i = parts
-    return (k[:, None, None] + j[None, :, None] + i[None, None, :]) % 2 == 1
+def checkerboard(volume: Volume, square_mm: float, axis: int) -> np.ndarray:
+    """Bool (k, j, i): squares of side `square_mm`, alternately false and true, in every slice along the array `axis`.
+
+    The same in all those slices, so that the squares stand still while one leafs; the first square is false.
+    """
+    number = np.zeros((1, 1, 1), dtype=int)
+    for other, size in enumerate(volume.array.shape):
+        if other != axis:
+            along = np.floor(np.arange(size) * volume.spacing[2 - other] / square_mm + 1e-6).astype(int)
+            number = number + along.reshape([-1 if a == other else 1 for a in range(3)])
+    return np.broadcast_to(number % 2 == 1, volume.array.shape)
 
 
 def square_sizes(volume: Volume) -> tuple[float, float, float]:

@@ -57,11 +57,12 @@ def test_fading_goes_from_the_one_below_to_the_one_above():
     assert [appearance.faded(below, above, o)[0] for o in (0, 0.25, 1)] == [0, 0.25, 1]
 
 
-def test_checkerboard_squares_alternate_and_have_their_size_in_millimetres():
-    mask = appearance.checkerboard(a_volume(np.zeros((2, 8, 8)), spacing=(1.0, 0.5, 4.0)), square_mm=2)
+def test_checkerboard_squares_alternate_have_their_size_in_millimetres_and_stand_still_along_the_axis():
+    mask = appearance.checkerboard(a_volume(np.zeros((2, 8, 8)), spacing=(1.0, 0.5, 4.0)), square_mm=2, axis=0)
+    assert mask.shape == (2, 8, 8)
     assert mask[0, 0].tolist() == [False, False, True, True] * 2
     assert mask[0, :, 0].tolist() == [False] * 4 + [True] * 4
-    assert mask[1, 0, 0] == mask[0, 0, 0]
+    assert np.array_equal(mask[0], mask[1])
 
 
 def test_square_sizes_are_ordered_and_fit_the_volume():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 AMBER = (1.0, 0.76, 0.03)
 WHITE = (0.92, 0.94, 0.97)
+FONT_SIZES = range(15, 8, -1)
 TextOf = Callable[[list["vtkMRMLVolumeNode"]], str]
 
 
@@ -49,7 +50,8 @@ class CornerText:
 
     renderer: the view's vtkRenderer. composite: its slice composite node. request_render: called when the text
     changed. text_of: the text for the nodes shown (`shown_nodes` order); by default Slicer's synthetic mark.
-    Amber where any shown node is synthetic, otherwise white. `detach` removes text and observers.
+    Amber where any shown node is synthetic, otherwise white; smaller, then broken into lines, where the view is too
+    narrow. `detach` removes text and observers.
     """
 
     def __init__(
@@ -65,6 +67,9 @@ class CornerText:
         self._request_render = request_render or (lambda: None)
         self._text_of = text_of
         self._observed: list[tuple[Any, int]] = []
+        self._text = ""
+        self._fitted: tuple[str, int] | None = None
+        self._render_tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._fit)
         self._composite_tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, self.update)
         self.actor = _corner_actor()
         renderer.AddViewProp(self.actor)
@@ -73,7 +78,7 @@ class CornerText:
     @property
     def text(self) -> str:
         """The text as drawn; empty when there is none."""
-        return self.actor.GetInput() if self.actor.GetVisibility() else ""
+        return self._text
 
     def update(self, *_: object) -> None:
         """Set the text from what the view shows now; called by itself when the layers or a record change."""
@@ -84,6 +89,7 @@ class CornerText:
         colour = AMBER if synthetic else WHITE
         if text == self.text and colour == tuple(self.actor.GetTextProperty().GetColor()):
             return
+        self._text = text
         self.actor.SetInput(text)
         self.actor.SetVisibility(bool(text))
         self.actor.GetTextProperty().SetColor(*colour)
@@ -93,7 +99,23 @@ class CornerText:
         """Remove the text and stop following the view."""
         self._observe([])
         self._composite.RemoveObserver(self._composite_tag)
+        self._renderer.RemoveObserver(self._render_tag)
         self._renderer.RemoveViewProp(self.actor)
+
+    def _fit(self, *_: object) -> None:
+        """Before each rendering: choose the largest font with which the whole text is inside the view."""
+        width = self._renderer.GetSize()[0]
+        if not self._text or self._fitted == (self._text, width):
+            return
+        self._fitted = (self._text, width)
+        for text in (self._text, self._text.replace(" ", "\n")):
+            self.actor.SetInput(text)
+            for size in FONT_SIZES:
+                self.actor.GetTextProperty().SetFontSize(size)
+                extent = [0.0, 0.0]
+                self.actor.GetSize(self._renderer, extent)
+                if extent[0] <= 0.96 * width:
+                    return
 
     def _observe(self, nodes: list[vtkMRMLVolumeNode]) -> None:
         if [node for node, _ in self._observed] == nodes:
@@ -110,7 +132,7 @@ def _corner_actor() -> vtk.vtkTextActor:
     actor.SetPosition(0.012, 0.985)
     style = actor.GetTextProperty()
     style.SetFontFamilyToArial()
-    style.SetFontSize(15)
+    style.SetFontSize(FONT_SIZES[0])
     style.BoldOn()
     style.SetJustificationToLeft()
     style.SetVerticalJustificationToTop()
