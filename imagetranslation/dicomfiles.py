@@ -21,12 +21,6 @@ from typing import Any
 from .errors import InputError
 from .headers import require_memory
 
-# What pydicom and the code around it raise on damaged data; anything else is a fault of ours and shows as one.
-DAMAGE = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
-    RuntimeError, TypeError, ValueError, struct.error, zlib.error,
-)  # fmt: skip
-
 _HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality",
     "Rows", "Columns", "NumberOfFrames", "InstanceNumber", "TransferSyntaxUID",
@@ -93,6 +87,29 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def damage_means(sentence: str) -> Iterator[None]:
+    """Turn whatever pydicom, GDCM and the code around them raise on damaged data into an InputError.
+
+    What the operating system refuses (no permission, disk full) is said in its own words.
+    """
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    kinds = (
+        ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
+        RuntimeError, StopIteration, TypeError, ValueError, struct.error, zlib.error, BytesLengthException,
+        InvalidDicomError,
+    )  # fmt: skip
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError("The image does not fit into the memory that is free.") from error
+    except kinds as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{error.filename or 'The image'} cannot be read: {error.strerror}.") from error
+        raise InputError(sentence) from error
+
+
 def open_dataset(path: Path, *, pixels: bool = True, tags: list[str] | None = None) -> Any:
     """The pydicom Dataset of a file, with a transfer syntax in its meta header; InputError if it is damaged.
 
@@ -100,20 +117,16 @@ def open_dataset(path: Path, *, pixels: bool = True, tags: list[str] | None = No
     """
     import pydicom
     from pydicom.dataset import FileMetaDataset
-    from pydicom.errors import InvalidDicomError
 
-    try:
-        with quiet_pydicom():
-            source = _unzipped(path)
-            dataset: Any = pydicom.dcmread(source, force=True, stop_before_pixels=not pixels, specific_tags=tags)
-            if not hasattr(dataset, "file_meta"):
-                dataset.file_meta = FileMetaDataset()
-            if "TransferSyntaxUID" not in dataset.file_meta:
-                dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
-            if "SOPClassUID" not in dataset and "MediaStorageSOPClassUID" in dataset.file_meta:
-                dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
-    except (*DAMAGE, InvalidDicomError) as error:
-        raise InputError(f"{path.name} is a damaged DICOM file; copy it again from its source.") from error
+    with damage_means(f"{path.name} is a damaged DICOM file; copy it again from its source."), quiet_pydicom():
+        source = _unzipped(path)
+        dataset: Any = pydicom.dcmread(source, force=True, stop_before_pixels=not pixels, specific_tags=tags)
+        if not hasattr(dataset, "file_meta"):
+            dataset.file_meta = FileMetaDataset()
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
+        if "SOPClassUID" not in dataset and "MediaStorageSOPClassUID" in dataset.file_meta:
+            dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
     if len(dataset) == 0:
         raise InputError(f"{path.name} is a damaged or empty DICOM file; copy it again from its source.")
     return dataset

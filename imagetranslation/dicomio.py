@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .dicomfiles import (
-    DAMAGE,
     SeriesInfo,
     chosen_series,
+    damage_means,
     is_dicom,
     is_secondary_capture,
     open_dataset,
@@ -27,7 +27,7 @@ from .dicomfiles import (
 from .dicomgeometry import Frame, Grid, frames_of, place, stack
 from .dicompixels import modality_lut, rescaled, stored_values
 from .dicomviews import chosen_view, is_planar_nm, ultrasound_regions
-from .errors import ImageTranslationError, InputError
+from .errors import InputError
 from .formats import chosen_component
 from .headers import require_memory
 from .provenance import Provenance
@@ -41,7 +41,7 @@ def list_series(folder: str | Path) -> list[SeriesInfo]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
-    with quiet_pydicom():
+    with damage_means(f"{folder.name} holds damaged DICOM that cannot be understood."), quiet_pydicom():
         return scan_folder(folder)[0]
 
 
@@ -60,22 +60,15 @@ def read_dicom(
     path = Path(path)
     if frames_as_slices is not None and not 0 < frames_as_slices < 1e4:
         raise InputError(f"The spacing for frames as slices is {frames_as_slices}; it must be a positive number of mm.")
-    try:
-        with quiet_pydicom():
-            files, notes = _files_of(path, series)
-            return _read(path, files, notes, frames_as_slices, component)
-    except ImageTranslationError:
-        raise
-    except MemoryError as error:
-        raise InputError(f"{path.name} does not fit into the memory that is free.") from error
-    except DAMAGE as error:
-        raise InputError(f"{path.name} is damaged DICOM that cannot be understood; copy it again.") from error
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    with damage_means(f"{path.name} is damaged DICOM that cannot be understood; copy it again."), quiet_pydicom():
+        files, notes = _files_of(path, series)
+        return _read(path, files, notes, frames_as_slices, component)
 
 
 def _files_of(path: Path, wanted: str | None) -> tuple[list[Path], list[str]]:
     """The files of the one series to read, and notes on what lies beside it."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist.")
     if path.is_file():
         if wanted is not None:
             raise InputError(f"{path.name} is one file; a series can only be chosen in a folder.")

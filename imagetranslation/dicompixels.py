@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .dicomfiles import DAMAGE, number_of, quiet_pydicom, text_of
+from .dicomfiles import damage_means, number_of, text_of
 from .errors import InputError
 from .formats import quiet_sitk, to_grey
 from .headers import require_memory
@@ -80,25 +80,25 @@ def modality_lut(dataset: Any, array: np.ndarray, name: str) -> np.ndarray:
 
     if text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         raise InputError(f"{name} combines MONOCHROME1 with a modality LUT, which is not read; convert it first.")
-    try:
+    with damage_means(f"{name} has a damaged modality LUT; copy it again from its source."):
         return np.asarray(apply_modality_lut(array, dataset))
-    except DAMAGE as error:
-        raise InputError(f"{name} has a damaged modality LUT; copy it again from its source.") from error
 
 
 def _decoded(dataset: Any, name: str) -> np.ndarray:
     from pydicom.pixels import pixel_array
+    from pydicom.uid import RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated:
         _refuse_cut_stream(dataset, name)
-    with quiet_pydicom():
-        try:
+    try:
+        with damage_means(f"{name} has truncated or damaged pixel data; copy it again."):
             array: np.ndarray = pixel_array(dataset)
-        except DAMAGE as error:
-            if not syntax.is_encapsulated:
-                raise InputError(f"{name} has truncated or damaged pixel data; copy it again.") from error
-            array = _decoded_by_gdcm(dataset, name)
+    except InputError:
+        # RLE is pydicom's own: what it cannot decode is damaged, and GDCM would fill in the rest.
+        if not syntax.is_encapsulated or syntax == RLELossless:
+            raise
+        array = _decoded_by_gdcm(dataset, name)
     return _without_overlays(dataset, array)
 
 
@@ -107,10 +107,8 @@ def _refuse_cut_stream(dataset: Any, name: str) -> None:
     from pydicom import uid
     from pydicom.encaps import generate_frames
 
-    try:
+    with damage_means(f"{name} has truncated or damaged pixel data; copy it again."):
         frames = list(generate_frames(dataset.PixelData, number_of_frames=number_of(dataset, "NumberOfFrames", 1) or 1))
-    except DAMAGE as error:
-        raise InputError(f"{name} has truncated or damaged pixel data; copy it again.") from error
     families = (uid.JPEGTransferSyntaxes, uid.JPEGLSTransferSyntaxes, uid.JPEG2000TransferSyntaxes)
     jpeg = any(dataset.file_meta.TransferSyntaxUID in family for family in families)
     if jpeg and not all(b"\xff\xd9" in frame[-64:] for frame in frames):
@@ -133,27 +131,21 @@ def _decoded_by_gdcm(dataset: Any, name: str) -> np.ndarray:
     bare["PixelData"].is_undefined_length = True
     bare.file_meta = pydicom.dataset.FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    try:
-        with tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
-            file = Path(folder) / "frames.dcm"
-            bare.save_as(file, enforce_file_format=True)
-            image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
-            return np.asarray(sitk.GetArrayFromImage(image))
-    except DAMAGE as error:
-        syntax = dataset.file_meta.TransferSyntaxUID.name
-        raise InputError(
-            f"{name} has pixel data that cannot be decoded ({syntax}): damaged or not supported."
-        ) from error
+    syntax = dataset.file_meta.TransferSyntaxUID.name
+    problem = f"{name} has pixels that cannot be decoded ({syntax}): damaged or not supported."
+    with damage_means(problem), tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
+        file = Path(folder) / "frames.dcm"
+        bare.save_as(file, enforce_file_format=True)
+        image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
+        return np.asarray(sitk.GetArrayFromImage(image))
 
 
 def _palette(dataset: Any, array: np.ndarray, name: str) -> np.ndarray:
     """Indices to RGB; of a 16 bit palette for 8 bit indices the upper 8 bits, which are what a screen shows."""
     from pydicom.pixels import apply_color_lut
 
-    try:
+    with damage_means(f"{name} has a damaged colour palette; copy it again from its source."):
         colour = np.asarray(apply_color_lut(array, dataset))[..., :3]
-    except DAMAGE as error:
-        raise InputError(f"{name} has a damaged colour palette; copy it again from its source.") from error
     return (colour >> 8).astype(np.uint8) if colour.dtype == np.uint16 and array.dtype == np.uint8 else colour
 
 

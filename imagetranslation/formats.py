@@ -8,6 +8,7 @@ compared, and the provenance of a synthetic image recovered.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import math
 import tempfile
@@ -28,6 +29,7 @@ PROVENANCE_KEY = "imagetranslation_provenance"
 LUMA = (0.299, 0.587, 0.114)
 # Axes further from perpendicular than this (about 0.06 degrees) cannot be held by a spacing and a rotation.
 SHEAR_TOLERANCE = 1e-3
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
 
 
 def suffix_of(path: str | Path) -> str:
@@ -62,10 +64,27 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
             # The voxels are only read once ITK has understood the same size that was checked against the bytes.
             if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
                 raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
-            image = reader.Execute()
+            if header.fields.get("datatype") in _NIFTI_FLOATS and reader.GetNumberOfComponents() == 1:
+                array = _nifti_floats(path, header)
+            else:
+                array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
             raise InputError(f"{path.name} cannot be read as {header.kind}: {_reason(error)}.") from error
-    return _to_volume(sitk, image, path, header, component)
+    return _to_volume(reader, array, path, header, component)
+
+
+def _nifti_floats(path: Path, header: Header) -> np.ndarray:
+    """The scaled voxels of a decimal NIfTI file: ITK would silently turn its NaN and infinite values into 0."""
+    fields = header.fields
+    kind = np.dtype(fields["order"] + _NIFTI_FLOATS[fields["datatype"]])
+    with gzip.open(path, "rb") if header.encoding == "gzip" else open(path, "rb") as stream:
+        stream.seek(int(fields["vox_offset"]))
+        content = stream.read(header.numbers * kind.itemsize)
+    array = np.frombuffer(content, kind).reshape(header.sizes[::-1]).astype(kind.newbyteorder("="))
+    slope, intercept = fields["scaling"]
+    if not (np.isfinite([slope, intercept]).all() and slope != 0) or (slope, intercept) == (1.0, 0.0):
+        return array
+    return (array.astype(np.float64) * slope + intercept).astype(array.dtype)
 
 
 def to_grey(colour: np.ndarray) -> np.ndarray:
@@ -92,13 +111,11 @@ def perpendicular(direction: np.ndarray, name: str) -> None:
         )
 
 
-def _to_volume(sitk: Any, image: Any, path: Path, header: Header, component: int | str | None) -> Volume:
+def _to_volume(image: Any, array: np.ndarray, path: Path, header: Header, component: int | str | None) -> Volume:
+    """`image` is the reader that knows size, geometry and header fields; `array` holds all its numbers."""
     notes: list[str] = []
-    if "complex" in image.GetPixelIDTypeAsString():
-        raise InputError(f"{path.name} holds complex numbers; take their magnitude first.")
     rank = image.GetDimension()
-    array = sitk.GetArrayFromImage(image)
-    channels = image.GetNumberOfComponentsPerPixel()
+    channels = image.GetNumberOfComponents()
     if rank == 1 or math.prod(image.GetSize()[4:]) > 1:
         raise InputError(f"{path.name} has {rank} dimension{'s' if rank > 1 else ''}; an image has two or three.")
     array = array.reshape(array.shape[max(0, rank - 4) :])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import os
 import re
 import struct
 import zlib
@@ -194,6 +195,7 @@ def nifti_fields(start: bytes) -> dict[str, Any] | None:
     offset = floats(108, 1)[0]
     return {
         "sizes": tuple(dims[:rank]),
+        "order": order,
         "datatype": struct.unpack(order + "h", start[70:72])[0],
         "vox_offset": offset if math.isfinite(offset) else -1,
         "scaling": floats(112, 2),
@@ -290,6 +292,7 @@ def _text_header(path: Path, *ends: bytes, pattern: bool = False) -> tuple[str, 
 
 def _beside(path: Path, name: str) -> Path:
     """The data file a header names, refused unless it is one existing file inside the header's own folder."""
+    name = os.fsdecode(name.encode("latin-1"))
     if re.match(r"LIST(\s|$)", name, re.IGNORECASE) or "%" in name:
         raise InputError(f"{path.name} spreads its voxels over several files; convert it to one file first.")
     inside = Path(name.replace("\\", "/"))

@@ -19,8 +19,7 @@ import numpy as np
 
 from .errors import InputError, RunFailed
 from .files import atomic_path
-from .formats import PROVENANCE_KEY, SUFFIXES, quiet_sitk, read_sidecar, sidecar_of, stem_of, suffix_of
-from .headers import inspect
+from .formats import PROVENANCE_KEY, SUFFIXES, quiet_sitk, read_file, read_sidecar, sidecar_of, stem_of, suffix_of
 from .provenance import MARK, Provenance
 from .volume import Volume, corner_points
 
@@ -41,7 +40,7 @@ def write_file(volume: Volume, path: Path) -> Path:
         staged = stage / path.name
         _write_image(sitk, volume, array, staged)
         _flush(stage)
-        _compare(sitk, volume, array, staged, path)
+        _compare(volume, array, staged, path)
         for name in sorted(f.name for f in stage.iterdir() if f != staged):
             place(stage / name, path.with_name(name))
         _place_sidecar(volume, path, stage, place)
@@ -76,17 +75,14 @@ def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> 
         raise RunFailed(f"{staged.name} cannot be written: {str(error).strip().splitlines()[-1][-200:]}") from error
 
 
-def _compare(sitk: Any, volume: Volume, array: np.ndarray, staged: Path, path: Path) -> None:
+def _compare(volume: Volume, array: np.ndarray, staged: Path, path: Path) -> None:
     """RunFailed unless the staged file reads back as exactly these voxels on this grid."""
     try:
-        inspect(staged)
-        image = sitk.ReadImage(str(staged))
-        found = sitk.GetArrayViewFromImage(image)
-        same = found.dtype == array.dtype and np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
-    except (InputError, RuntimeError, OSError) as error:
+        back = read_file(staged)
+    except (InputError, OSError) as error:
         _raise_disk_error(staged, array.nbytes)
         raise RunFailed(f"{path.name} did not read back after writing; nothing was left behind.") from error
-    back = Volume(np.empty(array.shape, np.bool_), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    same = back.array.dtype == array.dtype and np.array_equal(back.array, array, equal_nan=array.dtype.kind == "f")
     # NIfTI keeps geometry as 32-bit floats: about 1e-7 of the distance from the scanner's centre.
     reach = float(np.abs(corner_points(volume)).max())
     if not same or not volume.same_grid(back, 1e-4 + 1e-6 * reach):
