@@ -75,5 +75,6 @@ def _sentence(error: OSError, target: Path) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{target} cannot be written: no permission for {target.parent}. Choose another folder with -o."
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
-        return f"{target} cannot be written: {target.parent} is not a folder. Choose another one with -o."
+        blocked = next((p for p in reversed(target.parents) if not p.is_dir()), target)
+        return f"{target} cannot be written: {blocked} is not a folder. Choose another one with -o."
     return f"{target} cannot be written: {error.strerror or error}."

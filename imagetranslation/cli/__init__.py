@@ -7,15 +7,15 @@ entry-point group `imagetranslation.commands`.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from .. import __version__
+from ..errors import InputError
 from . import demo, models, translate, view
 from .console import fail
 
@@ -28,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+TRAINING_COMMANDS = ("phantom", "reproduce")
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -35,15 +37,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help="Turn one medical scan into another and see how far to trust it. Not for clinical use.")
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    if verbose:
-        os.environ["IMAGETRANSLATION_VERBOSE"] = "1"
+    """Options of every command; `main` looks at --verbose itself, since an error may come before any command runs."""
 
 
 @app.command(hidden=True)
@@ -63,8 +64,29 @@ app.add_typer(models.app, name="models")
 def main() -> None:
     """Entry point: register the plug-ins' commands, run, and turn every error into one sentence and an exit code."""
     try:
-        for point in entry_points(group="imagetranslation.commands"):
-            point.load()(app)
+        _register_plugins()
         app()
     except Exception as error:  # noqa: BLE001  the last line of defence: a sentence for the person, not a traceback
-        sys.exit(fail(error, as_json="--json" in sys.argv, verbose=bool(os.environ.get("IMAGETRANSLATION_VERBOSE"))))
+        sys.exit(fail(error, as_json="--json" in sys.argv, verbose="--verbose" in sys.argv))
+
+
+def _register_plugins() -> None:
+    """Add the commands of installed plug-ins; those of the training tools say what to install where they are absent."""
+    for point in entry_points(group="imagetranslation.commands"):
+        try:
+            point.load()(app)
+        except ModuleNotFoundError as error:
+            print(f"The commands of {point.name} are left out: {error}.", file=sys.stderr)
+    present = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    for name in TRAINING_COMMANDS:
+        if name not in present:
+            app.command(name, hidden=True, context_settings={"ignore_unknown_options": True})(_not_installed)
+
+
+def _not_installed(
+    context: typer.Context, rest: Annotated[Optional[list[str]], typer.Argument(hidden=True)] = None
+) -> None:
+    raise InputError(
+        f"`{context.info_name}` belongs to the training tools, which are not installed here: in a source checkout "
+        "run pip install '.[training]'."
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..jobs import DEFAULT_MODEL, SUFFIXES, Job, default_name, run_job, suffix_of
+from ..jobs import DEFAULT_MODEL, SUFFIXES, Job, default_name, run_job
 from .console import Console
 from .options import Device, Json, Model, cancel_on_interrupt
 
@@ -66,8 +66,11 @@ def translate(
 
 
 def _with_file_name(job: Job) -> Job:
-    """An output that names a folder gets a file name made from the input's."""
-    if suffix_of(job.output) and not Path(job.output).is_dir():
+    """An output that names a folder (an existing one, or a name without suffix) gets a file name made from the input's.
+
+    Anything else is left as it is, also with a suffix that cannot be written, which `run_job` refuses.
+    """
+    if Path(job.output).suffix and not Path(job.output).is_dir():
         return job
     from ..models import load_package
 
