@@ -1,0 +1,61 @@
+"""What a module's panel is made of: translate, side by side, several volumes, installation, tied together.
+
+The module shells hold Slicer's classes and hand their parameter node over; everything shared is here. Imports `qt`
+through its parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from .probing import Probe
+from .process import QtTicker, QtWorkerProcess
+from .translate import TranslatePanel
+from .translation import Translation
+from .workfolder import sweep
+
+if TYPE_CHECKING:
+    from ..tasks import Task
+
+
+class ModulePanel:
+    """All panels of one task. add_to: puts them into a layout."""
+
+    def __init__(self, task: Task) -> None:
+        sweep(slicer.app.temporaryPath)
+        self.task = task
+        self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
+        self.probe = Probe(QtWorkerProcess)
+        self.translate = TranslatePanel(task, self.translation, self.probe)
+        self.panels: list[Any] = [self.translate]
+
+    def addTo(self, layout: Any) -> None:
+        """Put the panels into a Qt layout."""
+        for panel in self.panels:
+            layout.addWidget(panel.widget)
+
+    def setParameterNode(self, parameters: Any) -> None:
+        """Tie all panels to a parameter node, or to none."""
+        for panel in self.panels:
+            panel.setParameterNode(parameters)
+
+    def enter(self) -> None:
+        """The module is shown: find out once a session which devices there are."""
+        self.probe.ask()
+
+    def exit(self) -> None:
+        """Another module is shown: widgets stop following the parameter node; a translation under way goes on."""
+        self.setParameterNode(None)
+
+    def sceneCloses(self) -> None:
+        """The scene is about to go: nothing of ours may outlive it."""
+        self.translation.cancel()
+        self.setParameterNode(None)
+
+    def close(self) -> None:
+        """The module is reloaded or the application quits."""
+        for panel in self.panels:
+            panel.close()
+        self.probe.close()

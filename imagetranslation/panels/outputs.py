@@ -1,0 +1,68 @@
+"""Putting a finished translation into the scene: a new node or an old one's place, on the source's grid and marked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import slicer
+import vtk
+
+from ..mrml.display import set_window
+from ..mrml.provenance import mark
+from ..mrml.volumes import MODALITY, NOTES, set_array
+from ..provenance import MARK, Provenance, display_name
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .translation import Request
+
+INVERTED_GREY = "vtkMRMLColorTableNodeInvertedGrey"
+
+
+def put_result(request: Request, array: np.ndarray, record: Provenance) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node that holds the synthetic image: array is (k, j, i) on the grid of `request.source`.
+
+    The node takes the source's spacing, origin, directions and parent transform bit for bit, and its place in the
+    subject hierarchy. A name that does not say SYNTHETIC is replaced.
+    """
+    source = request.source
+    node = request.output or source.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    modified = node.StartModify()
+    directions = vtk.vtkMatrix4x4()
+    source.GetIJKToRASDirectionMatrix(directions)
+    node.SetSpacing(*source.GetSpacing())
+    node.SetOrigin(*source.GetOrigin())
+    node.SetIJKToRASDirectionMatrix(directions)
+    node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    set_array(node, array)
+    if not (node.GetName() or "").startswith(MARK):
+        node.SetName(source.GetScene().GenerateUniqueName(display_name(record)))
+    node.SetAttribute(MODALITY, record.modality)
+    node.SetAttribute(NOTES, json.dumps(list(record.notes)))
+    mark(node, record)
+    node.EndModify(modified)
+    show_as(node, request.window, request.inverted)
+    _file_beside(node, source)
+    return node
+
+
+def show_as(node: slicer.vtkMRMLScalarVolumeNode, window: tuple[float, float] | None, inverted: bool) -> None:
+    """Grey window of a node and whether large values are dark; None leaves Slicer's automatic window."""
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    if window is not None:
+        set_window(node, *window)
+    if inverted and node.GetScene().GetNodeByID(INVERTED_GREY) is not None:
+        node.GetDisplayNode().SetAndObserveColorNodeID(INVERTED_GREY)
+
+
+def _file_beside(node: slicer.vtkMRMLNode, source: slicer.vtkMRMLNode) -> None:
+    """Give the node the source's parent (patient, study) in the subject hierarchy, where there is one."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(source.GetScene())
+    if hierarchy is None:
+        return
+    own, other = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(source)
+    if own and other:
+        hierarchy.SetItemParent(own, hierarchy.GetItemParent(other))

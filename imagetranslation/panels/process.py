@@ -1,0 +1,142 @@
+"""The worker as a process of Qt's: starting PythonSlicer, handing on its bytes, and ending its whole tree.
+
+`WorkerProcess` is the seam that tests replace. Imports `qt`. What the bytes mean is left to `events`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import qt
+import slicer
+
+from .processtree import end_tree
+from .signal import Signal
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STOP_PATIENCE_MS = 2000
+
+
+class WorkerProcess(Protocol):
+    """One run of one program. output, errors: emitted with bytes. ended: emitted once with (exit code, crashed)."""
+
+    output: Signal
+    errors: Signal
+    ended: Signal
+
+    def start(self, arguments: list[str]) -> None:
+        """Run Python with these arguments; `ended` with code -1 follows when that is impossible."""
+
+    def stop(self) -> None:
+        """End the process and all it started, now; `ended` follows unless it has been emitted."""
+
+    def wait(self) -> None:
+        """Block until it is gone, for closing the application."""
+
+
+class Ticker(Protocol):
+    """Calls back as often as the application is idle, until stopped."""
+
+    def start(self, step: Callable[[], None]) -> None:
+        """Begin calling `step`."""
+
+    def stop(self) -> None:
+        """Stop calling."""
+
+
+class QtWorkerProcess:
+    """A WorkerProcess on QProcess. Keep a reference until `ended`, or the process is lost."""
+
+    def __init__(self) -> None:
+        self.output, self.errors, self.ended = Signal(), Signal(), Signal()
+        self._over = False
+        self._process = qt.QProcess()
+        self._process.connect("readyReadStandardOutput()", self._onOutput)
+        self._process.connect("readyReadStandardError()", self._onErrors)
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
+        self._process.connect("errorOccurred(QProcess::ProcessError)", self._onProblem)
+
+    def start(self, arguments: list[str]) -> None:
+        """See WorkerProcess."""
+        # Python puts the working directory first on its path: the worker finds this very package there.
+        self._process.setWorkingDirectory(str(ROOT))
+        self._process.start(worker_python(), arguments)
+
+    def stop(self) -> None:
+        """See WorkerProcess."""
+        pid = self._process.processId()
+        if pid:
+            end_tree(int(pid))
+
+    def wait(self) -> None:
+        """See WorkerProcess."""
+        self._process.waitForFinished(STOP_PATIENCE_MS)
+
+    def _onOutput(self) -> None:
+        self.output(_bytes(self._process.readAllStandardOutput()))
+
+    def _onErrors(self) -> None:
+        self.errors(_bytes(self._process.readAllStandardError()))
+
+    def _onFinished(self, code: int, status: object) -> None:
+        self._onOutput()
+        self._onErrors()
+        self._end(int(code), status == qt.QProcess.CrashExit)
+
+    def _onProblem(self, problem: object) -> None:
+        # Every other problem is followed by finished().
+        if problem == qt.QProcess.FailedToStart:
+            self.errors(f"{worker_python()} could not be started.\n".encode())
+            self._end(-1, True)
+
+    def _end(self, code: int, crashed: bool) -> None:
+        if not self._over:
+            self._over = True
+            self.ended(code, crashed)
+
+
+class QtTicker:
+    """A Ticker on QTimer."""
+
+    def __init__(self) -> None:
+        self._step: Callable[[], None] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._onTimeout)
+
+    def start(self, step: Callable[[], None]) -> None:
+        """See Ticker."""
+        self._step = step
+        self._timer.start()
+
+    def stop(self) -> None:
+        """See Ticker."""
+        self._timer.stop()
+        self._step = None
+
+    def _onTimeout(self) -> None:
+        if self._step is not None:
+            self._step()
+
+
+def worker_python() -> str:
+    """The Python that the worker runs on: PythonSlicer in the application, this interpreter elsewhere."""
+    suffix = ".exe" if sys.platform == "win32" else ""
+    home = str(getattr(slicer.app, "slicerHome", "") or "")
+    candidates = [
+        str(Path(sys.executable).parent / f"PythonSlicer{suffix}"),
+        str(Path(home) / "bin" / f"PythonSlicer{suffix}") if home else "",
+        shutil.which("PythonSlicer") or "",
+        sys.executable,
+    ]
+    return next(c for c in candidates if c and os.access(c, os.X_OK) and Path(c).is_file())
+
+
+def _bytes(array: object) -> bytes:
+    """The content of a QByteArray."""
+    return bytes(array.data())  # type: ignore[attr-defined]

@@ -1,0 +1,91 @@
+"""Ending a process together with everything it started, on Linux, macOS and Windows.
+
+Slicer's Python is a launcher: ending it alone leaves the real interpreter running. psutil is used where it is
+installed; elsewhere the operating system is asked. Also: whether a process is still there, for clearing up after a
+crash.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+
+def end_tree(pid: int) -> None:
+    """Kill `pid` and all its descendants at once; those that are gone already are no error."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/PID", str(pid), "/T", "/F"]
+        subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+        return
+    # The parent is stopped first, so that it cannot start another child while its children are being listed.
+    _send(pid, signal.SIGSTOP)
+    for victim in [*descendants(pid), pid]:
+        _send(victim, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids of the children of `pid`, their children and so on, nearest first (POSIX)."""
+    children: dict[int, list[int]] = {}
+    for child, parent in _pairs():
+        children.setdefault(parent, []).append(child)
+    found, front = [], [pid]
+    while front:
+        front = [child for parent in front for child in children.get(parent, [])]
+        found.extend(front)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of that id exists (a zombie counts as gone where that can be told)."""
+    try:
+        import psutil
+    except ImportError:
+        return _is_running_plain(pid)
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _is_running_plain(pid: int) -> bool:
+    if sys.platform == "win32":
+        # os.kill(pid, 0) would end the process on Windows.
+        found = subprocess.run(["tasklist", "/FI", f"PID eq {pid}", "/NH"], capture_output=True, text=True, check=False)
+        return str(pid) in found.stdout
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _pairs() -> list[tuple[int, int]]:
+    """(process, parent) of everything that runs."""
+    if Path("/proc/self/stat").exists():
+        return [pair for pair in map(_stat, Path("/proc").glob("[0-9]*/stat")) if pair is not None]
+    listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
+    pairs = (line.split() for line in listing.splitlines())
+    return [(int(p[0]), int(p[1])) for p in pairs if len(p) == 2]
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    try:
+        # The command's name stands in parentheses and may hold spaces and parentheses itself.
+        after = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(path.parent.name), int(after[1])) if len(after) > 1 else None
+
+
+def _send(pid: int, what: int) -> None:
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        return

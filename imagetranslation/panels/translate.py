@@ -1,0 +1,248 @@
+"""The Translate panel: choose, press Translate, watch, cancel, read what came out. Imports `qt` through its parts.
+
+What is done lies in `translation`; this file ties it to the widgets of TranslatePanel.ui and to the parameter node.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from ..errors import Cancelled, ImageTranslationError
+from ..mrml.provenance import is_synthetic
+from . import modelchoices, ui
+from .modelcard import show_card
+from .remaining import RemainingTime, words
+from .signal import Signal
+from .transfer import is_colour
+from .translation import Request, Translation
+
+if TYPE_CHECKING:
+    from ..tasks import Task
+    from .probing import Probe
+
+AUTOMATIC = ("auto", "Automatic")
+
+
+class TranslatePanel:
+    """Face of one `Translation`. widget: what to put into the module. translated(source, result): emitted when done."""
+
+    def __init__(self, task: Task, translation: Translation, probe: Probe) -> None:
+        self.translated = Signal()
+        self.widget, self.ui = ui.load("TranslatePanel")
+        self._task, self._translation, self._probe = task, translation, probe
+        self._parameters: Any = None
+        self._guiTag: Any = None
+        self._observation: int | None = None
+        self._choices: list[modelchoices.Choice] = []
+        self._devices: list[tuple[str, str]] = [AUTOMATIC, ("cpu", "CPU")]
+        self._remaining = RemainingTime()
+        self.ui.translateButton.connect("clicked(bool)", self.onTranslateOrCancel)
+        self.ui.modelCardButton.connect("clicked(bool)", self.onCard)
+        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModel)
+        self.ui.deviceComboBox.connect("currentIndexChanged(int)", self.onDevice)
+        translation.progressed.connect(self.onProgress)
+        translation.logged.connect(self.log)
+        translation.finished.connect(self.onFinished)
+        translation.failed.connect(self.onFailed)
+        probe.answered.connect(self.onProbe)
+        self.refreshModels()
+        self._fillDevices()
+        self._showIdle()
+
+    def setParameterNode(self, parameters: Any) -> None:
+        """Tie the widgets to a parameter node, or to none."""
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._guiTag)
+            self._parameters.RemoveObserver(self._observation)
+        self._parameters = parameters
+        if parameters is not None:
+            self._guiTag = parameters.connectGui(self.ui)
+            self._observation = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            self._chooseDefaults()
+        self.onParameters()
+
+    def refreshModels(self) -> None:
+        """List the installed models again, keeping the choice."""
+        self._choices = modelchoices.choices(self._task.id)
+        labels = [choice.label for choice in self._choices] or [_("No model is installed")]
+        ui.fill(self.ui.modelComboBox, labels, self._indexOfModel(self._wantedModel()))
+        self.ui.modelComboBox.enabled = bool(self._choices)
+        self._updateButtons()
+
+    def addModel(self, path: str) -> None:
+        """Offer a package chosen by hand, and choose it; ModelRefused when it is none."""
+        choice = modelchoices.choice_of(path)
+        self._choices = [choice, *[c for c in self._choices if c.id != choice.id]]
+        ui.fill(self.ui.modelComboBox, [c.label for c in self._choices], 0)
+        self.ui.modelComboBox.enabled = True
+        self.onModel(0)
+
+    def close(self) -> None:
+        """Stop what runs and let go of the parameter node."""
+        self._translation.close()
+        self.setParameterNode(None)
+
+    def onParameters(self, *_arguments: object) -> None:
+        """The parameter node changed, by a widget, a script or a loaded scene."""
+        if self._parameters is not None:
+            self.ui.modelComboBox.currentIndex = self._indexOfModel(self._parameters.model)
+            self.ui.deviceComboBox.currentIndex = self._indexOfDevice(self._parameters.device)
+        self.ui.inputNotice.text = self._notice()
+        self.ui.inputNotice.visible = bool(self._notice())
+        self._updateButtons()
+
+    def onModel(self, index: int) -> None:
+        """Another model was chosen."""
+        if self._parameters is not None and 0 <= index < len(self._choices):
+            self._parameters.model = self._choices[index].id
+        self._updateButtons()
+
+    def onDevice(self, index: int) -> None:
+        """Another device was chosen."""
+        if self._parameters is not None and 0 <= index < len(self._devices):
+            self._parameters.device = self._devices[index][0]
+
+    def onCard(self, *_arguments: object) -> None:
+        """Show the card of the chosen model."""
+        choice = self._choice()
+        if choice is None:
+            return
+        try:
+            self._card = show_card(choice.label, modelchoices.card_text(choice.id))
+        except ImageTranslationError as error:
+            self._showResult(str(error), failed=True)
+
+    def onTranslateOrCancel(self, *_arguments: object) -> None:
+        """The one button."""
+        if self._translation.busy:
+            self._translation.cancel()
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Begin the translation that the panel shows; what is wrong with it is said in the result line."""
+        choice = self._choice()
+        if self._parameters is None or choice is None:
+            return
+        window = self._task.target.window or choice.window
+        request = Request(
+            self._parameters.inputVolume, choice.id, self._parameters.device, self._parameters.outputVolume,
+            self._parameters.mask, window, self._task.target.inverted,
+        )  # fmt: skip
+        self.ui.logText.clear()
+        self._remaining = RemainingTime()
+        try:
+            self._translation.start(request)
+        except ImageTranslationError as error:
+            self._showResult(str(error), failed=True)
+            return
+        self._source = request.source
+        self._showBusy()
+
+    def onProgress(self, done: int, total: int) -> None:
+        """Windows done and in all; total 0 while the worker still loads."""
+        self.ui.progressBar.maximum = total
+        self.ui.progressBar.value = done
+        left = words(self._remaining.seconds(done, total))
+        self.ui.progressLabel.text = left if total else _("Loading the model...")
+
+    def log(self, text: str) -> None:
+        """Add a line to the log."""
+        self.ui.logText.appendPlainText(text)
+
+    def onFinished(self, node: Any, report: dict[str, Any]) -> None:
+        """A synthetic volume is in the scene."""
+        self._showIdle()
+        seconds = float(report.get("seconds_to_load", 0)) + float(report.get("seconds_to_translate", 0))
+        line = _("Done in {seconds:.1f} s on {device}: {name}").format(
+            seconds=seconds, device=report.get("device", "?"), name=node.GetName()
+        )
+        self._showResult("\n".join([line, *report.get("notes", [])]))
+        self.translated(self._source, node)
+
+    def onFailed(self, error: ImageTranslationError) -> None:
+        """It was cancelled or went wrong; nothing was added to the scene."""
+        self._showIdle()
+        cancelled = isinstance(error, Cancelled)
+        self._showResult(str(error), failed=not cancelled)
+        self.ui.logSection.collapsed = cancelled
+
+    def onProbe(self, report: dict[str, Any]) -> None:
+        """The worker's Python said what it has."""
+        found = [(str(name), str(label)) for name, label in report["devices"]]
+        self._devices = [AUTOMATIC, *(found or [("cpu", "CPU")])]
+        self._fillDevices()
+        torch = report["versions"].get("torch")
+        self.ui.deviceNotice.text = report["trouble"] or _("Found: {devices} (torch {version}).").format(
+            devices=", ".join(label for _name, label in found), version=torch
+        )
+
+    def _choice(self) -> modelchoices.Choice | None:
+        index = self.ui.modelComboBox.currentIndex
+        return self._choices[index] if 0 <= index < len(self._choices) else None
+
+    def _wantedModel(self) -> str:
+        return (self._parameters.model if self._parameters is not None else "") or self._task.default_model
+
+    def _indexOfModel(self, model: str) -> int:
+        return next((n for n, choice in enumerate(self._choices) if choice.id == model), 0)
+
+    def _indexOfDevice(self, device: str) -> int:
+        return next((n for n, (name, _label) in enumerate(self._devices) if name == device), 0)
+
+    def _fillDevices(self) -> None:
+        wanted = self._parameters.device if self._parameters is not None else AUTOMATIC[0]
+        ui.fill(self.ui.deviceComboBox, [_(label) for _name, label in self._devices], self._indexOfDevice(wanted))
+
+    def _chooseDefaults(self) -> None:
+        """Fill what is empty, to save clicks: the default model and the first real volume of the scene."""
+        if not any(choice.id == self._parameters.model for choice in self._choices) and self._choices:
+            self._parameters.model = self._choices[self._indexOfModel(self._task.default_model)].id
+        if self._parameters.inputVolume is None:
+            nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            real = [n for n in nodes if not n.IsA("vtkMRMLLabelMapVolumeNode") and not is_synthetic(n)]
+            if real:
+                self._parameters.inputVolume = real[0]
+
+    def _notice(self) -> str:
+        source = self._parameters.inputVolume if self._parameters is not None else None
+        if source is None or source.GetImageData() is None:
+            return ""
+        if is_synthetic(source):
+            return _("This volume was made by a model; choose the scan it was made from.")
+        return _("Colour volume: it is turned to grey before it is translated.") if is_colour(source) else ""
+
+    def _updateButtons(self) -> None:
+        if self._translation.busy:
+            return
+        choice = self._choice()
+        ready = self._parameters is not None and self._parameters.inputVolume is not None
+        usable = choice is not None and not choice.trouble
+        self.ui.translateButton.enabled = ready and usable
+        self.ui.modelCardButton.enabled = usable
+        self.ui.translateButton.toolTip = (
+            _("Make the synthetic image.") if ready and usable else _("Choose a volume and a model first.")
+        )
+
+    def _showBusy(self) -> None:
+        self.ui.translateButton.text = _("Cancel")
+        self.ui.translateButton.toolTip = _("Stop; nothing is added to the scene.")
+        self.ui.progressBar.maximum = 0
+        self.ui.progressBar.visible = True
+        self.ui.progressLabel.text = _("Starting the worker...")
+        self._showResult("")
+
+    def _showIdle(self) -> None:
+        self.ui.translateButton.text = _("Translate")
+        self.ui.progressBar.visible = False
+        self.ui.progressLabel.text = ""
+        self._updateButtons()
+
+    def _showResult(self, text: str, failed: bool = False) -> None:
+        self.ui.resultLabel.text = text
+        self.ui.resultLabel.styleSheet = "color: #d9534f" if failed else ""
+        self.ui.resultLabel.visible = bool(text)
