@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .console import Console
 from .options import Browser, Device, Model, Port, cancel_on_interrupt
+from .view import case_of, write_sheet_of
 
 
 def demo(
@@ -46,12 +47,8 @@ def demo(
 
 
 def _show(source: Path, synthetic: Path, reference: Path | None, folder: Path, port: int, browser: bool) -> None:
-    from ..browser.cases import open_case
-    from ..sheet import write_sheet
-
-    case = open_case(source, synthetic, reference)
-    sheet = write_sheet(folder / "side_by_side.png", case.source, case.synthetic, case.reference)
-    print(f"Wrote {sheet}")
+    case = case_of(source, synthetic, reference)
+    print(f"Wrote {write_sheet_of(case, folder / 'side_by_side.png')}")
     if browser:
         from ..browser.app import serve
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from .options import Browser, Port
+
+if TYPE_CHECKING:
+    from ..browser.cases import Case
 
 
 def view(
@@ -20,14 +24,27 @@ def view(
     png: Annotated[Optional[Path], typer.Option(help="Write the side-by-side sheet here instead of serving.")] = None,
 ) -> None:
     """Show a scan and its synthetic image side by side, linked, in a web page (or as a PNG sheet with --png)."""
-    from ..browser.cases import open_case
-
-    case = open_case(source, synthetic, reference)
+    case = case_of(source, synthetic, reference)
     if png is not None:
-        from ..sheet import write_sheet
-
-        typer.echo(f"Wrote {write_sheet(png, case.source, case.synthetic, case.reference)}")
+        typer.echo(f"Wrote {write_sheet_of(case, png)}")
         return
     from ..browser.app import serve
 
     serve([case], host=host, port=port, open_browser=browser)
+
+
+def case_of(source: Path, synthetic: Path, reference: Path | None = None) -> Case:
+    """A case of the viewer that reads its files when it is shown."""
+    from ..browser.cases import Case
+    from ..volume import read_volume
+
+    real = None if reference is None else partial(read_volume, reference)
+    return Case(source.name, partial(read_volume, source), partial(read_volume, synthetic), real)
+
+
+def write_sheet_of(case: Case, path: Path) -> Path:
+    """The static side-by-side sheet of a case."""
+    from ..sheet import write_sheet
+
+    loaded = case.load()
+    return write_sheet(path, loaded.source, loaded.synthetic, loaded.reference)
