@@ -102,8 +102,11 @@ class Viewer:
         self._slice_followed()
 
     def swap(self) -> None:
-        """Exchange the two images in place."""
-        self._state.swapped = not self._state.swapped
+        """Exchange the two images in place; a fade goes to its other end."""
+        if self._state.mode == "fade":
+            self._state.opacity = 0.0 if self._state.opacity > 0.5 else 1.0
+        else:
+            self._state.swapped = not self._state.swapped
         self._show()
 
     def reset(self) -> None:
@@ -259,7 +262,8 @@ class Viewer:
         @state.change("mode")
         def unswap(**_: Any) -> None:
             if state.swapped:
-                self.swap()
+                state.swapped = False
+                self._show()
 
         @state.change("search")
         def search(search: str | None, **_: Any) -> None:
@@ -353,7 +357,7 @@ def _require_free(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _unwarned() -> Iterator[None]:
-    """Silence VTK while views are made: it warns of the missing X server, which is not needed, and of its own future."""
+    """Silence VTK while views are made: it warns of a missing X server, which is not needed, and of its own plans."""
     from vtkmodules.vtkCommonCore import vtkObject
 
     shown = vtkObject.GetGlobalWarningDisplay()

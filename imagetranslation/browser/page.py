@@ -136,7 +136,9 @@ def _top_bar(actions: Actions) -> None:
             for value, icon, words, hint in MODE_BUTTONS:
                 off = {"disabled": ("!!difference_refusal",)} if value == DIFFERENCE else {}
                 title = (f"difference_refusal || '{hint}'",) if value == DIFFERENCE else hint
-                v.VBtn(words, value=value, id=f"it-mode-{value}", title=title, prepend_icon=icon, size="small", **off)
+                with v.VBtn(value=value, id=f"it-mode-{value}", title=title, size="small", **off):
+                    v.VIcon(icon, size="large")
+                    html.Span(words, classes="d-none d-lg-inline ml-2")
         v.VSpacer()
         v.VProgressCircular(indeterminate=True, size=20, width=2, v_if=("loading",), classes="mr-2", color="primary")
         v.VBtn(icon="mdi-swap-horizontal", title="Swap the two images (Space)", id="it-swap", click=actions.swap)
@@ -292,8 +294,8 @@ def _help() -> None:
                                 html.Span(key, classes="it-key")
                         html.Td(words)
             html.P(
-                "Amber text stands in every view that shows anything a model made. The page shows one reading room: two "
-                "tabs or two people at the same address see and move the same pictures.",
+                "Amber text stands in every view that shows anything a model made. The page shows one reading room: "
+                "two tabs or two people at the same address see and move the same pictures.",
                 classes="mt-4 it-small",
             )
             html.P(NOT_FOR_DIAGNOSIS, classes="mt-2 text-warning text-body-2")

@@ -14,7 +14,6 @@ from .cases import LoadedCase
 
 SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE = "side-by-side", "fade", "checkerboard", "difference"
 MODES = (SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE)
-DERIVED = ("checkerboard", "difference")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Pane:
 @dataclass(frozen=True)
 class Choice:
     """What a person has chosen. partner: the image compared with the synthetic one. opacity: share of the synthetic
-    image in a fade. swapped: the two compared images have changed places."""
+    image in a fade. swapped: the two compared images have changed places (a fade has its slider for that)."""
 
     mode: str = SIDE_BY_SIDE
     partner: str = "source"
@@ -55,8 +54,7 @@ def panes(choice: Choice, case: LoadedCase) -> tuple[Pane, ...]:
     """The views from left to right: one to three. A mode or partner the case cannot serve falls back."""
     partner = choice.partner if choice.partner in partners(case) else "source"
     if choice.mode == FADE:
-        opacity = 1 - choice.opacity if choice.swapped else choice.opacity
-        return (Pane(partner, "synthetic", opacity),)
+        return (Pane(partner, "synthetic", choice.opacity),)
     if choice.mode == CHECKERBOARD:
         return (Pane(partner, "checkerboard"),)
     if choice.mode == DIFFERENCE and difference_partner(case)[1] is None:

@@ -1,0 +1,42 @@
+"""What the viewer's tests share: whether this machine can draw, and made-up cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imagetranslation.browser.cases import LoadedCase
+from imagetranslation.browser.opengl import opengl_available
+from imagetranslation.provenance import Provenance
+from imagetranslation.volume import Volume
+
+RECORD = Provenance(
+    model="us2mri-pix2pix-small", version="1.0.0", weights_sha256="ab" * 32, task="us2mri", modality="MR",
+    source="made-up", source_sha256="cd" * 32, created="2026-01-01T00:00:00Z", software="imagetranslation 0.1.0",
+    notes=("A stand-in, made by the test.",),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def drawing() -> None:
+    """Skips the test where slices cannot be drawn."""
+    missing = opengl_available()
+    if missing:
+        pytest.skip(missing)
+
+
+def a_lopsided_volume(shape=(20, 30, 40), **changes) -> Volume:
+    """Smooth, and different in every direction, so that a flipped or turned picture cannot pass for the right one."""
+    k, j, i = np.indices(shape)
+    ramp = 3 * i / shape[2] + 2 * j / shape[1] + k / shape[0]
+    spot = 4 * np.exp(-(((i - shape[2] * 0.7) ** 2 + (j - shape[1] * 0.3) ** 2) / 30 + (k - shape[0] * 0.4) ** 2 / 20))
+    array = (20 * (ramp + spot)).astype(np.float32)
+    return Volume(array, **{"spacing": (1.0, 1.2, 2.0), "modality": "US", "name": "made-up", **changes})
+
+
+def a_loaded_case(source: Volume, *, reference: bool = True, name: str = "made-up") -> LoadedCase:
+    """The source, its negative as the synthetic image, and a shifted negative as the reference."""
+    negative = source.array.max() - source.array
+    synthetic = source.with_array(negative, modality="MR", provenance=RECORD)
+    real = source.with_array(np.roll(negative, 2, axis=2), modality="MR") if reference else None
+    return LoadedCase(name, source, synthetic, real)
