@@ -189,6 +189,8 @@ def why_not_a_scan(dataset: Any) -> str:
     if "Presentation State" in kind or "Key Object" in kind:
         return f"a {kind} object (no pixels of its own); give the images it refers to"
     if "Rows" not in dataset or "Columns" not in dataset:
+        if "Image Storage" in kind:
+            return f"a {kind} object in which the image is missing: damaged or truncated; copy it again"
         return f"a {kind} object with modality '{modality}', which holds no image; give an image series"
     if is_secondary_capture(dataset) and modality not in _SCAN_MODALITIES:
         return "a secondary capture (a screenshot or scanned page, not a scan); give the original series"
