@@ -50,6 +50,7 @@ class US2MRITranslate(ScriptedLoadableModule):
             "doi 10.1007/s11548-025-03481-3. Please cite it, and the data a model was trained on (see its card)."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", markSyntheticImages)
 
 
 def registerSampleData():
@@ -57,6 +58,13 @@ def registerSampleData():
     from imagetranslation.panels.samples import register
 
     register(load_task(task_file(__file__)), Path(__file__).parent / "Resources" / "Icons")
+
+
+def markSyntheticImages():
+    """Mark synthetic images in all views, also when none of our modules is ever opened."""
+    from imagetranslation.panels.marking import mark_all_views
+
+    mark_all_views()
 
 
 @parameterNodeWrapper

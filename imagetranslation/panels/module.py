@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from .compare import ComparePanel
+from .marking import mark_all_views
 from .probing import Probe
 from .process import QtTicker, QtWorkerProcess
 from .translate import TranslatePanel
@@ -25,11 +27,14 @@ class ModulePanel:
 
     def __init__(self, task: Task) -> None:
         sweep(slicer.app.temporaryPath)
+        mark_all_views()
         self.task = task
         self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
         self.probe = Probe(QtWorkerProcess)
         self.translate = TranslatePanel(task, self.translation, self.probe)
-        self.panels: list[Any] = [self.translate]
+        self.compare = ComparePanel(task)
+        self.translate.translated.connect(self.compare.show)
+        self.panels: list[Any] = [self.translate, self.compare]
 
     def addTo(self, layout: Any) -> None:
         """Put the panels into a Qt layout."""
@@ -52,6 +57,7 @@ class ModulePanel:
     def sceneCloses(self) -> None:
         """The scene is about to go: nothing of ours may outlive it."""
         self.translation.cancel()
+        self.compare.ui.compareButton.checked = False
         self.setParameterNode(None)
 
     def close(self) -> None:
