@@ -28,7 +28,7 @@ from .dicomgeometry import Frame, Grid, frames_of, place, stack
 from .dicompixels import modality_lut, rescaled, stored_values
 from .dicomviews import chosen_view, is_planar_nm, ultrasound_regions
 from .errors import InputError
-from .formats import chosen_component
+from .formats import chosen_component, suffix_of
 from .headers import require_memory
 from .provenance import Provenance
 from .volume import Volume
@@ -82,11 +82,20 @@ def _files_of(path: Path, wanted: str | None) -> tuple[list[Path], list[str]]:
     if not series and others:
         raise InputError(f"{path.name} holds no image series: {others[0]}.")
     if not series:
-        empty = next(path.iterdir(), None) is None
-        raise InputError(f"{path.name or path} {'is an empty folder' if empty else 'holds no DICOM image'}.")
+        raise InputError(f"{path.name or path} {_what_else(path)}.")
     chosen = chosen_series(series, wanted, path.name or str(path))
     notes = [f"{len(others)} other DICOM object(s) in the folder were left out."] if others else []
     return list(chosen.files), notes
+
+
+def _what_else(folder: Path) -> str:
+    """The end of a sentence on a folder without DICOM."""
+    names = [entry.name for entry in folder.iterdir()]
+    if not names:
+        return "is an empty folder"
+    images = sum(bool(suffix_of(name)) for name in names)
+    hint = f"; give one of its {images} other image files" if images else ""
+    return f"holds no DICOM image{hint}"
 
 
 def _read(

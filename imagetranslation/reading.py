@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import ImageTranslationError, InputError
@@ -19,6 +20,8 @@ def read_path(path: Path, *, series: str | None, frames_as_slices: float | None,
     """See `volume.read_volume`."""
     from .dicomio import is_dicom, read_dicom
 
+    if frames_as_slices is not None and not 0 < frames_as_slices < 1e4:
+        raise InputError(f"The spacing for frames as slices is {frames_as_slices}; it must be a positive number of mm.")
     try:
         if not path.exists():
             raise InputError(f"{path} does not exist.")
@@ -29,8 +32,7 @@ def read_path(path: Path, *, series: str | None, frames_as_slices: float | None,
         if path.stat().st_size == 0:
             raise InputError(f"{path.name} is empty; copy it again from its source.")
         if suffix_of(path):
-            _only_for_dicom(path, series, frames_as_slices)
-            return read_file(path, component)
+            return _without_frames(read_file(path, component), path, series, frames_as_slices)
         if is_dicom(path):
             return read_dicom(path, series=series, frames_as_slices=frames_as_slices, component=component)
     except ImageTranslationError:
@@ -44,9 +46,14 @@ def read_path(path: Path, *, series: str | None, frames_as_slices: float | None,
     raise InputError(_what_it_is(path))
 
 
-def _only_for_dicom(path: Path, series: str | None, frames_as_slices: float | None) -> None:
-    if series is not None or frames_as_slices is not None:
-        raise InputError(f"{path.name} is not DICOM; a series or frames as slices can only be chosen in DICOM.")
+def _without_frames(volume: Volume, path: Path, series: str | None, frames_as_slices: float | None) -> Volume:
+    """The volume of a file that has neither series nor frames: the one is refused, the other noted as not needed."""
+    if series is not None:
+        raise InputError(f"{path.name} is not DICOM; a series can only be chosen in a DICOM folder.")
+    if frames_as_slices is None:
+        return volume
+    note = "The file gives its own geometry; the spacing given for frames as slices was not used."
+    return replace(volume, notes=(*volume.notes, note))
 
 
 def _what_it_is(path: Path) -> str:

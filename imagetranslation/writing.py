@@ -148,13 +148,11 @@ def _restored_on_failure() -> Iterator[Any]:
     moved: list[tuple[Path, Path | None]] = []
 
     def place(source: Path | None, target: Path) -> None:
-        backup = None
-        if target.exists():
-            backup = target.with_name(f".{target.name}.previous")
-            os.replace(target, backup)
-        moved.append((target, backup))
+        moved.append((target, _second_name(target) if target.exists() else None))
         if source is not None:
             os.replace(source, target)
+        else:
+            target.unlink()
 
     try:
         yield place
@@ -167,6 +165,17 @@ def _restored_on_failure() -> Iterator[Any]:
     for _, backup in moved:
         if backup is not None:
             backup.unlink(missing_ok=True)
+
+
+def _second_name(target: Path) -> Path:
+    """Another name (or a copy) for a file about to be replaced: killed in between, it is still there under its own."""
+    backup = target.with_name(f".{target.name}.previous")
+    backup.unlink(missing_ok=True)
+    try:
+        os.link(target, backup)
+    except OSError:  # a file system without hard links
+        shutil.copy2(target, backup)
+    return backup
 
 
 def _flush(folder: Path) -> None:

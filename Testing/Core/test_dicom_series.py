@@ -186,6 +186,11 @@ def test_a_folder_without_dicom_is_refused(tmp_path):
         read_volume(tmp_path)
 
 
+def test_a_folder_of_other_images_says_so(data_dir):
+    with pytest.raises(InputError, match="holds no DICOM image; give one of its 8 other image files"):
+        read_volume(data_dir / "odd_nrrd")
+
+
 def test_a_folder_of_reports_is_refused_by_what_they_are(two_series):
     for folder in ("x", "y"):
         for file in (two_series / folder).iterdir():

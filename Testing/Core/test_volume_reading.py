@@ -303,6 +303,19 @@ def test_a_series_cannot_be_chosen_in_a_file_that_has_none(ramp, tmp_path):
         read_volume(write_volume(ramp, tmp_path / "ramp.nrrd"), series="1")
 
 
+def test_a_frame_spacing_for_a_file_with_geometry_is_noted_and_not_used(ramp, tmp_path):
+    volume = read_volume(write_volume(ramp, tmp_path / "ramp.nrrd"), frames_as_slices=3.0)
+    assert volume.spacing == ramp.spacing
+    assert any("was not used" in note for note in volume.notes)
+
+
+def test_a_modality_the_header_states_is_read_and_none_is_guessed(ramp, tmp_path):
+    assert read_volume(write_volume(ramp, tmp_path / "ramp.mha")).modality == ""
+    header = META.format(size="2 2 2", more="Modality = MET_MOD_MR\nElementDataFile = LOCAL\n")
+    (tmp_path / "stated.mha").write_bytes(header.encode() + bytes(range(16)))
+    assert read_volume(tmp_path / "stated.mha").modality == "MR"
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     import os
 

@@ -184,6 +184,22 @@ def test_header_and_voxels_land_together_or_not_at_all(suffix, real, synthetic, 
     np.testing.assert_array_equal(read_volume(tmp_path / f"x{suffix}").array, NOISE)
 
 
+def test_an_old_voxel_file_keeps_its_name_until_the_new_one_takes_it(real, synthetic, tmp_path, monkeypatch):
+    write_volume(real, tmp_path / "x.mhd")
+    seen = []
+    genuine = os.replace
+
+    def watching(source, target):
+        seen.append((tmp_path / "x.zraw").exists())
+        genuine(source, target)
+
+    monkeypatch.setattr(os, "replace", watching)
+    write_volume(synthetic, tmp_path / "x.mhd")
+    assert seen
+    assert all(seen)
+    assert {f.name for f in tmp_path.iterdir()} == {"x.mhd", "x.zraw", "x.json"}
+
+
 def test_voxels_that_read_back_differently_are_not_left_behind(real, tmp_path, monkeypatch):
     import imagetranslation.writing as writing
 
