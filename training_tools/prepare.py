@@ -67,7 +67,7 @@ def prepare(
     pairs: list[PairFiles],
     output: Path,
     *,
-    method: str = "affine",
+    method: str = "scale",
     source_modality: str = "US",
     target_modality: str = "MR",
 ) -> list[Quality]:
@@ -112,7 +112,7 @@ def prepare_pair(pair: PairFiles, *, method: str, source_modality: str, target_m
     valid = fan & _covered(moving, fixed, found.transform)
     if not valid.any():
         raise InputError(
-            f"{pair.case}: after registration {pair.target.name} does not overlap the field of view of {pair.source.name}."
+            f"{pair.case}: after registration {pair.target.name} does not overlap the field of view of its source."
         )
     quality = Quality(
         case=pair.case,
@@ -219,9 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--target", type=Path, required=True, help="folder of target volumes (MR), same file names")
     parser.add_argument("--source-labels", type=Path, help="folder of gland labels on the sources")
     parser.add_argument("--target-labels", type=Path, help="folder of gland labels on the targets")
-    parser.add_argument(
-        "--method", choices=registration.METHODS, default="affine", help="with labels (default: affine)"
-    )
+    parser.add_argument("--method", choices=registration.METHODS, default="scale", help="with labels (default: scale)")
     parser.add_argument("--source-modality", default="US")
     parser.add_argument("--target-modality", default="MR")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")

@@ -75,9 +75,33 @@ class SmallUNetGenerator(nn.Module):
         return torch.tanh(self.head(x))[..., :height, :width]
 
 
-def pix2pix_small(**arguments: int | float | str | bool) -> SmallUNetGenerator:
-    """The small generator that ships; see `SmallUNetGenerator` for the arguments."""
-    return SmallUNetGenerator(**arguments)  # type: ignore[arg-type]
+class Committee(nn.Module):
+    """Several generators whose outputs are averaged: with few patients, most of one network's error is its own.
+
+    In training each member sees its own share of the batch (and draws its own gradient), so that a step costs what
+    one network's step costs and members don't learn to lean on one another; in evaluation every member sees all.
+    """
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Translate a batch; a training batch must hold at least one sample for each member."""
+        if not self.training:
+            return torch.stack([member(x) for member in self.members]).mean(dim=0)
+        if len(x) < len(self.members):
+            raise ValueError(f"a training batch of {len(x)} cannot be shared by {len(self.members)} members")
+        shares = x.tensor_split(len(self.members))
+        return torch.cat([member(share) for member, share in zip(self.members, shares)])
+
+
+def pix2pix_small(members: int = 1, **arguments: int | float | str | bool) -> nn.Module:
+    """The small generator that ships: one `SmallUNetGenerator`, or a `Committee` of `members` of them."""
+    if not 1 <= members <= 64:
+        raise ValueError(f"members must be 1 to 64, not {members}")
+    generators: list[nn.Module] = [SmallUNetGenerator(**arguments) for _ in range(members)]  # type: ignore[arg-type]
+    return generators[0] if members == 1 else Committee(generators)
 
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {

@@ -1,0 +1,133 @@
+"""The model card: the configuration's words and the measured numbers, as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .config import Config
+from .evaluation import FLOORS, METRICS, MODEL
+
+STUDY_PARAMETERS = "54.4 M"
+HEADINGS = {"mae": "MAE", "psnr": "PSNR (dB)", "ssim": "SSIM", "ssim_uniform7": "SSIM, uniform 7"}
+
+
+def render(config: Config, metadata: dict[str, Any]) -> str:
+    """The text of MODEL_CARD.md for a package with this `model.json` (weights' checksum not needed)."""
+    card, training = config.card, metadata["training"]
+    parameters = metadata["weights"]["parameters"]
+    parts = [
+        f"# {metadata['title']}",
+        f"`{metadata['id']}` {metadata['version']}. **Not for clinical use.** {metadata['intended_use']}",
+        metadata["description"],
+        "## Network",
+        f"`{metadata['network']['name']}` with {parameters / 1e6:.2f} M parameters, stored as float16. The study it "
+        f"follows used a 2D-Pix2Pix of {STUDY_PARAMETERS} parameters; that network is in the registry as `pix2pix`, "
+        "but this package is a small variant and its scores say nothing about the study's.",
+        _bullets(card.design if card else ()),
+        "## Data",
+        f"{training['data']} Licence: {training['licence']}.",
+        f"Trained on {len(training['cases'])} cases: {', '.join(training['cases'])}. "
+        f"Held out of training and tuning: {', '.join(training['held_out']) or 'none'}.",
+        f"Tuning: {card.tuning}" if card else "",
+        "## Training",
+        f"```\n{training['command']}\n```",
+        _scoring(config),
+        *_sections(metadata["scores"]),
+        "## Limits",
+        _bullets(metadata["limits"]),
+        "## Cite",
+        _bullets(metadata["citation"]),
+        f"Licence of the weights: {metadata['licence']}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _scoring(config: Config) -> str:
+    lower, upper = config.target.value_range
+    spec = config.target.normalisation
+    return (
+        "## Scores\n\n"
+        "Reference: the target registered to the source by `training_tools.prepare`, resampled to the source's grid. "
+        f"Its intensities have no unit and vary between patients, so each volume is normalised ({_words(spec)} inside "
+        f"the mask become {lower:g} and {upper:g}, clipped); data range {upper - lower:g}. Mask: the source's field of "
+        "view where the registered target has voxels; outside it every image is set to background. One number a "
+        "patient, computed on the whole volume. SSIM: Wang 2004, Gaussian sigma 1.5, three-dimensional; 'uniform 7' "
+        "is SynthRAD2023's window. Intervals: 95 % Student t over patients, paired. Floors: the source itself "
+        "(normalised as the network's input), the same through one least-squares gain and offset fitted on the "
+        "training cases, and the voxelwise mean of the training cases' references in the same frame."
+    )
+
+
+def _words(spec: dict[str, Any]) -> str:
+    if spec["name"] == "percentile":
+        return f"percentiles {spec['lower']:g} and {spec['upper']:g}"
+    return f"its {spec['name']} bounds"
+
+
+def _sections(scores: dict[str, Any]) -> list[str]:
+    titles = {
+        "cross_validation": "### {folds}-fold cross-validation by patient, n = {n}: every fold trained from scratch",
+        "held_out": "### Held-out cases, n = {n}: this package",
+    }
+    parts = []
+    for key, title in titles.items():
+        if key in scores:
+            result = scores[key]
+            parts += [
+                title.format(n=result["n"], folds=result.get("folds")),
+                _table(result),
+                _verdict(result),
+                _cases(result),
+            ]
+    return parts
+
+
+def _table(result: dict[str, Any]) -> str:
+    lines = ["| | " + " | ".join(HEADINGS[m] for m in METRICS) + " |", "|---" * (len(METRICS) + 1) + "|"]
+    for method in (MODEL, *FLOORS):
+        cells = [_mean(result["methods"][method][metric]) for metric in METRICS]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    for floor in FLOORS:
+        cells = [_interval(result["differences"][floor][metric]) for metric in METRICS]
+        lines.append(f"| model minus {floor} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    """Which floors are beaten on MAE and SSIM with the interval excluding zero, and which are not."""
+    missed = [
+        f"{floor} on {HEADINGS[metric]}"
+        for floor in FLOORS
+        for metric in ("mae", "ssim")
+        if not result["differences"][floor][metric]["beaten"]
+    ]
+    if not missed:
+        return "Every floor is beaten on MAE and SSIM, the interval excluding zero."
+    return f"Not beaten with the interval excluding zero: {'; '.join(missed)}."
+
+
+def _cases(result: dict[str, Any]) -> str:
+    lines = [
+        "| case | MAE model | MAE identity | MAE mean image | SSIM model | SSIM identity | SSIM mean image |",
+        "|---" * 7 + "|",
+    ]
+    for row in result["cases"]:
+        cells = [f"{row[method]['mae']:.1f}" for method in (MODEL, "identity", "mean image")]
+        cells += [f"{row[method]['ssim']:.3f}" for method in (MODEL, "identity", "mean image")]
+        lines.append(f"| {row['case']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _mean(value: dict[str, Any]) -> str:
+    return f"{value['mean']:.4g}" + ("" if value["sd"] is None else f" ± {value['sd']:.2g}")
+
+
+def _interval(value: dict[str, Any]) -> str:
+    text = f"{value['mean']:+.3g}"
+    if value["low"] is not None:
+        text += f" [{value['low']:+.3g}, {value['high']:+.3g}]"
+    return f"{text}; better in {value['better_in']}/{value['n']}"
+
+
+def _bullets(sentences: tuple[str, ...] | list[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)

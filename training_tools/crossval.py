@@ -1,0 +1,88 @@
+"""Patient-level cross-validation: `python -m training_tools.crossval --config CONFIG --data PREPARED -o FOLDER`.
+
+Every fold's network is trained from scratch by the configuration as it stands on the other folds' patients, exported
+as a package and run through `imagetranslation.inference`, as the shipped model is. Each fold's rows are kept, so that
+a run that was stopped goes on; `scores.json` appears when all folds are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from imagetranslation.errors import InputError
+from imagetranslation.files import make_folder, write_text
+
+from . import evaluation
+from .config import Config, read_config
+from .console import run as run_command
+from .dataset import case_names, load_cases
+from .export import describe, score_cases, write
+from .train import train
+
+
+def folds(names: list[str], count: int) -> list[list[str]]:
+    """`count` disjoint test sets that cover all names: every count-th of the sorted names, so nothing is drawn."""
+    if len(names) < count:
+        raise InputError(f"{count} folds need at least {count} cases; there are {len(names)}.")
+    return [sorted(names)[start::count] for start in range(count)]
+
+
+def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict[str, Any]]:
+    """Train and score one fold (0-based), or read its rows if they are already there."""
+    done = output / f"fold-{number}.json"
+    if done.exists():
+        return list(json.loads(done.read_text(encoding="utf-8")))
+    names = case_names(data)
+    tested = folds(names, config.folds)[number]
+    kept = [name for name in names if name not in tested]
+    run = output / f"fold-{number}"
+    weights = train(config, data, run, kept)
+    cases = load_cases(data, config, kept)
+    package = write(run / "package", describe(config, cases), config, weights, {})
+    rows = score_cases(package, config, cases, load_cases(data, config, tested))
+    rows = [{"fold": number, **row} for row in rows]
+    write_text(done, json.dumps(rows, indent=2) + "\n")
+    return rows
+
+
+def summarise(rows: list[dict[str, Any]], config: Config) -> dict[str, Any]:
+    """What goes into a package's `scores.cross_validation`: settings, one row a patient, summary."""
+    lower, upper = config.target.value_range
+    return {
+        "folds": config.folds,
+        "data_range": upper - lower,
+        "mask": "source's field of view where the registered target has voxels; background outside in every image",
+        "reference": "target registered to the source, normalised per volume inside the mask",
+        "interval": "95 % Student t over patients, paired differences",
+        "cases": sorted(rows, key=lambda row: str(row["case"])),
+        **evaluation.summarise(rows),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training_tools.crossval", description="Cross-validate a configuration."
+    )
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
+    parser.add_argument("--only", type=int, nargs="+", help="folds to run now (0-based), for several processes")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    config = read_config(options.config)
+    make_folder(options.output)
+    for number in options.only if options.only is not None else range(config.folds):
+        run_fold(config, options.data, options.output, number)
+    if all((options.output / f"fold-{number}.json").exists() for number in range(config.folds)):
+        rows = [row for number in range(config.folds) for row in run_fold(config, options.data, options.output, number)]
+        result = summarise(rows, config)
+        write_text(options.output / "scores.json", json.dumps(result, indent=2) + "\n")
+        print(json.dumps({"n": result["n"], "differences": result["differences"]}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

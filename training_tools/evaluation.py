@@ -1,0 +1,126 @@
+"""Scoring synthetic volumes against registered references, beside the floors that any model must beat.
+
+Every image is scored on the source's grid in the output's value range (its width is the data range), inside the
+case's `valid` mask; voxels outside it are set to background in all images alike before SSIM's windows see them. One
+number a patient, never a slice.
+
+Floors: "identity" is the source itself, normalised as the network's input is and mapped to the output range;
+"identity, best line" is that image through one gain and offset fitted by least squares on the training cases, which
+takes the difference of brightness out of the comparison; "mean image" is the voxelwise mean of the training cases'
+references, in the array frame all share (other sizes are stretched to it).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from imagetranslation import intensity, similarity
+from imagetranslation.grid import ModelGrid, Reorientation
+
+from .config import Config
+from .dataset import Case
+
+MODEL, IDENTITY, LINE, MEAN = "model", "identity", "identity, best line", "mean image"
+FLOORS = (IDENTITY, LINE, MEAN)
+METRICS = ("mae", "psnr", "ssim", "ssim_uniform7")
+HIGHER_IS_BETTER = {"mae": False, "psnr": True, "ssim": True, "ssim_uniform7": True}
+
+
+def score(image: np.ndarray, case: Case, config: Config) -> dict[str, float]:
+    """Every metric of one image (k, j, i) against the case's reference."""
+    lower, upper = config.target.value_range
+    shown = np.where(case.valid, np.clip(image, lower, upper), lower)
+    scores = similarity.compare(shown, case.reference, case.valid, upper - lower)
+    return {metric: round(scores[metric], 6) for metric in METRICS}
+
+
+def floors(train: list[Case], config: Config, tested: list[Case]) -> dict[str, dict[str, np.ndarray]]:
+    """For each tested case the three floor images; `train` must not hold any of them."""
+    shared = {case.name for case in train} & {case.name for case in tested}
+    if shared:
+        raise ValueError(f"cases are both trained and tested on: {sorted(shared)}")
+    gain, offset = _line(train, config)
+    mean = mean_image(train)
+    made = {}
+    for case in tested:
+        own = identity(case, config)
+        made[case.name] = {IDENTITY: own, LINE: gain * own + offset, MEAN: _stretch(mean, case.reference.shape)}
+    return made
+
+
+def identity(case: Case, config: Config) -> np.ndarray:
+    """The source in the output's value range, by the network's own input normalisation; float32 (k, j, i)."""
+    normalised, _ = intensity.normalise(case.source.array, case.seen, config.source.normalisation)
+    return intensity.denormalise(normalised, config.outputs())
+
+
+def mean_image(train: list[Case]) -> np.ndarray:
+    """Mean of the references over the cases valid at each voxel (their overall mean where none is); float32 (k, j, i).
+
+    The frame is the largest training grid along each axis.
+    """
+    frame = tuple(max(case.reference.shape[axis] for case in train) for axis in range(3))
+    total, count = np.zeros(frame, np.float64), np.zeros(frame, np.float64)
+    for case in train:
+        weight = _stretch(case.valid.astype(np.float32), frame)
+        total += _stretch(np.where(case.valid, case.reference, 0).astype(np.float32), frame)
+        count += weight
+    overall = total.sum() / count.sum()
+    return np.where(count > 0, total / np.maximum(count, 1e-6), overall).astype(np.float32)
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and SD per method and metric, and the model's paired differences from each floor.
+
+    rows: one per patient, `{"case": ..., MODEL: {...}, floor: {...}}`. Intervals are 95 % Student t over patients;
+    a floor is beaten where the interval lies wholly on the good side of zero (None for a single patient).
+    """
+    summary: dict[str, Any] = {"n": len(rows), "methods": {}, "differences": {}}
+    for method in (MODEL, *FLOORS):
+        summary["methods"][method] = {
+            metric: {
+                "mean": _rounded(np.mean(values)),
+                "sd": _rounded(np.std(values, ddof=1)) if len(rows) > 1 else None,
+            }
+            for metric in METRICS
+            for values in [[row[method][metric] for row in rows]]
+        }
+    for floor in FLOORS:
+        summary["differences"][floor] = {
+            metric: _difference(np.array([row[MODEL][metric] - row[floor][metric] for row in rows]), metric)
+            for metric in METRICS
+        }
+    return summary
+
+
+def _difference(values: np.ndarray, metric: str) -> dict[str, Any]:
+    better = values > 0 if HIGHER_IS_BETTER[metric] else values < 0
+    result: dict[str, Any] = {"mean": _rounded(values.mean()), "better_in": int(better.sum()), "n": len(values)}
+    if len(values) < 2:
+        return {**result, "low": None, "high": None, "beaten": None}
+    from scipy import stats
+
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    low, high = float(values.mean()) - half, float(values.mean()) + half
+    beaten = low > 0 if HIGHER_IS_BETTER[metric] else high < 0
+    return {**result, "low": _rounded(low), "high": _rounded(high), "beaten": beaten}
+
+
+def _line(train: list[Case], config: Config) -> tuple[float, float]:
+    sources = np.concatenate([identity(case, config)[case.valid] for case in train])
+    references = np.concatenate([case.reference[case.valid] for case in train])
+    gain, offset = np.polyfit(sources.astype(np.float64), references.astype(np.float64), 1)
+    return float(gain), float(offset)
+
+
+def _stretch(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Resample along array axes so that the extents coincide."""
+    steps = tuple(have / want for have, want in zip(image.shape, shape))
+    return ModelGrid(Reorientation((0, 1, 2), (False, False, False)), image.shape, shape, steps).forward(image)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5)

@@ -1,0 +1,153 @@
+"""From a finished run to a model package: `python -m training_tools.export RUN --data PREPARED -o PACKAGE`.
+
+Weights are stored as float16; the held-out cases are scored with the very package that is written, through
+`imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`; the words from the
+configuration's `card`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from imagetranslation import networks
+from imagetranslation.checks import training_ranges
+from imagetranslation.errors import InputError
+from imagetranslation.inference import translate
+from imagetranslation.models import ModelPackage, write_package
+
+from . import evaluation
+from .card import render
+from .config import Config
+from .console import run as run_command
+from .dataset import Case, load_cases
+
+QUANTILES = np.linspace(0, 1, 21)
+INFERENCE = {"overlap": 0.25, "blending": "gaussian", "whole_slice": True}
+UNSAID = "Not stated in the configuration."
+
+
+def read_run(run: Path) -> tuple[Config, list[str], Path]:
+    """Configuration, training cases and weights of a finished run; InputError when it isn't one."""
+    try:
+        record = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run} is not a training run: it has no readable config.json.") from error
+    weights = run / "generator.safetensors"
+    if not weights.is_file():
+        raise InputError(f"The run {run} is not finished: it has no {weights.name}; start the same training again.")
+    return Config.model_validate(record["config"]), list(record["cases"]), weights
+
+
+def export(run: Path, data: Path, output: Path, scores: dict[str, Any] | None = None) -> ModelPackage:
+    """Write the package of a run. scores: what `crossval` wrote, or None; held-out scores are added here."""
+    config, names, weights = read_run(run)
+    train = load_cases(data, config, names)
+    metadata = describe(config, train)
+    package = write(output, metadata, config, weights, {})
+    numbers: dict[str, Any] = {} if scores is None else {"cross_validation": scores}
+    if config.held_out:
+        rows = score_cases(package, config, train, load_cases(data, config, list(config.held_out)))
+        numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
+    return write(output, metadata, config, weights, numbers)
+
+
+def write(
+    folder: Path, metadata: dict[str, Any], config: Config, weights: Path, scores: dict[str, Any]
+) -> ModelPackage:
+    """Write the package folder with these scores in `model.json` and in the card."""
+    complete = {**metadata, "scores": scores}
+    return write_package(folder, complete, load_file(weights), render(config, complete))
+
+
+def describe(config: Config, train: list[Case]) -> dict[str, Any]:
+    """`model.json` without scores and the weights' checksum."""
+    card = config.card
+    network = networks.build(config.network.name, **config.network.arguments)
+    commands = list(card.commands) if card else []
+    return {
+        "id": config.id,
+        "version": config.version,
+        "title": config.title,
+        "description": card.description if card else UNSAID,
+        "authors": card.authors if card else UNSAID,
+        "licence": card.licence if card else UNSAID,
+        "created": datetime.now(timezone.utc).date().isoformat(),
+        "task": config.task,
+        "network": {"name": config.network.name, "arguments": {**config.network.arguments}},
+        "network_data_format": {"inputs": {"image": config.inputs()}, "outputs": {"image": config.outputs()}},
+        "inference": INFERENCE,
+        "training": {
+            "data": card.data if card else UNSAID,
+            "licence": card.data_licence if card else UNSAID,
+            "cases": [case.name for case in train],
+            "held_out": list(config.held_out),
+            "config": config.model_dump(mode="json", exclude={"card"}),
+            "command": "\n".join(commands) or UNSAID,
+            "seed": config.seed,
+            "ranges": _ranges(train, config),
+        },
+        "intended_use": card.intended_use if card else "Research only; not for clinical use.",
+        "limits": list(card.limits) if card else [],
+        "citation": list(card.citation) if card else [],
+        "weights": {"dtype": "float16", "parameters": sum(p.numel() for p in network.parameters())},
+    }
+
+
+def score_cases(package: ModelPackage, config: Config, train: list[Case], tested: list[Case]) -> list[dict[str, Any]]:
+    """One row a tested case: the model's scores and each floor's."""
+    images = evaluation.floors(train, config, tested)
+    rows = []
+    for case in tested:
+        made = translate(case.source, package, device="cpu").array
+        row: dict[str, Any] = {"case": case.name, evaluation.MODEL: evaluation.score(made, case, config)}
+        for floor, image in images[case.name].items():
+            row[floor] = evaluation.score(image, case, config)
+        rows.append(row)
+    return rows
+
+
+def _ranges(train: list[Case], config: Config) -> dict[str, Any]:
+    """What a wrong-modality warning compares with; see `imagetranslation.checks`.
+
+    `raw` and `normalised` hold 21 quantiles of the intensities inside the field of view, as read and after the input
+    normalisation: mean, SD, least and greatest over the training cases.
+    """
+    raw, normalised = [], []
+    for case in train:
+        raw.append(np.quantile(case.source.array[case.seen].astype(np.float64), QUANTILES))
+        lower, upper = config.target.value_range
+        scaled = (evaluation.identity(case, config)[case.seen] - lower) / (upper - lower) * 2 - 1
+        normalised.append(np.quantile(scaled, QUANTILES))
+    ranges = training_ranges([case.source for case in train], [case.seen for case in train])
+    return {**ranges, "raw": _spread(raw), "normalised": _spread(normalised)}
+
+
+def _spread(quantiles: list[np.ndarray]) -> dict[str, list[float]]:
+    table = np.array(quantiles)
+    parts = {"mean": table.mean(axis=0), "sd": table.std(axis=0), "min": table.min(axis=0), "max": table.max(axis=0)}
+    return {name: [round(float(value), 4) for value in values] for name, values in parts.items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training_tools.export", description="Write a run's model package.")
+    parser.add_argument("run", type=Path, help="finished run folder of training_tools.train")
+    parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
+    parser.add_argument("--scores", type=Path, help="scores.json written by training_tools.crossval")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="package folder")
+    options = parser.parse_args(arguments)
+    scores = json.loads(options.scores.read_text(encoding="utf-8")) if options.scores else None
+    package = export(options.run, options.data, options.output, scores)
+    print(json.dumps({"package": str(package.path), "weights_sha256": package.weights_sha256}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
