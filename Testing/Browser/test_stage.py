@@ -25,7 +25,7 @@ class Room:
 
     def __init__(self) -> None:
         from trame_slicer.core import SlicerApp
-        from trame_slicer.views import SliceView
+        from trame_slicer.views import NoScheduleRendering, SliceView
 
         from imagetranslation.browser.stage import Stage
 
@@ -37,6 +37,7 @@ class Room:
             on_slice=lambda: self.heard.append("slice"), on_window=lambda: self.heard.append("window"),
         )  # fmt: skip
         for view in self.views:
+            view.set_scheduled_render(NoScheduleRendering())
             view.update_size(*SIZE)
             view.interactor().InvokeEvent("WindowResizeEvent")
 

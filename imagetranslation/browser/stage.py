@@ -5,7 +5,8 @@ Which view shows what is decided in `viewstate`; the page's controls are `app`'s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,9 +115,7 @@ class Stage:
         """Turn all views to the plane (along the source's own axes when it is oblique), middle slice, fitted."""
         self._plane = plane
         self._number = slices.slice_count(self.case.source, plane) // 2
-        self._place()
-        for view in self._views:
-            self._fit(view)
+        self.fit()
 
     def set_number(self, number: int) -> None:
         """Show the slice of that number in all views, clipped to the volume."""
@@ -124,7 +123,8 @@ class Stage:
         self._place()
 
     def fit(self) -> None:
-        """Undo zoom and pan in all views."""
+        """Undo zoom, pan and any turning in all views."""
+        self._turn()
         for view in self._views:
             self._fit(view)
         self._place()
@@ -200,40 +200,46 @@ class Stage:
         shown = [names[node.GetID()] for node in reversed(nodes) if node.GetID() in names]
         return "\n".join(dict.fromkeys(label(name, self.case) for name in shown)) if self._case else ""
 
-    def _place(self) -> None:
-        """Turn every view to the plane and put it on the slice, leaving zoom and pan."""
-        if not self._nodes:
-            return
-        source, quiet = self.case.source, self._quiet
-        axis = slices.array_axis(source, self._plane)
-        centre = slices.slice_centre(source, self._plane, self._number) * TO_RAS
-        self._quiet = True
-        for view in self._views:
-            node = view.get_view_node()
-            if node.GetOrientation() != self._plane.capitalize():
+    def _turn(self) -> None:
+        """Turn every view to the plane, along the source's own axes where the source is oblique."""
+        axis = slices.array_axis(self.case.source, self._plane)
+        with self._unheard():
+            for view in self._views:
+                node = view.get_view_node()
                 node.SetOrientation(self._plane.capitalize())
                 node.RotateToVolumePlane(self._nodes["source"])
-            # One step of the wheel is one slice of the source, whatever grid the view's own images have.
-            node.SetSliceSpacingModeToPrescribed()
-            node.SetPrescribedSliceSpacing(1, 1, source.spacing[2 - axis])
-            view.set_slice_value(float(_normal(node) @ centre))
-            view.schedule_render()
-        self._quiet = quiet
+                # One step of the wheel is one slice of the source, whatever grid the view's own images have.
+                node.SetSliceSpacingModeToPrescribed()
+                node.SetPrescribedSliceSpacing(1, 1, self.case.source.spacing[2 - axis])
+
+    def _place(self) -> None:
+        """Put every view on the slice, leaving zoom and pan."""
+        centre = slices.slice_centre(self.case.source, self._plane, self._number) * TO_RAS
+        with self._unheard():
+            for view in self._views:
+                view.set_slice_value(float(_normal(view.get_view_node()) @ centre))
+                view.schedule_render()
 
     def _fit(self, view: SliceView) -> None:
+        """Centre the source in the view and make it as large as fits, staying on the slice."""
         if "source" not in self._nodes:
             return
-        quiet, self._quiet = self._quiet, True
-        node = view.get_view_node()
-        offset = view.get_slice_value()
-        node.SetOrientation(self._plane.capitalize())
-        node.RotateToVolumePlane(self._nodes["source"])
-        width, height = view.render_window().GetSize()
-        view._logic.ResizeSliceNode(width, height)
-        view._logic.FitSliceToVolume(self._nodes["source"], width, height)
-        view.set_slice_value(offset)
-        self._quiet = quiet
-        view.schedule_render()
+        with self._unheard():
+            offset = view.get_slice_value()
+            size = view.render_window().GetSize()
+            view._logic.ResizeSliceNode(*size)
+            view._logic.FitSliceToVolume(self._nodes["source"], *size)
+            view.set_slice_value(offset)
+            view.schedule_render()
+
+    @contextlib.contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """Views moved in here do not report back."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
 
     def _slice_moved(self, node: Any, _event: str) -> None:
         """A wheel or a linked view moved the slice: follow it with the number, and with views that are not linked."""

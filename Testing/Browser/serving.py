@@ -1,0 +1,65 @@
+"""The server the Chromium test talks to: real ultrasound, real MR, and a stand-in for the synthetic image.
+
+Run as `python -m Testing.Browser.serving FOLDER-OF-PAIRS`; prints the address and serves until it is ended.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from imagetranslation.browser.app import serve
+from imagetranslation.browser.cases import Case
+from imagetranslation.errors import InputError
+from imagetranslation.provenance import Provenance
+from imagetranslation.volume import Volume, read_volume
+
+NOTE = "A stand-in: the MR smoothed, not a translation."
+
+
+def the_ultrasound(pairs: Path, name: str) -> Volume:
+    return replace(read_volume(pairs / "us" / f"{name}.nii.gz"), modality="US", name=name)
+
+
+def the_mr_on_the_ultrasound_grid(pairs: Path, name: str) -> Volume:
+    fixed, moving = (sitk.ReadImage(str(pairs / kind / f"{name}.nii.gz")) for kind in ("us", "mr"))
+    centred = sitk.CenteredTransformInitializer(
+        fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
+    )
+    moved = sitk.Resample(moving, fixed, centred, sitk.sitkLinear, 0.0)
+    return the_ultrasound(pairs, name).with_array(sitk.GetArrayFromImage(moved), modality="MR", name=f"{name} MR")
+
+
+def a_stand_in(pairs: Path, name: str) -> Volume:
+    reference = the_mr_on_the_ultrasound_grid(pairs, name)
+    image = sitk.GetImageFromArray(reference.array.astype(np.float32))
+    smooth = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image, 1.5))
+    record = Provenance(
+        model="stand-in", version="0.0.1", weights_sha256="ab" * 32, task="us2mri", modality="MR", source=name,
+        source_sha256="cd" * 32, created="2026-01-01T00:00:00Z", software="test", notes=(NOTE,),
+    )  # fmt: skip
+    return reference.with_array(smooth, provenance=record, name=f"SYNTHETIC MR of {name}")
+
+
+def a_broken_file() -> Volume:
+    raise InputError("broken.nrrd ends before its last voxel; copy it again.")
+
+
+def the_cases(pairs: Path) -> list[Case]:
+    """case16 with a reference, case17 without, a broken one, and enough others for a search box."""
+
+    def case(name: str, shown: str, with_reference: bool) -> Case:
+        reference = (lambda: the_mr_on_the_ultrasound_grid(pairs, name)) if with_reference else None
+        return Case(shown, lambda: the_ultrasound(pairs, name), lambda: a_stand_in(pairs, name), reference)
+
+    others = [case(f"case{n:02d}", f"case{n:02d}", True) for n in range(7)]
+    broken = Case("/home/Miller John/broken.nrrd", a_broken_file, a_broken_file)
+    return [case("case16", "case16", True), case("case17", "case17", False), broken, *others]
+
+
+if __name__ == "__main__":
+    serve(the_cases(Path(sys.argv[1])), port=0)

@@ -1,0 +1,384 @@
+"""The page in a real Chromium: opened, leafed through, compared, switched; pictures and words checked together.
+
+Screenshots of the main states are left in pytest's temporary folder (`screenshots*`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagetranslation.browser.page import NOT_FOR_DIAGNOSIS
+from imagetranslation.mrml.corner import AMBER
+
+from .serving import NOTE
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+MARK = "SYNTHETIC: stand-in 0.0.1"
+
+
+@pytest.fixture(scope="module")
+def address(drawing, prostate_pairs: Path, repository: Path) -> Iterator[str]:
+    """A server of its own process and port, ended afterwards."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "Testing.Browser.serving", str(prostate_pairs)],
+        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said: list[str] = []
+    try:
+        assert server.stdout is not None
+        for line in server.stdout:
+            said.append(line)
+            if "http://" in line:
+                yield line.split("http://")[1].split()[0]
+                break
+        else:
+            pytest.fail("the server ended before it could be opened: " + "".join(said[-20:]))
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+class Reader:
+    """A radiologist at the page: what they do and what they see."""
+
+    def __init__(self, page, folder: Path) -> None:
+        self.page, self._folder = page, folder
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.wait()
+
+    def click(self, selector: str) -> None:
+        self.page.click(selector)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the pictures have stopped changing for 0.35 s."""
+        deadline, still, last = time.monotonic() + 10, time.monotonic(), None
+        while time.monotonic() < deadline:
+            sources = self._sources()
+            if sources != last:
+                still, last = time.monotonic(), sources
+            elif sources and time.monotonic() - still > 0.35:
+                return
+            time.sleep(0.03)
+        pytest.fail("the pictures never came to rest")
+
+    def until(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + 10
+        while not holds():
+            if time.monotonic() > deadline:
+                pytest.fail(f"never happened: {what}")
+            time.sleep(0.03)
+
+    def _sources(self) -> list[str]:
+        return self.page.evaluate("() => [...document.querySelectorAll('.it-view img')].map(i => i.src)")
+
+    def pictures(self) -> list[np.ndarray]:
+        """What each view shows: (row, column, RGB)."""
+        from PIL import Image
+
+        data = self.page.evaluate(
+            """() => Promise.all([...document.querySelectorAll('.it-view img')].map(async i => {
+                const bytes = new Uint8Array(await (await fetch(i.src)).arrayBuffer());
+                return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
+            }))"""
+        )
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(d))).convert("RGB")).astype(int) for d in data]
+
+    def labels(self) -> list[str]:
+        """The accessible words of each view."""
+        return self.page.eval_on_selector_all(".it-view", "views => views.map(v => v.getAttribute('aria-label'))")
+
+    def slice_text(self) -> str:
+        return self.page.inner_text("#it-slice-text")
+
+    def number(self) -> int:
+        return int(self.slice_text().split()[1])
+
+    def text(self, selector: str) -> str:
+        return self.page.inner_text(selector)
+
+    def middle(self, view: int) -> tuple[float, float]:
+        box = self.page.locator(f"#it-view-{view}").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=self._folder / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def requested() -> list[str]:
+    """Addresses the page asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def the_reader(address, requested, tmp_path_factory) -> Iterator[Reader]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium; on Debian, as root: apt-get install -y chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1440, "height": 860})
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(f"http://{address}")
+        page.wait_for_selector(".it-view img", timeout=30000)
+        yield Reader(page, tmp_path_factory.mktemp("screenshots"))
+        browser.close()
+
+
+@pytest.fixture
+def a_reader(the_reader) -> Reader:
+    """At the first case, axial, side by side, middle slice, nothing zoomed or brightened."""
+    the_reader.page.keyboard.press("Escape")
+    if the_reader.text("#it-case-name") != "case16":
+        the_reader.click(".it-case:has-text('case16')")
+        the_reader.until(lambda: the_reader.text("#it-case-name") == "case16", "case16 is shown")
+    the_reader.press("b", "2", "1", "r")
+    return the_reader
+
+
+def amber(picture: np.ndarray) -> int:
+    corner = picture[:60]
+    return int((np.abs(corner - np.round(255 * np.array(AMBER))).sum(axis=2) < 60).sum())
+
+
+def changed(before: list[np.ndarray], after: list[np.ndarray]) -> list[bool]:
+    return [bool(a.shape != b.shape or (a[60:] != b[60:]).any()) for a, b in zip(before, after)]
+
+
+def alike(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+    return all(a.shape == b.shape and np.abs(a - b).max() <= 2 for a, b in zip(before, after))
+
+
+def test_source_synthetic_and_reference_are_shown_and_named(a_reader):
+    a_reader.screenshot("side-by-side")
+    pictures = a_reader.pictures()
+    assert len(pictures) == 3
+    assert all(picture[60:].std() > 10 for picture in pictures)
+    assert a_reader.labels() == ["source · US", MARK, "reference (real) · MR"]
+    assert a_reader.slice_text() == "Axial 21 / 41"
+
+
+def test_the_mark_is_in_the_picture_of_the_synthetic_view_and_in_no_other(a_reader):
+    assert [amber(picture) > 150 for picture in a_reader.pictures()] == [False, True, False]
+
+
+def test_the_wheel_changes_all_pictures_together_and_back_again(a_reader):
+    a_reader.page.mouse.move(*a_reader.middle(0))
+    before = a_reader.pictures()
+    a_reader.page.mouse.wheel(0, -100)
+    a_reader.until(lambda: a_reader.number() == 22, "the next slice")
+    a_reader.wait()
+    assert changed(before, a_reader.pictures()) == [True, True, True]
+    a_reader.page.mouse.move(*a_reader.middle(1))
+    a_reader.page.mouse.wheel(0, 100)
+    a_reader.until(lambda: a_reader.number() == 21, "the slice before")
+    a_reader.wait()
+    assert alike(before, a_reader.pictures())
+
+
+def test_the_slider_reaches_the_slice_the_keys_reach(a_reader):
+    before = a_reader.pictures()
+    box = a_reader.page.locator("#it-slice").locator("xpath=ancestor-or-self::*[contains(@class,'v-slider')][1]")
+    track = box.locator(".v-slider-track").bounding_box()
+    a_reader.page.mouse.click(track["x"] + track["width"] * 0.8, track["y"] + track["height"] / 2)
+    a_reader.until(lambda: a_reader.number() == 33, "slice 33 of 41")
+    a_reader.wait()
+    by_slider = a_reader.pictures()
+    assert changed(before, by_slider) == [True, True, True]
+    a_reader.press("ArrowDown", "ArrowUp")
+    assert a_reader.number() == 33
+    assert alike(by_slider, a_reader.pictures())
+    a_reader.press(*["ArrowDown"] * 12)
+    assert a_reader.number() == 21
+    assert alike(before, a_reader.pictures())
+
+
+def test_keys_leaf_in_ones_fives_and_to_the_ends(a_reader):
+    steps = [("ArrowUp", 22), ("ArrowDown", 21), ("PageUp", 26), ("PageDown", 21), ("Home", 41), ("End", 1)]
+    for key, number in steps:
+        a_reader.page.keyboard.press(key)
+        a_reader.until(lambda number=number: a_reader.number() == number, f"{key} leads to {number}")
+
+
+def test_planes_are_chosen_by_button_and_by_key(a_reader):
+    axial = a_reader.pictures()
+    a_reader.click("#it-plane-coronal")
+    assert a_reader.slice_text() == "Coronal 30 / 59"
+    assert changed(axial, a_reader.pictures()) == [True, True, True]
+    assert [a_reader.text(f"#it-view-0 .it-{side}") for side in ("left", "right", "top", "bottom")] == list("RLSI")
+    a_reader.press("2")
+    assert a_reader.slice_text() == "Sagittal 23 / 44"
+    assert [a_reader.text(f"#it-view-0 .it-{side}") for side in ("left", "right", "top", "bottom")] == list("APSI")
+    a_reader.press("1")
+    assert alike(axial, a_reader.pictures())
+
+
+def test_fading_goes_from_source_to_synthetic_and_names_what_is_seen(a_reader):
+    a_reader.click("#it-mode-fade")
+    assert a_reader.labels() == [f"{MARK}\nsource · US"]
+    assert amber(a_reader.pictures()[0]) > 150
+    a_reader.screenshot("fade")
+    half = a_reader.pictures()
+    a_reader.press("Space")
+    synthetic = a_reader.pictures()
+    a_reader.press("s")
+    assert a_reader.labels() == ["source · US"]
+    assert amber(a_reader.pictures()[0]) == 0
+    source = a_reader.pictures()
+    assert changed(source, synthetic) == changed(source, half) == [True]
+    mixture = (source[0][60:] + synthetic[0][60:]) / 2
+    assert np.abs(half[0][60:] - mixture).mean() < 12
+    a_reader.click("#it-partner-reference")
+    assert a_reader.labels() == ["reference (real) · MR"]
+    a_reader.click("#it-partner-source")
+    a_reader.press("Space")
+
+
+def test_the_checkerboard_is_marked_and_swaps_its_squares(a_reader):
+    a_reader.click("#it-mode-checkerboard")
+    a_reader.screenshot("checkerboard")
+    before = a_reader.pictures()
+    assert amber(before[0]) > 150
+    assert a_reader.labels() == [f"{MARK}\nsource · US"]
+    a_reader.press("Space")
+    assert changed(before, a_reader.pictures()) == [True]
+    assert amber(a_reader.pictures()[0]) > 150
+    a_reader.press("Space")
+    assert alike(before, a_reader.pictures())
+
+
+def test_the_difference_is_coloured_marked_and_explained(a_reader):
+    a_reader.click("#it-mode-difference")
+    a_reader.screenshot("difference")
+    assert a_reader.labels() == [MARK, "reference (real) · MR", f"{MARK}\ndifference: synthetic minus reference"]
+    synthetic, reference, difference = a_reader.pictures()
+    assert amber(difference) > 150
+    grey, coloured = (np.abs(p[60:, :, 0] - p[60:, :, 2]).max() for p in (reference, difference))
+    assert grey == 0
+    assert coloured > 20
+    assert "default window" in a_reader.text("#it-legend")
+    assert synthetic[60:].std() > 10
+
+
+def test_space_swaps_the_two_images_in_place(a_reader):
+    source, synthetic, _ = a_reader.pictures()
+    a_reader.press("Space")
+    assert a_reader.labels()[:2] == [MARK, "source · US"]
+    assert alike([synthetic, source], a_reader.pictures()[:2])
+    a_reader.press("Space")
+
+
+def test_dragging_changes_the_window_of_that_image_only_and_reset_undoes_it(a_reader):
+    def windows() -> list[str]:
+        return [a_reader.text(f"#it-window-text-{image}") for image in ("source", "synthetic", "reference")]
+
+    before, pictures = windows(), a_reader.pictures()
+    x, y = a_reader.middle(1)
+    a_reader.page.mouse.move(x, y)
+    a_reader.page.mouse.down()
+    a_reader.page.mouse.move(x + 60, y + 40, steps=4)
+    a_reader.page.mouse.up()
+    a_reader.until(lambda: windows() != before, "the window changed")
+    a_reader.wait()
+    assert [a == b for a, b in zip(windows(), before)] == [True, False, True]
+    assert changed(pictures, a_reader.pictures()) == [False, True, False]
+    a_reader.click("#it-window-reset-synthetic")
+    assert windows() == before
+    assert alike(pictures, a_reader.pictures())
+
+
+def test_zooming_one_view_zooms_all_and_r_undoes_it(a_reader):
+    pictures = a_reader.pictures()
+    x, y = a_reader.middle(0)
+    a_reader.page.mouse.move(x, y)
+    a_reader.page.mouse.down(button="right")
+    a_reader.page.mouse.move(x, y + 80, steps=4)
+    a_reader.page.mouse.up(button="right")
+    a_reader.wait()
+    assert changed(pictures, a_reader.pictures()) == [True, True, True]
+    a_reader.press("r")
+    assert alike(pictures, a_reader.pictures())
+
+
+def test_another_case_is_shown_by_click_and_by_key_and_highlighted(a_reader):
+    first = a_reader.pictures()
+    a_reader.click(".it-case:has-text('case17')")
+    a_reader.until(lambda: a_reader.text("#it-case-name") == "case17", "case17 is shown")
+    a_reader.wait()
+    assert a_reader.labels() == ["source · US", MARK]
+    assert a_reader.text(".it-case.v-list-item--active") == "case17"
+    assert amber(a_reader.pictures()[1]) > 150
+    difference = a_reader.page.locator("#it-mode-difference")
+    assert difference.is_disabled()
+    assert "US and MR" in difference.get_attribute("title")
+    a_reader.page.keyboard.press("p")
+    a_reader.until(lambda: a_reader.text("#it-case-name") == "case16", "the case before")
+    a_reader.wait()
+    assert alike(first, a_reader.pictures())
+
+
+def test_a_case_that_cannot_be_read_is_told_and_the_old_one_stays(a_reader):
+    pictures = a_reader.pictures()
+    a_reader.page.click(".it-case:has-text('broken.nrrd')")
+    a_reader.page.wait_for_selector("#it-error:has-text('ends before its last voxel')")
+    assert a_reader.text("#it-case-name") == "case16"
+    assert alike(pictures, a_reader.pictures())
+    assert "Miller" not in a_reader.page.content()
+    a_reader.page.click(".v-snackbar >> text=Close")
+
+
+def test_searching_narrows_the_list_and_letters_typed_are_not_commands(a_reader):
+    a_reader.page.fill("#it-search", "")
+    a_reader.page.focus("#it-search")
+    a_reader.page.keyboard.type("case17")
+    a_reader.until(lambda: a_reader.page.locator(".it-case").count() == 1, "one case left")
+    assert a_reader.slice_text() == "Axial 21 / 41"
+    assert len(a_reader.labels()) == 3
+    a_reader.page.fill("#it-search", "")
+    a_reader.until(lambda: a_reader.page.locator(".it-case").count() == 10, "all cases back")
+    a_reader.page.evaluate("document.activeElement.blur()")
+
+
+def test_the_page_says_how_the_image_was_made_and_what_it_is_not_for(a_reader):
+    assert NOTE in a_reader.text("#it-notes")
+    assert NOT_FOR_DIAGNOSIS in a_reader.text(".it-footer")
+    details = a_reader.text("#it-details")
+    assert "stand-in" in details
+    assert "ab" * 6 in details
+    a_reader.page.keyboard.press("?")
+    a_reader.page.wait_for_selector("text=two tabs or two people")
+    a_reader.screenshot("help")
+    a_reader.page.keyboard.press("?")
+    a_reader.page.wait_for_selector("text=two tabs or two people", state="hidden")
+
+
+def test_the_page_asked_nothing_of_any_other_machine(a_reader, requested, address):
+    elsewhere = [url for url in requested if not url.startswith(("data:", "blob:")) and address not in url]
+    assert requested
+    assert elsewhere == []
