@@ -13,6 +13,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -266,20 +267,32 @@ def sidecar_of(path: str | Path) -> Path:
     return Path(path).with_name(f"{stem_of(path)}.json")
 
 
+def nifti_description(record: Provenance) -> str:
+    """The 79 characters of description in a NIfTI header: mark, modality, model, version."""
+    text = " ".join(part.replace(" ", "_") or "-" for part in (record.modality, record.model, record.version))
+    return f"{MARK} {text}".encode("ascii", "replace").decode()[:79]
+
+
 def _provenance(image: Any, path: Path) -> Provenance | None:
-    """The record in the header, completed or replaced by the sidecar's where that is about this file."""
+    """The record in the header, completed by the sidecar where that is about the same image.
+
+    A sidecar alone counts only if it names this file; one that agrees with the header counts also after both were
+    renamed.
+    """
+    mapping = read_sidecar(path)
+    sidecar = None if mapping is None else Provenance.from_dict(mapping)
     header = _parsed(image.GetMetaData(PROVENANCE_KEY)) if image.HasMetaDataKey(PROVENANCE_KEY) else None
-    described = image.HasMetaDataKey("descrip") and image.GetMetaData("descrip").startswith(MARK)
-    sidecar = read_sidecar(path)
-    # A sidecar also counts when both files were renamed, as long as the header itself says "synthetic".
-    if sidecar is not None and (header or described or sidecar.get("file", path.name) == path.name):
-        return Provenance.from_dict(sidecar)
-    if header:
-        return Provenance.from_dict(header)
-    if described:
-        words = [*image.GetMetaData("descrip").split(), "", "", ""]
+    if header is not None:
+        record = Provenance.from_dict(header)
+        same = sidecar is not None and replace(sidecar, notes=()) == replace(record, notes=())
+        return sidecar if same else record
+    description = image.GetMetaData("descrip") if image.HasMetaDataKey("descrip") else ""
+    if description.startswith(MARK):
+        if sidecar is not None and nifti_description(sidecar) == description:
+            return sidecar
+        words = [*description.split(), "", "", ""]
         return Provenance.from_dict({"modality": words[1], "model": words[2], "version": words[3]})
-    return None
+    return sidecar if mapping is not None and mapping.get("file", path.name) == path.name else None
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:

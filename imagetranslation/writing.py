@@ -19,8 +19,18 @@ import numpy as np
 
 from .errors import InputError, RunFailed
 from .files import atomic_path
-from .formats import PROVENANCE_KEY, SUFFIXES, quiet_sitk, read_file, read_sidecar, sidecar_of, stem_of, suffix_of
-from .provenance import MARK, Provenance
+from .formats import (
+    PROVENANCE_KEY,
+    SUFFIXES,
+    nifti_description,
+    quiet_sitk,
+    read_file,
+    read_sidecar,
+    sidecar_of,
+    stem_of,
+    suffix_of,
+)
+from .provenance import Provenance
 from .volume import Volume, corner_points
 
 # Longer values do not fit MetaImage's header fields; the sidecar always holds the whole record.
@@ -66,7 +76,7 @@ def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> 
     image.SetDirection([float(v) for v in volume.direction])
     if volume.provenance is not None:
         image.SetMetaData(PROVENANCE_KEY, _header_text(volume.provenance))
-        image.SetMetaData("ITK_FileNotes", _description(volume.provenance))
+        image.SetMetaData("ITK_FileNotes", nifti_description(volume.provenance))
     try:
         # An uncompressed .nii is what its name says; elsewhere compression is part of the format.
         sitk.WriteImage(image, str(staged), useCompression=suffix_of(staged) != ".nii")
@@ -112,16 +122,15 @@ def _header_text(record: Provenance) -> str:
     return text
 
 
-def _description(record: Provenance) -> str:
-    """NIfTI's 79 characters of description."""
-    text = " ".join(part.replace(" ", "_") or "-" for part in (record.modality, record.model, record.version))
-    return f"{MARK} {text}".encode("ascii", "replace").decode()[:79]
-
-
 def _place_sidecar(volume: Volume, path: Path, stage: Path, place: Any) -> None:
     """Put the provenance beside a synthetic image; drop a stale one where a real image replaces it."""
     sidecar = sidecar_of(path)
     if volume.provenance is not None:
+        if sidecar.exists() and read_sidecar(path) is None:
+            raise InputError(
+                f"{path.name} cannot be written: {sidecar.name} beside it belongs to something else and would be "
+                "replaced by the record of the synthetic image; choose another name."
+            )
         text = json.dumps({**volume.provenance.to_dict(), "file": path.name}, indent=1, ensure_ascii=False)
         with open(stage / sidecar.name, "w", encoding="utf-8") as stream:
             stream.write(text + "\n")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,23 @@ def test_someone_elses_json_of_the_same_stem_is_left_alone(real, tmp_path):
     assert not read_volume(tmp_path / "x.nii.gz").synthetic
 
 
+def test_a_synthetic_image_does_not_replace_someone_elses_json(synthetic, tmp_path):
+    (tmp_path / "x.json").write_text('{"EchoTime": 0.03}')
+    with pytest.raises(InputError, match=r"x\.json beside it belongs to something else"):
+        write_volume(synthetic, tmp_path / "x.nii.gz")
+    assert set(contents(tmp_path)) == {"x.json"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_sidecar_about_another_models_image_is_not_believed(suffix, synthetic, record, tmp_path):
+    write_volume(synthetic, tmp_path / f"x{suffix}")
+    other = replace(synthetic, provenance=replace(record, model="another-model"))
+    write_volume(other, tmp_path / ("x.mha" if suffix != ".mha" else "x.nrrd"))
+    back = read_volume(tmp_path / f"x{suffix}")
+    assert back.provenance is not None
+    assert back.provenance.model == record.model
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", "[" * 5000, '{"synthetic": "perhaps"}', "\x00\xff"])
 def test_a_damaged_sidecar_does_not_stop_reading(damage, synthetic, tmp_path):
     write_volume(synthetic, tmp_path / "x.nrrd")
@@ -129,8 +147,6 @@ def test_a_damaged_sidecar_does_not_stop_reading(damage, synthetic, tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_notes_too_long_for_a_header_are_whole_in_the_sidecar(suffix, synthetic, record, tmp_path):
-    from dataclasses import replace
-
     long = replace(record, notes=tuple(f"note {n}: " + "x" * 500 for n in range(100)))
     back = read_volume(write_volume(replace(synthetic, provenance=long), tmp_path / f"x{suffix}"))
     assert back.provenance == long
