@@ -1,8 +1,8 @@
 """Registering a target (MR) to a source (ultrasound) with SimpleITK, deterministically (one thread, all voxels).
 
 With gland labels the two glands' signed distance maps are matched: centroids first, then a scale along each axis or,
-on request, an affine and a coarse B-spline transform. Without labels mutual information (Mattes) of the images drives a rigid and
-then an affine transform. Transforms map points of the source into the target, ready for resampling.
+on request, an affine and a coarse B-spline transform. Without labels mutual information (Mattes) of the images drives
+a rigid and then an affine transform. Transforms map points of the source into the target, ready for resampling.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Simulated pairs of known truth, one file a body region."""
