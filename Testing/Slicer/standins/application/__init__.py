@@ -1,0 +1,1 @@
+"""The running application: `slicer.app`, its main window, its modules and files."""

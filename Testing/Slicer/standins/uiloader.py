@@ -1,0 +1,77 @@
+"""Loading .ui files as the application does, with CTK's and Slicer's widgets known by class name.
+
+Every object is made from Python, so that its life is tracked. A class that is neither Qt's nor a registered stand-in
+is an error here (the application logs it and makes a plain QWidget). Connections in the file are made by signature and
+checked, because the ones between Slicer's widgets carry types that PySide6 can't spell.
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+
+from .pythonqt import deviations
+
+
+class UiLoader(QtUiTools.QUiLoader):
+    """QUiLoader with the application's custom widgets."""
+
+    def createWidget(self, class_name: str, parent: QtWidgets.QWidget | None = None, name: str = "") -> object:
+        made = _class(class_name, QtWidgets.QWidget)(parent)
+        made.setObjectName(name)
+        return made
+
+    def createLayout(self, class_name: str, parent: QtCore.QObject | None = None, name: str = "") -> object:
+        made = _class(class_name, QtWidgets.QLayout)()
+        if isinstance(parent, QtWidgets.QWidget) and parent.layout() is None:
+            parent.setLayout(made)
+        made.setObjectName(name)
+        return made
+
+    def load(self, device: QtCore.QIODevice, parent: QtWidgets.QWidget | None = None) -> object:
+        tree = ElementTree.fromstring(bytes(device.readAll().data()))
+        connections = [
+            [(c.findtext(tag) or "") for tag in ("sender", "signal", "receiver", "slot")]
+            for c in tree.iterfind("connections/connection")
+        ]
+        for element in tree.findall("connections"):
+            tree.remove(element)
+        buffer = QtCore.QBuffer()
+        buffer.setData(ElementTree.tostring(tree))
+        buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+        widget = super().load(buffer, parent)
+        if widget is None:
+            raise RuntimeError(f"the .ui file could not be loaded: {self.errorString()}")
+        for sender, signal, receiver, slot in connections:
+            _connect(_named(widget, sender), signal, _named(widget, receiver), slot)
+        return widget
+
+
+UiLoader.load.is_cpp_invokable = True
+UiLoader.__name__ = "QUiLoader"
+
+
+def _class(name: str, base: type) -> type:
+    from .widgets import registry
+
+    for found in (registry.classes.get(name), getattr(QtWidgets, name, None), getattr(QtGui, name, None)):
+        if isinstance(found, type) and issubclass(found, base):
+            return found
+    if name == "Line":
+        return QtWidgets.QFrame
+    raise RuntimeError(f"the .ui file uses {name}, which is no Qt class and has no stand-in")
+
+
+def _named(root: QtCore.QObject, name: str) -> QtCore.QObject:
+    found = root if root.objectName() == name else root.findChild(QtCore.QObject, name)
+    if found is None:
+        raise RuntimeError(f"the .ui file connects '{name}', which is not in it")
+    return found
+
+
+def _connect(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> None:
+    if not deviations.lookup(QtCore.QObject, "connect")(sender, signal, receiver, slot):
+        raise RuntimeError(
+            f"the .ui file's connection {sender.objectName()}.{signal} to {receiver.objectName()}.{slot} failed"
+        )

@@ -1,0 +1,94 @@
+"""Slicer's plain widgets: containers that carry the scene to the widgets inside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Property, Signal
+from PySide6.QtWidgets import QWidget
+
+from ..pythonqt import cpp_signals, invokable
+from .ctk_numbers import ctkSliderWidget as _ctkSliderWidget
+from .storage import stored
+
+
+class _SceneWidget(QWidget):
+    _scene: Any = None
+
+    @invokable
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    @invokable
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+
+@cpp_signals(mrmlSceneChanged="vtkMRMLScene*")
+class qMRMLWidget(_SceneWidget):
+    """A widget with a scene."""
+
+    mrmlSceneChanged = Signal(object)
+
+
+@cpp_signals(mrmlSceneChanged="vtkMRMLScene*")
+class qSlicerWidget(_SceneWidget):
+    """The base of a module's panel."""
+
+    mrmlSceneChanged = Signal(object)
+
+
+class qMRMLSliderWidget(_ctkSliderWidget):
+    """CTK's slider with the scene's units."""
+
+    quantity = stored("QString", "")
+    _scene: Any = None
+
+    @invokable
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    @invokable
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+
+
+class qSlicerAbstractModuleWidget(qSlicerWidget):
+    """A module's panel as the application sees it: the frame that holds the Python widget."""
+
+    _entered = False
+
+    @invokable
+    def enter(self) -> None:
+        self._entered = True
+
+    @invokable
+    def exit(self) -> None:
+        self._entered = False
+
+    isEntered = Property("bool", lambda self: self._entered)
+
+
+class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
+    """The panel of a scripted module; `self()` is its Python object."""
+
+    _python: Any = None
+    moduleName = stored("QString", "")
+
+    @invokable
+    def self(self) -> Any:
+        return self._python
+
+    @invokable
+    def enter(self) -> None:
+        super().enter()
+        if hasattr(self._python, "enter"):
+            self._python.enter()
+
+    @invokable
+    def exit(self) -> None:
+        super().exit()
+        if hasattr(self._python, "exit"):
+            self._python.exit()
