@@ -26,6 +26,14 @@ def test_the_default_window_of_an_image_without_background_is_its_percentiles():
     assert (lower, upper) == pytest.approx((5, 995))
 
 
+def test_a_large_image_gets_the_window_of_a_small_one():
+    small = np.random.default_rng(0).normal(100, 10, (20, 50, 50))
+    large = np.random.default_rng(1).normal(100, 10, (100, 200, 250))
+    assert appearance.default_window(a_volume(large)) == pytest.approx(
+        appearance.default_window(a_volume(small)), abs=1
+    )
+
+
 def test_a_window_the_volume_brings_is_used():
     assert appearance.default_window(a_volume(np.zeros((2, 2, 2)), attributes={"window": [3, 9]})) == (3, 9)
 
