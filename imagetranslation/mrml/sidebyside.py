@@ -76,6 +76,8 @@ class SideBySide:
             logic.FitSliceToBackground()
         for follower, _ in views[1:]:
             _follow(follower, leader)
+        middle = leader.GetSliceToRAS()
+        self._crosshair_node().SetCrosshairRAS(*(middle.GetElement(axis, 3) for axis in range(3)))
 
     def turn(self, orientation: str) -> None:
         """Show another plane ("Axial", "Sagittal", "Coronal", "Acquired")."""

@@ -23,13 +23,7 @@ def shown_in_3d(scene: slicer.vtkMRMLScene, view: slicer.vtkMRMLViewNode) -> lis
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         composite = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
         if _slice_in_3d(scene, composite, view):
-            layers = (
-                composite.GetBackgroundVolumeID(),
-                composite.GetForegroundVolumeID(),
-                composite.GetLabelVolumeID(),
-            )
-            nodes = [scene.GetNodeByID(node_id) for node_id in layers if node_id]
-            found.extend(node for node in nodes if node is not None and is_synthetic(node) and node not in found)
+            found.extend(node for node in shown_nodes(composite) if is_synthetic(node) and node not in found)
     return found
 
 

@@ -20,6 +20,7 @@ class Choice:
 
 
 MISSING_CHECKER = "jsonschema"
+MISSING_SENTENCE = "Models can be listed once the missing packages are installed (see Installation below)."
 
 
 def choices(task: str) -> list[Choice]:
@@ -29,7 +30,7 @@ def choices(task: str) -> list[Choice]:
     except ModuleNotFoundError as error:
         if error.name != MISSING_CHECKER:
             raise
-        return []
+        return [Choice("", MISSING_SENTENCE, MISSING_SENTENCE)]
     good = [_choice(p) for p in found if isinstance(p, ModelPackage) and p.metadata["task"] == task]
     broken = [Choice("", str(p), str(p)) for p in found if isinstance(p, ModelRefused)]
     return [*sorted(good, key=lambda choice: choice.label), *broken]

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from . import requirements
+from .batch import Batch
+from .batchpanel import BatchPanel
 from .compare import ComparePanel
+from .installing import InstallPanel, slicer_installer
 from .marking import mark_all_views
 from .probing import Probe
 from .process import QtTicker, QtWorkerProcess
@@ -31,10 +35,17 @@ class ModulePanel:
         self.task = task
         self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
         self.probe = Probe(QtWorkerProcess)
-        self.translate = TranslatePanel(task, self.translation, self.probe)
+        self.translate = TranslatePanel(task, self.translation, self.probe, requirements.absent)
+        # A worker of its own: the Translate panel's messages are not the batch's.
+        self.batch = Batch(Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
+        self.several = BatchPanel(task, self.batch, self.translate)
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)
-        self.panels: list[Any] = [self.translate, self.compare]
+        self.install = InstallPanel(self.probe, slicer_installer())
+        self.translate.installationNeeded.connect(self.install.unfold)
+        self.install.modelPicked.connect(self.translate.addModel)
+        self.install.modelsRemoved.connect(self.translate.refreshModels)
+        self.panels: list[Any] = [self.translate, self.several, self.compare, self.install]
 
     def addTo(self, layout: Any) -> None:
         """Put the panels into a Qt layout."""
@@ -57,6 +68,7 @@ class ModulePanel:
     def sceneCloses(self) -> None:
         """The scene is about to go: nothing of ours may outlive it."""
         self.translation.cancel()
+        self.batch.cancel()
         self.compare.ui.compareButton.checked = False
         self.setParameterNode(None)
 

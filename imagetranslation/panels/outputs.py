@@ -25,10 +25,12 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     """The node that holds the synthetic image: array is (k, j, i) on the grid of `request.source`.
 
     The node takes the source's spacing, origin, directions and parent transform bit for bit, and its place in the
-    subject hierarchy. A name that does not say SYNTHETIC is replaced.
+    subject hierarchy. A name that does not say SYNTHETIC is replaced. `request.output` may be a node of no scene, as
+    the items of a sequence are made; it gets no display.
     """
     source = request.source
-    node = request.output or source.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    scene = source.GetScene()
+    node = request.output if request.output is not None else scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
     modified = node.StartModify()
     directions = vtk.vtkMatrix4x4()
     source.GetIJKToRASDirectionMatrix(directions)
@@ -38,13 +40,14 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
     set_array(node, array)
     if not (node.GetName() or "").startswith(MARK):
-        node.SetName(source.GetScene().GenerateUniqueName(display_name(record)))
+        node.SetName(scene.GenerateUniqueName(display_name(record)))
     node.SetAttribute(MODALITY, record.modality)
     node.SetAttribute(NOTES, json.dumps(list(record.notes)))
     mark(node, record)
     node.EndModify(modified)
-    show_as(node, request.window, request.inverted)
-    _file_beside(node, source)
+    if node.GetScene() is not None:
+        show_as(node, request.window, request.inverted)
+        _file_beside(node, source)
     return node
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from ..resources import resource
+from ..samples import samples
 
 if TYPE_CHECKING:
     from ..tasks import Task
 
-
-def samples(task: str) -> list[dict[str, Any]]:
-    """The entries of Resources/SampleData.json that belong to a task; none where the file is absent."""
-    path = resource("SampleData.json")
-    if path is None:
-        return []
-    return [entry for entry in json.loads(path.read_text(encoding="utf-8"))["samples"] if entry["task"] == task]
+CATEGORY = "Image Translation"
 
 
 def register(task: Task, icons: str | Path) -> None:
@@ -29,16 +22,14 @@ def register(task: Task, icons: str | Path) -> None:
     found = samples(task.id)
     if not found:
         return
-    category = "Image Translation"
-    SampleData.SampleDataLogic.registerCustomSampleDataCategory(category, title=_("Image Translation"))
-    for entry in found:
-        stem = entry["file"].partition(".")[0]
+    SampleData.SampleDataLogic.registerCustomSampleDataCategory(CATEGORY, title=_("Image Translation"))
+    for sample in found:
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
-            category=category,
-            sampleName=entry["name"],
-            thumbnailFileName=str(Path(icons) / f"{task.module}-{entry['role']}.png"),
-            uris=entry["url"],
-            fileNames=entry["file"],
-            checksums=f"SHA256:{entry['sha256']}",
-            nodeNames=stem,
+            category=CATEGORY,
+            sampleName=sample.name,
+            thumbnailFileName=str(Path(icons) / f"{task.module}-{sample.role}.png"),
+            uris=sample.url,
+            fileNames=sample.file,
+            checksums=f"SHA256:{sample.sha256}",
+            nodeNames=sample.file.partition(".")[0],
         )

@@ -5,13 +5,14 @@ What is done lies in `translation`; this file ties it to the widgets of Translat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from ..errors import Cancelled, ImageTranslationError
+from ..errors import Cancelled, ImageTranslationError, InputError
 from ..mrml.provenance import is_synthetic
 from . import modelchoices, ui
 from .modelcard import show_card
@@ -28,12 +29,18 @@ AUTOMATIC = ("auto", "Automatic")
 
 
 class TranslatePanel:
-    """Face of one `Translation`. widget: what to put into the module. translated(source, result): emitted when done."""
+    """Face of one `Translation`.
 
-    def __init__(self, task: Task, translation: Translation, probe: Probe) -> None:
-        self.translated = Signal()
+    lacking: names the packages that must be installed first. widget: what to put into the module.
+    Signals: translated(source, result) when done; installationNeeded() when something is lacking.
+    """
+
+    def __init__(
+        self, task: Task, translation: Translation, probe: Probe, lacking: Callable[[], list[str]] = lambda: []
+    ) -> None:
+        self.translated, self.installationNeeded = Signal(), Signal()
         self.widget, self.ui = ui.load("TranslatePanel")
-        self._task, self._translation, self._probe = task, translation, probe
+        self._task, self._translation, self._lacking = task, translation, lacking
         self._parameters: Any = None
         self._guiTag: Any = None
         self._observation: int | None = None
@@ -123,23 +130,31 @@ class TranslatePanel:
         else:
             self.start()
 
+    def template(self) -> Request:
+        """What the panel would do now; InputError when that is nothing."""
+        choice = self._choice()
+        if self._parameters is None or choice is None or choice.trouble:
+            raise InputError(_("Choose a model first."))
+        if lacking := self._lacking():
+            self.installationNeeded()
+            sentence = _("{packages} must be installed first: press Install what is missing below.")
+            raise InputError(sentence.format(packages=", ".join(lacking)))
+        return Request(
+            self._parameters.inputVolume, choice.id, self._parameters.device, self._parameters.outputVolume,
+            self._parameters.mask, self._task.target.window or choice.window, self._task.target.inverted,
+        )  # fmt: skip
+
     def start(self) -> None:
         """Begin the translation that the panel shows; what is wrong with it is said in the result line."""
-        choice = self._choice()
-        if self._parameters is None or choice is None:
-            return
-        window = self._task.target.window or choice.window
-        request = Request(
-            self._parameters.inputVolume, choice.id, self._parameters.device, self._parameters.outputVolume,
-            self._parameters.mask, window, self._task.target.inverted,
-        )  # fmt: skip
         self.ui.logText.clear()
         self._remaining = RemainingTime()
         try:
+            request = self.template()
             self._translation.start(request)
         except ImageTranslationError as error:
             self._showResult(str(error), failed=True)
             return
+        self.log(f"{request.source.GetName()}: {request.model}, {request.device}")
         self._source = request.source
         self._showBusy()
 
@@ -148,7 +163,7 @@ class TranslatePanel:
         self.ui.progressBar.maximum = total
         self.ui.progressBar.value = done
         left = words(self._remaining.seconds(done, total))
-        self.ui.progressLabel.text = left if total else _("Loading the model...")
+        self._showProgress(left if total else _("Loading the model..."))
 
     def log(self, text: str) -> None:
         """Add a line to the log."""
@@ -162,6 +177,7 @@ class TranslatePanel:
             seconds=seconds, device=report.get("device", "?"), name=node.GetName()
         )
         self._showResult("\n".join([line, *report.get("notes", [])]))
+        self.log(", ".join(f"{name} {value}" for name, value in report.items() if name.startswith("seconds")))
         self.translated(self._source, node)
 
     def onFailed(self, error: ImageTranslationError) -> None:
@@ -233,14 +249,18 @@ class TranslatePanel:
         self.ui.translateButton.toolTip = _("Stop; nothing is added to the scene.")
         self.ui.progressBar.maximum = 0
         self.ui.progressBar.visible = True
-        self.ui.progressLabel.text = _("Starting the worker...")
+        self._showProgress(_("Starting the worker..."))
         self._showResult("")
 
     def _showIdle(self) -> None:
         self.ui.translateButton.text = _("Translate")
         self.ui.progressBar.visible = False
-        self.ui.progressLabel.text = ""
+        self._showProgress("")
         self._updateButtons()
+
+    def _showProgress(self, text: str) -> None:
+        self.ui.progressLabel.text = text
+        self.ui.progressLabel.visible = bool(text)
 
     def _showResult(self, text: str, failed: bool = False) -> None:
         self.ui.resultLabel.text = text

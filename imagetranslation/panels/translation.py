@@ -49,11 +49,21 @@ class Request:
     inverted: bool = False
 
 
+@dataclass(frozen=True)
+class FileRequest:
+    """A translation from file to file, which touches no scene. source: what `volume.read_volume` reads."""
+
+    source: Path
+    output: Path
+    model: str
+    device: str = "auto"
+
+
 @dataclass
 class _Run:
     """What one translation holds while it lasts."""
 
-    request: Request
+    request: Request | FileRequest
     folder: WorkFolder
     steps: Iterator[Any]
     process: WorkerProcess | None = None
@@ -66,8 +76,9 @@ class Translation:
     """Translates one volume at a time.
 
     new_process: makes a WorkerProcess. ticker: takes the steps. folder: where temporary folders go.
-    Signals: progressed(done, total) with total 0 while unknown; logged(text); finished(node, report);
-    failed(error), with Cancelled when it was stopped. Exactly one of the last two follows each `start`.
+    Signals: progressed(done, total) with total 0 while unknown; logged(text); finished(node, report), with a path
+    instead of a node after a FileRequest; failed(error), with Cancelled when it was stopped. Exactly one of the last
+    two follows each `start`.
     """
 
     def __init__(self, new_process: Callable[[], WorkerProcess], ticker: Ticker, folder: str | Path) -> None:
@@ -80,14 +91,18 @@ class Translation:
         """Whether a translation is under way."""
         return self._run is not None
 
-    def start(self, request: Request) -> None:
+    def start(self, request: Request | FileRequest) -> None:
         """Begin; raises InputError for what can be refused at once, and RuntimeError while another one runs."""
         if self._run is not None:
             raise RuntimeError("a translation is under way")
-        check_request(request)
+        if isinstance(request, Request):
+            check_request(request)
         folder = WorkFolder(self._folder)
         run = _Run(request, folder, iter(()))
-        run.steps = self._send(request, folder.path)
+        if isinstance(request, Request):
+            run.steps = self._send(request, folder.path)
+        else:
+            run.steps = self._name(request, folder.path)
         self._run = run
         self._ticker.start(self._step)
 
@@ -114,6 +129,12 @@ class Translation:
         save_job(job, folder / "job.json", parent_pid=os.getpid())
         self._launch(folder / "job.json")
 
+    def _name(self, request: FileRequest, folder: Path) -> Iterator[Any]:
+        job = Job(str(request.source), str(request.output), request.model, request.device)
+        save_job(job, folder / "job.json", parent_pid=os.getpid())
+        self._launch(folder / "job.json")
+        yield
+
     def _launch(self, job: Path) -> None:
         assert self._run is not None
         process = self._new_process()
@@ -123,20 +144,20 @@ class Translation:
         process.ended.connect(self._on_ended)
         process.start(["-m", "imagetranslation.worker", str(job)])
 
-    def _receive(self, run: _Run) -> Iterator[Any]:
+    def _receive(self, run: _Run, request: Request) -> Iterator[Any]:
         record = transfer.receive_record(run.folder.path / RESULT)
         array = None
-        for step in transfer.receive_volume(run.folder.path / RESULT, transfer.grid_shape(run.request.source)):
+        for step in transfer.receive_volume(run.folder.path / RESULT, transfer.grid_shape(request.source)):
             array = step if isinstance(step, np.ndarray) else None
             yield step
         assert array is not None
         assert run.report is not None
-        if run.request.source.GetScene() is None:
+        if request.source.GetScene() is None:
             raise InputError("The volume was removed from the scene meanwhile; its translation is dropped.")
-        notes = (COLOUR_NOTE, *record.notes) if transfer.is_colour(run.request.source) else record.notes
-        record = replace(record, source=run.request.source.GetName() or record.source, notes=notes)
+        notes = (COLOUR_NOTE, *record.notes) if transfer.is_colour(request.source) else record.notes
+        record = replace(record, source=request.source.GetName() or record.source, notes=notes)
         run.report = {**run.report, "notes": list(notes)}
-        node = put_result(run.request, array, record)
+        node = put_result(request, array, record)
         self._end(None, node)
 
     def _step(self) -> None:
@@ -190,8 +211,10 @@ class Translation:
             self._end(run.error)
         elif run.report is None:
             self._end(RunFailed(_ended_without_result(code, crashed)))
+        elif isinstance(run.request, FileRequest):
+            self._end(None, run.request.output)
         else:
-            run.steps = self._receive(run)
+            run.steps = self._receive(run, run.request)
             self._ticker.start(self._step)
 
     def _end(self, error: ImageTranslationError | None, node: Any = None) -> None:
