@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .dicomfiles import damage_means, number_of, text_of
-from .errors import InputError
-from .formats import quiet_sitk, to_grey
-from .headers import require_memory
+from ..errors import InputError
+from ..formats import quiet_sitk, to_grey
+from ..headers import require_memory
+from .opening import damage_means, number_of, text_of
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _SHAPE_TAGS = (

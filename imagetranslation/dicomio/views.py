@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .dicomfiles import number_of, text_of
-from .dicomgeometry import Frame
-from .errors import InputError
-from .formats import chosen_component
+from ..errors import InputError
+from ..formats import chosen_component
+from .geometry import Frame
+from .opening import number_of, text_of
 
 NM_STORAGE = "1.2.840.10008.5.1.4.1.1.20"
 _CENTIMETRES = 3

@@ -1,7 +1,7 @@
 """DICOM in: a file or a folder to a Volume, with everything said that had to be decided on the way.
 
-Files are opened by `dicomfiles`, decoded by `dicompixels`, placed by `dicomgeometry`; what ultrasound and planar
-nuclear images need besides is in `dicomviews`.
+Files are opened by `opening`, decoded by `pixels`, placed by `geometry`; what ultrasound and planar
+nuclear images need besides is in `views`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .dicomfiles import (
+from ..errors import InputError
+from ..formats import chosen_component, suffix_of
+from ..headers import require_memory
+from ..provenance import Provenance
+from ..volume import Volume
+from .geometry import Frame, Grid, frames_of, place, stack
+from .opening import (
     SeriesInfo,
     chosen_series,
     damage_means,
@@ -24,14 +30,8 @@ from .dicomfiles import (
     text_of,
     why_not_a_scan,
 )
-from .dicomgeometry import Frame, Grid, frames_of, place, stack
-from .dicompixels import modality_lut, rescaled, stored_values
-from .dicomviews import chosen_view, is_planar_nm, ultrasound_regions
-from .errors import InputError
-from .formats import chosen_component, suffix_of
-from .headers import require_memory
-from .provenance import Provenance
-from .volume import Volume
+from .pixels import modality_lut, rescaled, stored_values
+from .views import chosen_view, is_planar_nm, ultrasound_regions
 
 __all__ = ["SeriesInfo", "is_dicom", "list_series", "read_dicom"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .dicomfiles import number_of, text_of
-from .errors import InputError
-from .formats import SHEAR_TOLERANCE, chosen_component
+from ..errors import InputError
+from ..formats import SHEAR_TOLERANCE, chosen_component
+from .opening import number_of, text_of
 
 # Two positions closer than this (mm) are the same place.
 SAME_PLACE = 1e-3

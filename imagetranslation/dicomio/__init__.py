@@ -1,0 +1,10 @@
+"""DICOM in and out of a Volume.
+
+`reading` makes a Volume of a file or folder. It opens files with `opening`, decodes them with `pixels` and places them
+with `geometry`; what ultrasound and planar nuclear images need besides is in `views`.
+"""
+
+from .opening import SeriesInfo, is_dicom
+from .reading import list_series, read_dicom
+
+__all__ = ["SeriesInfo", "is_dicom", "list_series", "read_dicom"]
