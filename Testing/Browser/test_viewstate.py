@@ -81,6 +81,15 @@ def test_no_difference_of_ultrasound_and_mr_but_one_of_mr_and_mr(a_pair):
     assert difference_partner(a_case(source=a_volume("MR"))) == ("source", None)
 
 
+def test_no_difference_to_a_source_of_unknown_kind_but_one_to_a_reference_of_unknown_kind():
+    assert "not known" in difference_partner(a_case(source=a_volume("")))[1]
+    assert difference_partner(a_case(source=a_volume(""), reference=a_volume("")))[1] is None
+
+
+def test_a_file_without_modality_takes_it_from_the_record():
+    assert Case("x", a_volume(), a_volume("", provenance=RECORD)).load().synthetic.modality == "MR"
+
+
 def test_no_difference_to_a_reference_on_another_grid():
     assert "different grids" in difference_partner(a_case(reference=a_volume("MR", spacing=(2.0, 1.0, 1.0))))[1]
 

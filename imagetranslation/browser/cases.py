@@ -71,6 +71,8 @@ class Case:
                 raise InputError(f"{self.name}: the {role} is itself a synthetic image; choose a real one.")
         if synthetic.provenance is None:
             synthetic = replace(synthetic, provenance=_unknown(source, synthetic))
+        elif not synthetic.modality:
+            synthetic = replace(synthetic, modality=synthetic.provenance.modality)
         return LoadedCase(safe_name(self.name), source, synthetic, reference)
 
 

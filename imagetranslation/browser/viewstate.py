@@ -47,6 +47,8 @@ def difference_partner(case: LoadedCase) -> tuple[str, str | None]:
     if case.reference is not None:
         return "reference", why_no_difference(case.synthetic, case.reference)
     refusal = why_no_difference(case.synthetic, case.source)
+    if not case.source.modality:
+        refusal = "No difference picture: it is not known what kind of image the source is."
     return "source", None if refusal is None else f"{refusal} Give a reference image to see one."
 
 
