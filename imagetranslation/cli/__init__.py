@@ -77,7 +77,7 @@ def _register_plugins() -> None:
             point.load()(app)
         except ModuleNotFoundError as error:
             print(f"The commands of {point.name} are left out: {error}.", file=sys.stderr)
-    present = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    present = getattr(typer.main.get_command(app), "commands", {})
     for name in TRAINING_COMMANDS:
         if name not in present:
             app.command(name, hidden=True, context_settings={"ignore_unknown_options": True})(_not_installed)

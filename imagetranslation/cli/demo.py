@@ -6,6 +6,9 @@ from the training tools' `phantom` command.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -17,6 +20,8 @@ from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .console import Console
 from .options import Browser, Device, Model, Port, cancel_on_interrupt
 from .view import case_of, write_sheet_of
+
+SEED = "17"
 
 
 def demo(
@@ -76,5 +81,7 @@ def _simulate(context: typer.Context, folder: Path) -> tuple[Path, Path]:
             "There is neither a network for the example nor the simulator: install the training tools "
             "(pip install '.[training]' in the source checkout) or give a volume with --input."
         )
-    command.main(["-o", str(folder), "--seed", "17"], standalone_mode=False)
-    return folder / "us.nii.gz", folder / "mr.nii.gz"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        command.main(["-o", str(folder), "--seed", SEED], standalone_mode=False)
+    made = {path.stem.rpartition("-")[2]: path for path in map(Path, json.loads(printed.getvalue())["files"])}
+    return made["us"], made["mr"]
