@@ -82,7 +82,7 @@ def test_without_a_network_the_demo_simulates_a_case(
     package = make_package(tmp_path / "tiny")
     assert run_demo(monkeypatch, "-o", tmp_path / "out", "-m", package.path) == 0
     assert "simul" in capfd.readouterr().err
-    made = [path for path in (tmp_path / "out").glob("*.nii.gz")]
+    made = list((tmp_path / "out").glob("*.nii.gz"))
     assert len(made) == 1
     source = read_volume(next((tmp_path / "out" / "simulated_case").glob("*-us.nrrd")))
     assert read_volume(made[0]).same_grid(source)
