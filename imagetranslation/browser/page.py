@@ -106,7 +106,7 @@ def build(server: Server, view_names: Sequence[str], actions: Actions) -> VAppLa
                 for n, name in enumerate(view_names):
                     _view(n, name)
             _slice_bar(actions)
-        with v.VFooter(app=True, height=30, classes="it-footer py-0", color="surface"):
+        with v.VFooter(app=True, height=30, classes="it-footer py-0", style="color: #ffc107; background: #11161e"):
             html.Span(NOT_FOR_DIAGNOSIS)
         _help()
         with v.VSnackbar(v_model=("error_shown",), color="error", timeout=-1, location="top"):
