@@ -35,7 +35,7 @@ def start(folder: Path) -> Application:
 
 def _start(folder: Path) -> Application:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    _keep_none_alive()
+    _keep_singletons_alive()
     import slicer
 
     from ..modules import install as install_qt
@@ -133,7 +133,8 @@ class _CppModule:
         return slicer.app.applicationLogic().GetModuleLogic(self.name)
 
 
-def _keep_none_alive() -> None:
-    """PySide6 counts on None being immortal, which it is from Python 3.12 on; before, its count falls to zero."""
+def _keep_singletons_alive() -> None:
+    """PySide6 counts on these being immortal, which they are from Python 3.12 on; before, their count falls to zero."""
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        for singleton in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(singleton)).value += 1 << 40
