@@ -18,8 +18,8 @@ import slicer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "Slicer"))
 
-from scenarios import every_scenario  # noqa: E402
-from scenarios.context import Context  # noqa: E402
+from scenarios import every_scenario
+from scenarios.context import Context
 
 
 def run(wanted: list[str]) -> int:

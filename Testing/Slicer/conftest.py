@@ -48,6 +48,21 @@ class LoadedModule:
         return slicer.util.findChild(self.panel, name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test of the application inside an event loop, where module code always runs.
+
+    Outside one, `deleteLater()` before `exec()` would delete a dialog as it opens.
+    """
+    if "a_slicer_app" not in pyfuncitem.fixturenames:
+        return None
+    from standins.driver import in_event_loop
+
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    in_event_loop(lambda: pyfuncitem.obj(**arguments))
+    return True
+
+
 @pytest.fixture(scope="session")
 def the_application(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The application, started once in this process, with its native objects."""

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QScrollArea, QWidget
 from scenarios.context import Context
 
 from .pythonqt import unwrap
+
+
+def in_event_loop(function: Callable[[], None]) -> None:
+    """Call `function` from a running event loop and raise what it raises."""
+    loop = QEventLoop()
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - raised again outside the loop, skips and interrupts included
+            raised.append(error)
+        loop.quit()
+
+    QTimer.singleShot(0, run)
+    loop.exec()
+    if raised:
+        raise raised[0]
 
 
 class HarnessContext(Context):
@@ -57,6 +75,8 @@ class HarnessContext(Context):
         """Press a key or a combination on `widget`, or on the main window, as for a shortcut."""
         native = unwrap(widget) if widget is not None else self._application.window
         native.window().activateWindow()
+        if not QTest.qWaitForWindowActive(native.window(), 2000):
+            raise AssertionError("the window did not become active, so no key reaches it")
         native.setFocus()
         QTest.keySequence(native, QKeySequence(keys))
         self.process_events()

@@ -11,7 +11,16 @@ from typing import Any
 
 import psutil
 from PySide6.QtCore import QEvent, QTimer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QLabel, QMessageBox, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QWidget,
+)
 
 from .pythonqt import deviations, exceptions_in_slots
 
@@ -89,8 +98,11 @@ class _Dialogs:
             exceptions_in_slots.append(AssertionError(f"expected a file dialog, got {_said(dialog)!r}"))
             _dismiss(dialog)
             return
-        dialog.selectFile(path)
-        dialog.done(QDialog.DialogCode.Accepted.value)
+        dialog.findChild(QLineEdit, "fileNameEdit").setText(path)
+        dialog.accept()
+        if dialog.isVisible():
+            exceptions_in_slots.append(AssertionError(f"the file dialog does not accept {path}"))
+            _dismiss(dialog)
 
 
 dialogs = _Dialogs()

@@ -44,7 +44,8 @@ def _connect(sender: QtCore.QObject, signal: str, *target: Any) -> bool:
     if getattr(type(receiver), "_cpp_signatures", None) is None and not hasattr(
         getattr(type(receiver), name, None), "is_cpp_invokable"
     ):
-        if receiver.metaObject().indexOfMethod(QtCore.QMetaObject.normalizedSignature(slot.lstrip("0123456789"))) < 0:
+        normalized = bytes(QtCore.QMetaObject.normalizedSignature(slot.lstrip("0123456789"))).decode()
+        if receiver.metaObject().indexOfMethod(normalized) < 0:
             raise ValueError(f"slot '{slot}' does not exist on {receiver.metaObject().className()}")
         return bool(QtCore.QObject.connect(sender, QtCore.SIGNAL(wanted), receiver, QtCore.SLOT(slot)))
     if "(" not in slot or not callable(getattr(receiver, name, None)):

@@ -7,6 +7,7 @@ what does not fit is an AttributeError, also for a read-only property.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from PySide6.QtCore import QMetaProperty, QObject
@@ -70,7 +71,7 @@ def _convert(prop: QMetaProperty, value: Any) -> Any:
     if kind == "bool":
         return bool(value)
     if kind in _INTEGERS:
-        return math.floor(value) if isinstance(value, float) else int(value.__index__())
+        return math.floor(value) if isinstance(value, float) else operator.index(value)
     if kind in ("double", "float"):
         return float(value)
     if kind == "QStringList":

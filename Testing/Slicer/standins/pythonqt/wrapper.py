@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import SIGNAL, QObject
+from PySide6.QtCore import SIGNAL, QObject, Signal
 from shiboken6 import Shiboken
 
 from . import deviations, enums, properties
@@ -90,10 +90,10 @@ class PythonQtInstanceWrapper(metaclass=PythonQtClassWrapper):
             index = properties.property_index(native, name)
             if index >= 0:
                 return wrap(properties.read(native, index))
-        for spelling in (name, name[:-1] if name.endswith("_") and len(name) > 2 else None):
-            member = _member(self, native, spelling) if spelling else None
-            if member is not None:
-                return member
+        # Python keywords can't be attribute names, so one underscore after the name is ignored.
+        member = _member(self, native, name.removesuffix("_"))
+        if member is not None:
+            return member
         if isinstance(native, QObject):
             value = native.property(name)
             if value is not None:
@@ -286,7 +286,7 @@ def _find_method(native: type, name: str) -> Callable | None:
             if getattr(function, "is_cpp_invokable", False):
                 return function
             continue
-        return function if callable(function) and not hasattr(function, "emit") else None
+        return function if callable(function) and not isinstance(function, Signal) else None
     return None
 
 
