@@ -67,6 +67,25 @@ class MinMax(_JsonForm):
 
 
 @dataclass(frozen=True)
+class ZScore(_JsonForm):
+    """Bounds are `width` standard deviations below and above the mean inside the mask.
+
+    For images without a unit (MR): gain and offset drop out, and no single bright organ sets the scale.
+    """
+
+    name: ClassVar[str] = "zscore"
+    width: float = 2.5
+
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise ModelRefused(f"The width of a z-score must be positive; the model asks for {self.width}.")
+
+    def bounds(self, values: np.ndarray) -> tuple[float, float]:
+        mean, half = float(values.mean()), self.width * float(values.std())
+        return mean - half, mean + half
+
+
+@dataclass(frozen=True)
 class Fixed(_JsonForm):
     """Bounds are given: for intensities with a unit, the same for every volume."""
 
@@ -82,7 +101,7 @@ class Fixed(_JsonForm):
         return float(self.lower), float(self.upper)
 
 
-KINDS: dict[str, type] = {kind.name: kind for kind in (Percentile, MinMax, Fixed)}
+KINDS: dict[str, type] = {kind.name: kind for kind in (Percentile, MinMax, ZScore, Fixed)}
 
 
 def from_dict(spec: Mapping[str, Any]) -> Normalisation:

@@ -53,7 +53,7 @@ def _scoring(config: Config) -> str:
         "view where the registered target has voxels; outside it every image is set to background. One number a "
         "patient, computed on the whole volume. SSIM: Wang 2004, Gaussian sigma 1.5, three-dimensional; 'uniform 7' "
         "is SynthRAD2023's window. Intervals: 95 % Student t over patients, paired. Floors: the source itself "
-        "(normalised as the network's input), the same through one least-squares gain and offset fitted on the "
+        "(normalised as the reference is), the same through one least-squares gain and offset fitted on the "
         "training cases, and the voxelwise mean of the training cases' references in the same frame."
     )
 
@@ -61,6 +61,8 @@ def _scoring(config: Config) -> str:
 def _words(spec: dict[str, Any]) -> str:
     if spec["name"] == "percentile":
         return f"percentiles {spec['lower']:g} and {spec['upper']:g}"
+    if spec["name"] == "zscore":
+        return f"its mean minus and plus {spec['width']:g} standard deviations"
     return f"its {spec['name']} bounds"
 
 

@@ -64,7 +64,7 @@ class Target(_Strict):
     """The image to be made: how the reference is normalised per volume, and the range of the result."""
 
     modality: str = "MR"
-    normalisation: dict[str, Any] = {"name": "percentile", "lower": 1.0, "upper": 99.0}
+    normalisation: dict[str, Any] = {"name": "zscore", "width": 2.5}
     value_range: tuple[float, float] = (0.0, 255.0)
 
 

@@ -4,7 +4,8 @@ Every image is scored on the source's grid in the output's value range (its widt
 case's `valid` mask; voxels outside it are set to background in all images alike before SSIM's windows see them. One
 number a patient, never a slice.
 
-Floors: "identity" is the source itself, normalised as the network's input is and mapped to the output range;
+Floors: "identity" is the source itself through the reference's own normalisation, inside the same mask, so that it
+is not punished for its scale;
 "identity, best line" is that image through one gain and offset fitted by least squares on the training cases, which
 takes the difference of brightness out of the comparison; "mean image" is the voxelwise mean of the training cases'
 references, in the array frame all share (other sizes are stretched to it).
@@ -52,8 +53,8 @@ def floors(train: list[Case], config: Config, tested: list[Case]) -> dict[str, d
 
 
 def identity(case: Case, config: Config) -> np.ndarray:
-    """The source in the output's value range, by the network's own input normalisation; float32 (k, j, i)."""
-    normalised, _ = intensity.normalise(case.source.array, case.seen, config.source.normalisation)
+    """The source in the output's value range, normalised as the reference is; float32 (k, j, i)."""
+    normalised, _ = intensity.normalise(case.source.array, case.valid, config.target.normalisation)
     return intensity.denormalise(normalised, config.outputs())
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
-from imagetranslation import networks
+from imagetranslation import intensity, networks
 from imagetranslation.checks import training_ranges
 from imagetranslation.errors import InputError
 from imagetranslation.inference import translate
@@ -122,9 +122,8 @@ def _ranges(train: list[Case], config: Config) -> dict[str, Any]:
     raw, normalised = [], []
     for case in train:
         raw.append(np.quantile(case.source.array[case.seen].astype(np.float64), QUANTILES))
-        lower, upper = config.target.value_range
-        scaled = (evaluation.identity(case, config)[case.seen] - lower) / (upper - lower) * 2 - 1
-        normalised.append(np.quantile(scaled, QUANTILES))
+        scaled, _ = intensity.normalise(case.source.array, case.seen, config.source.normalisation)
+        normalised.append(np.quantile(scaled[case.seen], QUANTILES))
     ranges = training_ranges([case.source for case in train], [case.seen for case in train])
     return {**ranges, "raw": _spread(raw), "normalised": _spread(normalised)}
 
