@@ -38,6 +38,9 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     node.SetOrigin(*source.GetOrigin())
     node.SetIJKToRASDirectionMatrix(directions)
     node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    if node.GetScene() is not None:
+        # Before the voxels: otherwise Slicer searches all of them for a window, only to have it replaced.
+        show_as(node, request.window, request.inverted)
     set_array(node, array)
     if not (node.GetName() or "").startswith(MARK):
         node.SetName(scene.GenerateUniqueName(display_name(record)))
@@ -46,7 +49,6 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     mark(node, record)
     node.EndModify(modified)
     if node.GetScene() is not None:
-        show_as(node, request.window, request.inverted)
         _file_beside(node, source)
     return node
 

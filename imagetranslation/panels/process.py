@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import qt
 import slicer
@@ -50,7 +50,10 @@ class Ticker(Protocol):
 
 
 class QtWorkerProcess:
-    """A WorkerProcess on QProcess. Keep a reference until `ended`, or the process is lost."""
+    """A WorkerProcess on QProcess."""
+
+    # Qt ends a QProcess object that Python lets go of together with its process, and complains: those that run stay.
+    _running: ClassVar[set[QtWorkerProcess]] = set()
 
     def __init__(self) -> None:
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
@@ -64,6 +67,7 @@ class QtWorkerProcess:
     def start(self, arguments: list[str]) -> None:
         """See WorkerProcess."""
         # Python puts the working directory first on its path: the worker finds this very package there.
+        self._running.add(self)
         self._process.setWorkingDirectory(str(ROOT))
         self._process.start(worker_python(), arguments)
 
@@ -97,6 +101,7 @@ class QtWorkerProcess:
     def _end(self, code: int, crashed: bool) -> None:
         if not self._over:
             self._over = True
+            self._running.discard(self)
             self.ended(code, crashed)
 
 

@@ -85,6 +85,7 @@ class Translation:
         self.progressed, self.logged, self.finished, self.failed = Signal(), Signal(), Signal(), Signal()
         self._new_process, self._ticker, self._folder = new_process, ticker, folder
         self._run: _Run | None = None
+        self._dying: list[WorkerProcess] = []
 
     @property
     def busy(self) -> bool:
@@ -113,9 +114,8 @@ class Translation:
 
     def close(self) -> None:
         """Stop and wait until the worker is gone, for when the application or the panel closes."""
-        process = self._run.process if self._run is not None else None
         self.cancel()
-        if process is not None:
+        for process in list(self._dying):
             process.wait()
 
     def _send(self, request: Request, folder: Path) -> Iterator[Any]:
@@ -205,6 +205,7 @@ class Translation:
         run = self._run
         if run is None:
             return
+        run.process = None
         for item in run.parser.finish():
             self._on_item(item)
         if run.error is not None:
@@ -221,16 +222,28 @@ class Translation:
         run, self._run = self._run, None
         assert run is not None
         self._ticker.stop()
-        if run.process is not None:
-            run.process.output.disconnect()
-            run.process.errors.disconnect()
-            run.process.ended.disconnect()
-            run.process.stop()
-        run.folder.remove()
+        if run.process is None:
+            run.folder.remove()
+        else:
+            self._put_down(run.process, run.folder)
         if error is not None:
             self.failed(error)
         else:
             self.finished(node, run.report)
+
+    def _put_down(self, process: WorkerProcess, folder: WorkFolder) -> None:
+        """End a worker; it may hold files of its folder while it dies, so the folder goes afterwards."""
+
+        def gone(code: int, crashed: bool) -> None:
+            self._dying.remove(process)
+            folder.remove()
+
+        self._dying.append(process)
+        process.output.disconnect()
+        process.errors.disconnect()
+        process.ended.disconnect()
+        process.ended.connect(gone)
+        process.stop()
 
 
 def check_request(request: Request) -> None:
