@@ -103,7 +103,8 @@ class HarnessContext(Context):
         if row < 0:
             entries = [combo.itemText(n) for n in range(combo.count())]
             raise AssertionError(f"{native.objectName()} has no entry '{text}', only {entries}")
-        combo.setCurrentIndex(row)
+        if combo.model().flags(combo.model().index(row, combo.modelColumn())) & Qt.ItemFlag.ItemIsSelectable:
+            combo.setCurrentIndex(row)
         combo.activated.emit(row)
         combo.textActivated.emit(text)
         self.process_events()

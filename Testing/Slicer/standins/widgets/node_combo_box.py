@@ -189,6 +189,7 @@ class qMRMLNodeComboBox(QWidget):
         for text, action in self._actions():
             self._combo.addItem(text)
             self._combo.setItemData(self._combo.count() - 1, action, _ACTION)
+            self._combo.model().item(self._combo.count() - 1).setSelectable(False)
         ids = [node.GetID() for node in nodes]
         chosen = before if before in ids else "" if self.noneEnabled or not ids else ids[-1] if before else ids[0]
         self._combo.setCurrentIndex(self._row_of(chosen))
@@ -242,7 +243,6 @@ class qMRMLNodeComboBox(QWidget):
             self.nodeActivated.emit(self.currentNode())
             return
         kind, _, node_type = action.partition("/")
-        self._combo.setCurrentIndex(self._row_of(self._shown or ""))
         if kind == "RENAME":
             self.renameCurrentNode()
         elif kind == "EDIT":
