@@ -82,6 +82,20 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
         return self._python
 
     @invokable
+    def reload(self) -> None:
+        """A new Python widget in the same frame, from the class that the reloaded module has now."""
+        import sys
+
+        import slicer
+
+        from ..pythonqt import wrap
+
+        name = type(self._python).__name__
+        self._python = getattr(sys.modules[self.property("moduleName")], name)(wrap(self))
+        setattr(slicer.modules, name, self._python)
+        self._python.setup()
+
+    @invokable
     def enter(self) -> None:
         super().enter()
         if hasattr(self._python, "enter"):
