@@ -21,11 +21,10 @@ import numpy as np
 
 from .errors import InputError
 from .headers import Header, inspect
-from .provenance import MARK, Provenance
+from .provenance import MARK, RECORD_KEY, Provenance
 from .volume import IDENTITY, Volume
 
 SUFFIXES = (".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd")
-PROVENANCE_KEY = "imagetranslation_provenance"
 # ITU-R BT.601 luma, the weighting of the Y channel in DICOM's YBR_FULL as well.
 LUMA = (0.299, 0.587, 0.114)
 # Axes further from perpendicular than this (about 0.06 degrees) cannot be held by a spacing and a rotation.
@@ -281,7 +280,7 @@ def _provenance(image: Any, path: Path) -> Provenance | None:
     """
     mapping = read_sidecar(path)
     sidecar = None if mapping is None else Provenance.from_dict(mapping)
-    header = _parsed(image.GetMetaData(PROVENANCE_KEY)) if image.HasMetaDataKey(PROVENANCE_KEY) else None
+    header = _parsed(image.GetMetaData(RECORD_KEY)) if image.HasMetaDataKey(RECORD_KEY) else None
     if header is not None:
         record = Provenance.from_dict(header)
         same = sidecar is not None and replace(sidecar, notes=()) == replace(record, notes=())

@@ -64,7 +64,7 @@ def translate(
     array = intensity.denormalise(model_grid.back(produced), package.outputs)
     array[~seen] = package.outputs["background"]
     record = _provenance(volume, package, (*volume.notes, *warnings_for(volume, seen, package)))
-    return _synthetic(volume, array, record)
+    return _synthetic(volume, array, record, tuple(package.outputs["window"]))
 
 
 def run_windows(
@@ -141,12 +141,13 @@ def _provenance(volume: Volume, package: ModelPackage, notes: tuple[str, ...]) -
     )
 
 
-def _synthetic(volume: Volume, array: np.ndarray, record: Provenance) -> Volume:
+def _synthetic(volume: Volume, array: np.ndarray, record: Provenance, window: tuple[float, ...]) -> Volume:
     return replace(
         volume.with_array(array.astype(np.float32, copy=False)),
         name=display_name(record),
         modality=record.modality,
         field_of_view=None,
         notes=record.notes,
+        attributes={**volume.attributes, "window": list(window)},
         provenance=record,
     )

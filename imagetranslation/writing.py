@@ -20,7 +20,6 @@ import numpy as np
 from .errors import InputError, RunFailed
 from .files import atomic_path
 from .formats import (
-    PROVENANCE_KEY,
     SUFFIXES,
     nifti_description,
     quiet_sitk,
@@ -30,7 +29,7 @@ from .formats import (
     stem_of,
     suffix_of,
 )
-from .provenance import Provenance
+from .provenance import RECORD_KEY, Provenance
 from .volume import Volume, corner_points
 
 # Longer values do not fit MetaImage's header fields; the sidecar always holds the whole record.
@@ -75,7 +74,7 @@ def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> 
     image.SetOrigin([float(v) for v in volume.origin])
     image.SetDirection([float(v) for v in volume.direction])
     if volume.provenance is not None:
-        image.SetMetaData(PROVENANCE_KEY, _header_text(volume.provenance))
+        image.SetMetaData(RECORD_KEY, _header_text(volume.provenance))
         image.SetMetaData("ITK_FileNotes", nifti_description(volume.provenance))
     try:
         # An uncompressed .nii is what its name says; elsewhere compression is part of the format.

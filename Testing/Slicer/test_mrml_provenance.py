@@ -9,9 +9,9 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from imagetranslation.mrml.provenance import RECORD, is_synthetic, mark, provenance_of  # noqa: E402
+from imagetranslation.mrml.provenance import is_synthetic, mark, provenance_of  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume, volume_from_node  # noqa: E402
-from imagetranslation.provenance import Provenance  # noqa: E402
+from imagetranslation.provenance import RECORD_KEY, Provenance  # noqa: E402
 from imagetranslation.volume import Volume  # noqa: E402
 
 AWKWARD = Provenance(
@@ -91,7 +91,7 @@ def test_the_nrrd_file_alone_keeps_the_record(a_scene, a_synthetic_node, tmp_pat
 
 @pytest.mark.parametrize("damage", ["", "not json", "[1, 2]", None])
 def test_a_damaged_record_still_marks_the_image(a_synthetic_node, damage):
-    a_synthetic_node.SetAttribute(RECORD, damage)
+    a_synthetic_node.SetAttribute(RECORD_KEY, damage)
     record = provenance_of(a_synthetic_node)
     assert record is not None
     assert (record.model, record.version) == (AWKWARD.model, AWKWARD.version)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ..provenance import Provenance
+from ..provenance import RECORD_KEY, Provenance
 
 if TYPE_CHECKING:
     import slicer
 
 PREFIX = "ImageTranslation."
 SYNTHETIC = PREFIX + "Synthetic"
-RECORD = PREFIX + "Provenance"
 # Repeated one by one so that a person sees them in Slicer's Data module and another program need not parse JSON.
 READABLE = {"Model": "model", "ModelVersion": "version", "WeightsSHA256": "weights_sha256", "Source": "source"}
 
@@ -25,7 +24,7 @@ def mark(node: slicer.vtkMRMLNode, provenance: Provenance) -> None:
     """Write the record into the node's attributes, replacing an older one."""
     node.SetAttribute(SYNTHETIC, "true")
     # ASCII-only JSON: the attribute passes through XML and NRRD headers, which treat other characters differently.
-    node.SetAttribute(RECORD, json.dumps(provenance.to_dict(), ensure_ascii=True))
+    node.SetAttribute(RECORD_KEY, json.dumps(provenance.to_dict(), ensure_ascii=True))
     for label, field in READABLE.items():
         node.SetAttribute(PREFIX + label, str(getattr(provenance, field)))
 
@@ -37,7 +36,7 @@ def provenance_of(node: slicer.vtkMRMLNode | None) -> Provenance | None:
     """
     if node is None:
         return None
-    record = node.GetAttribute(RECORD)
+    record = node.GetAttribute(RECORD_KEY)
     if record is None and node.GetAttribute(SYNTHETIC) is None:
         return None
     try:
