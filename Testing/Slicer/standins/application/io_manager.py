@@ -11,8 +11,36 @@ from PySide6.QtCore import QObject
 from ..pythonqt import invokable
 
 
+_READERS = {
+    (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".tif"): "VolumeFile",
+    (".mrml", ".mrb"): "SceneFile",
+    (".seg.nrrd",): "SegmentationFile",
+    (".mrk.json", ".fcsv"): "MarkupsFile",
+    (".csv", ".tsv"): "TableFile",
+    (".h5", ".tfm"): "TransformFile",
+}
+
+
 class qSlicerCoreIOManager(QObject):
-    """Files to nodes and back. Volumes, models, tables, segmentations, transforms and scenes."""
+    """Files to nodes and back: volumes and scenes are read; every node that has a storage node is written."""
+
+    @invokable
+    def fileType(self, path: str) -> str:
+        hits = [(len(s), kind) for suffixes, kind in _READERS.items() for s in suffixes if path.lower().endswith(s)]
+        return max(hits)[1] if hits else "NoFile"
+
+    @invokable
+    def fileWriterFileType(self, node: Any, extension: str = "") -> str:
+        return "SceneFile" if node.IsA("vtkMRMLScene") else "NodeFile"
+
+    @invokable
+    def fileWriterExtensions(self, node: Any) -> list[str]:
+        storage = node.CreateDefaultStorageNode()
+        if storage is None:
+            return []
+        storage.UnRegister(None)
+        types = storage.GetSupportedWriteFileTypes()
+        return [types.GetValue(n) for n in range(types.GetNumberOfValues())]
 
     @invokable
     def loadNodes(self, file_type: str, properties: dict, loaded: Any = None, messages: Any = None) -> bool:

@@ -64,7 +64,9 @@ def _start(folder: Path) -> Application:
         setattr(slicer, cls.__name__, wrapper_class(cls))
     manager = qSlicerModuleManager(app)
     window = qSlicerMainWindow(manager)
+    remote = _file_cache(scene, logic, folder / "cache")
     app.install(scene=scene, application_logic=logic, module_manager=manager, io_manager=qSlicerCoreIOManager(app))
+    app.install(remote_io=remote)
     layout = layout_manager.qSlicerLayoutManager(window.viewport, logic)
     app.install(layout_manager=layout)
     _add_python_parts()
@@ -101,6 +103,19 @@ def _scene_and_logics() -> tuple[Any, Any]:
         module_logic.SetMRMLApplicationLogic(logic)
         logic.SetModuleLogic(name, module_logic)
     return scene, logic
+
+
+def _file_cache(scene: Any, logic: Any, folder: Path) -> tuple[Any, Any]:
+    """What MRML needs to unpack bundles (.mrb): a cache folder and the logics that know it."""
+    import slicer
+
+    remote = slicer.vtkMRMLRemoteIOLogic()
+    remote.GetCacheManager().SetRemoteCacheDirectory(str(folder))
+    data = slicer.vtkDataIOManagerLogic()
+    data.SetMRMLApplicationLogic(logic)
+    data.SetAndObserveDataIOManager(remote.GetDataIOManager())
+    logic.SetMRMLSceneDataIO(scene, remote, data)
+    return remote, data
 
 
 def _add_python_parts() -> None:
