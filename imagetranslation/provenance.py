@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MARK = "SYNTHETIC"
-# The name under which the record stands, as JSON, in NRRD and MetaImage headers and on MRML nodes: Slicer turns NRRD keys
-# into node attributes and back, so one name serves both.
+# The name under which the record stands, as JSON, in NRRD and MetaImage headers and on MRML nodes: Slicer turns NRRD
+# keys into node attributes and back, so one name serves both.
 RECORD_KEY = "ImageTranslation.Provenance"
 
 
