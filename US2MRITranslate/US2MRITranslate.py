@@ -119,20 +119,23 @@ class US2MRITranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """Called each time the module is shown."""
-        self.panel.setParameterNode(self.logic.getParameterNode())
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.setParameterNode(self.logic.getParameterNode())
+            self.panel.enter()
 
     def exit(self):
         """Called when another module is shown. A translation under way goes on."""
-        self.panel.exit()
+        if self.panel is not None:
+            self.panel.exit()
 
     def onSceneStartClose(self, caller, event):
         """The scene is about to be closed."""
-        self.panel.sceneCloses()
+        if self.panel is not None:
+            self.panel.sceneCloses()
 
     def onSceneEndClose(self, caller, event):
         """The scene was closed; if the module is in view, start afresh."""
-        if self.parent.isEntered:
+        if self.panel is not None and self.parent.isEntered:
             self.panel.setParameterNode(self.logic.getParameterNode())
 
 

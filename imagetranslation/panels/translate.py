@@ -44,6 +44,8 @@ class TranslatePanel:
         self._parameters: Any = None
         self._guiTag: Any = None
         self._observation: int | None = None
+        self._watched: Any = None
+        self._watchTag: int | None = None
         self._choices: list[modelchoices.Choice] = []
         self._devices: list[tuple[str, str]] = [AUTOMATIC, ("cpu", "CPU")]
         self._remaining = RemainingTime()
@@ -66,6 +68,7 @@ class TranslatePanel:
             self._parameters.disconnectGui(self._guiTag)
             self._parameters.RemoveObserver(self._observation)
         self._parameters = parameters
+        self._watchInput()
         if parameters is not None:
             self._guiTag = parameters.connectGui(self.ui)
             self._observation = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self.onParameters)
@@ -98,9 +101,24 @@ class TranslatePanel:
         if self._parameters is not None:
             self.ui.modelComboBox.currentIndex = self._indexOfModel(self._parameters.model)
             self.ui.deviceComboBox.currentIndex = self._indexOfDevice(self._parameters.device)
+        self._watchInput()
+        self._showNotice()
+        self._updateButtons()
+
+    def _watchInput(self) -> None:
+        """Follow the chosen scan: its voxels may be loaded, and its name or record may change, after it was chosen."""
+        chosen = self._parameters.inputVolume if self._parameters is not None else None
+        if chosen is self._watched:
+            return
+        if self._watched is not None:
+            self._watched.RemoveObserver(self._watchTag)
+        self._watched = chosen
+        if chosen is not None:
+            self._watchTag = chosen.AddObserver(vtk.vtkCommand.ModifiedEvent, self._showNotice)
+
+    def _showNotice(self, *_arguments: object) -> None:
         self.ui.inputNotice.text = self._notice()
         self.ui.inputNotice.visible = bool(self._notice())
-        self._updateButtons()
 
     def onModel(self, index: int) -> None:
         """Another model was chosen."""

@@ -1,0 +1,288 @@
+"""US to MRI Translate as a person uses it: the real buttons, the real worker, the scene and the views afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tinymodel import write_tiny_model
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6", reason="PySide6 is not installed")
+
+from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from imagetranslation.panels.processtree import descendants, is_running  # noqa: E402
+
+MODEL = "us2mri-pix2pix-small"
+LONGEST_WORKER_S = 90
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A person's data folder with an untrained model."""
+    folder = tmp_path_factory.mktemp("home")
+    write_tiny_model(folder / "models", "us2mri")
+    return folder
+
+
+@pytest.fixture
+def the_module(home, monkeypatch, a_scene, request):
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(home))
+    return request.getfixturevalue("us2mri_module")
+
+
+@pytest.fixture
+def panel(the_module):
+    """The Translate panel's controls by name."""
+    return the_module.widget.panel.translate.ui
+
+
+@pytest.fixture
+def a_scan(a_scene):
+    """A disc in speckle on an oblique anisotropic grid, under a transform."""
+    node = _scan(a_scene, "case 17")
+    transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    transform.SetMatrixTransformToParent(_turned(30, (5, -8, 13)))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return node
+
+
+@pytest.fixture
+def finish(the_module, wait_until):
+    """Wait until no translation is under way."""
+    return lambda: wait_until(lambda: not the_module.widget.panel.translation.busy, LONGEST_WORKER_S, "the worker")
+
+
+@pytest.fixture
+def translated(the_module, panel, a_scan, click, finish):
+    """The node that a click on Translate makes of the scan."""
+    click(panel.translateButton)
+    finish()
+    return _only_synthetic()
+
+
+def _scan(scene, name, shape=(6, 48, 40)):
+    _, rows, columns = np.indices(shape)
+    disc = np.hypot(rows - shape[1] / 2, columns - shape[2] / 2) < shape[2] / 4
+    voxels = np.random.default_rng(0).rayleigh(20, shape) + 80 * disc
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, voxels.clip(0, 255).astype(np.uint8))
+    angle = np.deg2rad(20)
+    node.SetIJKToRASDirections(-np.cos(angle), np.sin(angle), 0, -np.sin(angle), -np.cos(angle), 0, 0, 0, 1)
+    node.SetSpacing(0.7, 0.9, 2.1)
+    node.SetOrigin(12.3, -45.6, 7.8)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _synthetic_nodes():
+    return [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if provenance_of(n) is not None]
+
+
+def _only_synthetic():
+    (node,) = _synthetic_nodes()
+    return node
+
+
+def _geometry(node):
+    matrix = slicer.util.arrayFromVTKMatrix(_matrix(node))
+    return matrix.tolist(), node.GetImageData().GetDimensions()
+
+
+def _turned(degrees, shift):
+    import vtk
+
+    transform = vtk.vtkTransform()
+    transform.Translate(*shift)
+    transform.RotateX(degrees)
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(transform.GetMatrix())
+    return matrix
+
+
+def _matrix(node):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def _work_folders():
+    return list(Path(slicer.app.temporaryPath).glob("imagetranslation-*"))
+
+
+def _workers():
+    return descendants(os.getpid())
+
+
+class TestTranslating:
+    def test_a_click_makes_a_marked_volume_on_the_very_same_grid(
+        self, translated, a_scan, panel, screenshot, wait_until
+    ):
+        assert _geometry(translated) == _geometry(a_scan)
+        assert translated.GetTransformNodeID() == a_scan.GetTransformNodeID() is not None
+        low, high = translated.GetImageData().GetScalarRange()
+        assert high > low
+        assert translated.GetName() == "SYNTHETIC MR of case 17"
+        record = provenance_of(translated)
+        assert (record.model, record.source, record.modality) == (MODEL, "case 17", "MR")
+        assert len(record.weights_sha256) == 64
+        assert "Done in" in panel.resultLabel.text
+        assert "on cpu" in panel.resultLabel.text
+        assert panel.translateButton.text == "Translate"
+        names = set(slicer.app.layoutManager().sliceViewNames())
+        assert names == {"ImageTranslationSource", "ImageTranslationSynthetic"}
+        screenshot("us2mri_translated")
+        wait_until(lambda: not _workers(), 5, "the worker's end")
+        assert _work_folders() == []
+
+    def test_a_second_run_can_replace_the_first_result(self, the_module, panel, translated, click, choose, finish):
+        slicer.util.arrayFromVolume(translated)[:] = -1
+        choose(panel.outputSelector, translated.GetName())
+        click(panel.translateButton)
+        finish()
+        assert _only_synthetic() is translated
+        assert slicer.util.arrayFromVolume(translated).min() >= 0
+
+    def test_a_mask_leaves_background_outside(self, the_module, panel, a_scan, click, choose, finish):
+        box = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+        centre = _matrix(a_scan).MultiplyPoint((20, 24, 2.5, 1))[:3]
+        box.SetCenter(*centre)
+        box.SetSize(8, 8, 30)
+        box.SetAndObserveTransformNodeID(a_scan.GetTransformNodeID())
+        choose(panel.maskSelector, "box")
+        click(panel.translateButton)
+        finish()
+        result = slicer.util.arrayFromVolume(_only_synthetic())
+        assert result[:, 24, 20].min() > 0
+        assert result[:, :10].max() == 0
+
+    def test_a_colour_ultrasound_is_turned_to_grey_and_says_so(self, the_module, panel, a_scene, click, choose, finish):
+        node = a_scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colour")
+        grey = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 1))
+        slicer.util.updateVolumeFromArray(node, np.repeat(grey, 3, axis=3).astype(np.uint8))
+        choose(panel.inputSelector, "colour")
+        assert "grey" in panel.inputNotice.text
+        click(panel.translateButton)
+        finish()
+        assert "grey" in panel.resultLabel.text
+        assert _only_synthetic().GetImageData().GetNumberOfScalarComponents() == 1
+
+    def test_the_main_thread_is_never_held_up(self, the_module, panel, a_scene, click, choose, finish, main_thread):
+        _scan(a_scene, "large", (40, 256, 256))
+        choose(panel.inputSelector, "large")
+        # Opening the views draws them for the first time, which is not the translation's doing.
+        the_module.widget.panel.translate.translated.disconnect()
+        with main_thread.watched() as gaps:
+            click(panel.translateButton)
+            finish()
+        assert max(gaps) < 0.1, sorted(gaps)[-5:]
+
+
+class TestStopping:
+    def test_cancel_is_idle_within_a_second_and_leaves_nothing(self, the_module, panel, a_scan, click, wait_until):
+        click(panel.translateButton)
+        assert panel.translateButton.text == "Cancel"
+        wait_until(_workers, 10, "the worker's start")
+        started = time.monotonic()
+        click(panel.translateButton)
+        assert panel.translateButton.text == "Translate"
+        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+        assert time.monotonic() - started < 1
+        assert _synthetic_nodes() == []
+        assert "Cancelled" in panel.resultLabel.text
+
+    def test_a_worker_that_is_killed_is_a_message_and_the_button_comes_back(
+        self, the_module, panel, a_scan, click, wait_until, finish
+    ):
+        click(panel.translateButton)
+        (worker,) = wait_until(_workers, 10, "the worker's start")
+        os.kill(worker, signal.SIGKILL)
+        finish()
+        assert "crashed" in panel.resultLabel.text
+        assert panel.translateButton.enabled
+        assert _work_folders() == []
+
+    def test_closing_the_scene_ends_the_worker(self, the_module, panel, a_scan, click, wait_until):
+        click(panel.translateButton)
+        wait_until(_workers, 10, "the worker's start")
+        slicer.mrmlScene.Clear(False)
+        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+        assert _synthetic_nodes() == []
+
+    def test_reloading_the_module_ends_the_worker(self, the_module, panel, a_scan, click, wait_until):
+        click(panel.translateButton)
+        wait_until(_workers, 10, "the worker's start")
+        slicer.util.reloadScriptedModule("US2MRITranslate")
+        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+
+    def test_another_module_may_be_opened_meanwhile(self, the_module, panel, a_scan, click, finish):
+        click(panel.translateButton)
+        slicer.util.selectModule("")
+        finish()
+        assert _only_synthetic().GetName() == "SYNTHETIC MR of case 17"
+
+    def test_a_folder_that_a_crash_left_behind_is_cleared_at_the_next_start(
+        self, a_slicer_app, load_module, repository
+    ):
+        stale = Path(slicer.app.temporaryPath) / "imagetranslation-4194303-left"
+        stale.mkdir()
+        assert not is_running(4194303)
+        load_module(repository / "US2MRITranslate" / "US2MRITranslate.py")
+        assert not stale.exists()
+
+
+class TestChoosing:
+    def test_the_default_model_and_the_first_scan_are_chosen(self, a_scan, the_module, panel):
+        assert panel.modelComboBox.currentText == "Untrained network 0.0.1"
+        assert panel.inputSelector.currentNode() is a_scan
+
+    def test_the_card_is_one_click_away(self, the_module, panel, click, process_events, screenshot):
+        click(panel.modelCardButton)
+        process_events()
+        dialog = the_module.widget.panel.translate._card
+        text = slicer.util.findChildren(dialog, className="QTextBrowser")[0].plainText
+        for fact in ("Untrained", "Apache-2.0", "0.125", "It has learnt nothing.", "No study.", "SHA-256"):
+            assert fact in text
+        screenshot("us2mri_card", dialog)
+        dialog.close()
+
+    def test_a_synthetic_volume_is_refused_as_input(self, the_module, panel, a_scan, click, choose):
+        from imagetranslation.mrml.provenance import mark
+        from imagetranslation.provenance import Provenance
+
+        mark(a_scan, Provenance.from_dict({"model": "m", "version": "1"}))
+        choose(panel.inputSelector, "case 17")
+        click(panel.translateButton)
+        assert "made by a model" in panel.resultLabel.text
+        assert not the_module.widget.panel.translation.busy
+
+    def test_a_real_image_is_never_overwritten(self, the_module, panel, a_scene, a_scan, click, choose):
+        other = _scan(a_scene, "precious")
+        before = slicer.util.arrayFromVolume(other).copy()
+        choose(panel.inputSelector, "case 17")
+        choose(panel.outputSelector, "precious")
+        click(panel.translateButton)
+        assert "kept" in panel.resultLabel.text
+        assert np.array_equal(slicer.util.arrayFromVolume(other), before)
+
+    def test_choices_survive_saving_and_loading_the_scene(self, the_module, panel, a_scan, tmp_path):
+        panel.deviceComboBox.currentIndex = 1
+        path = tmp_path / "scene.mrml"
+        slicer.mrmlScene.Commit(str(path))
+        slicer.mrmlScene.Clear(False)
+        slicer.mrmlScene.SetURL(str(path))
+        slicer.mrmlScene.Import()
+        parameters = the_module.logic.getParameterNode()
+        assert (parameters.device, parameters.model) == ("cpu", MODEL)
+        assert parameters.inputVolume.GetName() == "case 17"
+
+
+def test_the_modules_own_test_passes(the_module):
+    slicer.selfTests["US2MRITranslate"]()
+    assert _only_synthetic().GetName().startswith("SYNTHETIC")
