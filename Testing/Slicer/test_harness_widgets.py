@@ -128,10 +128,10 @@ class TestNodeSelector:
         assert a_node_selector.nodeCount() == 0
 
     def test_a_created_node_has_the_base_name_and_the_attribute(self, a_node_selector):
-        a_node_selector.baseName = "Synthetic"
+        a_node_selector.baseName = "Attributed"
         a_node_selector.addAttribute("vtkMRMLScalarVolumeNode", "kind", "synthetic")
         first, second = a_node_selector.addNode(), a_node_selector.addNode()
-        assert (first.GetName(), second.GetName()) == ("Synthetic", "Synthetic_1")
+        assert (first.GetName(), second.GetName()) == ("Attributed", "Attributed_1")
         assert first.GetAttribute("kind") == "synthetic"
 
     def test_a_renamed_node_is_shown_by_its_new_name(self, a_node_selector, a_scene, choose):
@@ -275,6 +275,19 @@ class TestUiFiles:
         assert ui.inputSelector.nodeTypes == ("vtkMRMLScalarVolumeNode",)
         assert ui.inputSelector.SlicerParameterName == "inputVolume"
         assert ui.second.className() == "ctkSliderWidget"
+
+    def test_enumerators_of_ctk_are_read(self, a_slicer_app, tmp_path):
+        import ctk
+        import slicer
+
+        path = tmp_path / "Path.ui"
+        path.write_text(
+            '<ui version="4.0"><class>F</class><widget class="QWidget" name="F">'
+            '<widget class="ctkPathLineEdit" name="folder"><property name="filters">'
+            "<set>ctkPathLineEdit::Dirs|ctkPathLineEdit::Writable</set></property></widget></widget></ui>"
+        )
+        line = slicer.util.loadUI(str(path)).folder
+        assert line.filters == ctk.ctkPathLineEdit.Dirs | ctk.ctkPathLineEdit.Writable == 0x21
 
     def test_a_connection_in_the_file_carries_the_scene(self, load, a_scene):
         panel = load()

@@ -14,6 +14,10 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 from .pythonqt import deviations
 
 
+# What PythonQt gets from a C++ function is not Python's to delete, so a loaded panel lives until Qt deletes it.
+_loaded: set[QtWidgets.QWidget] = set()
+
+
 class UiLoader(QtUiTools.QUiLoader):
     """QUiLoader with the application's custom widgets."""
 
@@ -37,6 +41,7 @@ class UiLoader(QtUiTools.QUiLoader):
         ]
         for element in tree.findall("connections"):
             tree.remove(element)
+        _spell_out_enumerators(tree)
         buffer = QtCore.QBuffer()
         buffer.setData(ElementTree.tostring(tree))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
@@ -45,11 +50,44 @@ class UiLoader(QtUiTools.QUiLoader):
             raise RuntimeError(f"the .ui file could not be loaded: {self.errorString()}")
         for sender, signal, receiver, slot in connections:
             _connect(_named(widget, sender), signal, _named(widget, receiver), slot)
+        _loaded.add(widget)
+        widget.destroyed.connect(lambda: _loaded.discard(widget))
         return widget
 
 
 UiLoader.load.is_cpp_invokable = True
 UiLoader.__name__ = "QUiLoader"
+
+
+def _spell_out_enumerators(tree: ElementTree.Element) -> None:
+    """Turn enumerators given to stand-ins into numbers: their enum properties are integers to Qt's form builder."""
+    from .widgets import registry
+
+    for widget in tree.iter("widget"):
+        stand_in = registry.classes.get(widget.get("class", ""))
+        for prop in widget.iterfind("property") if stand_in is not None else ():
+            ours = any(prop.get("name") in vars(c) for c in stand_in.__mro__ if not c.__module__.startswith("PySide6"))
+            for given in [*prop.findall("enum"), *prop.findall("set")] if ours else []:
+                value = 0
+                for name in (given.text or "").split("|"):
+                    value |= _enumerator(name)
+                prop.remove(given)
+                ElementTree.SubElement(prop, "number").text = str(value)
+
+
+def _enumerator(name: str) -> int:
+    from .widgets import registry
+
+    scope, _, member = name.replace("::", ".").rpartition(".")
+    owner = registry.classes.get(scope.split(".")[0])
+    for library in (QtCore.Qt, QtWidgets, QtGui, QtCore):
+        owner = owner or getattr(library, scope.split(".")[0], None)
+    if scope.split(".")[0] == "Qt":
+        owner = QtCore.Qt
+    found = getattr(owner, member, None)
+    if found is None:
+        raise RuntimeError(f"the .ui file uses the enumerator {name}, which does not exist")
+    return int(found.value)
 
 
 def _class(name: str, base: type) -> type:

@@ -10,7 +10,6 @@ from PySide6.QtCore import QObject
 
 from ..pythonqt import invokable
 
-
 _READERS = {
     (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".tif"): "VolumeFile",
     (".mrml", ".mrb"): "SceneFile",

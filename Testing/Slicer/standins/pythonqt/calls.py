@@ -30,7 +30,7 @@ def call(function: Callable, arguments: tuple, keywords: dict, name: str) -> Any
         return wrap(function(*native))
     except RuntimeError as error:
         if "already deleted" in str(error):
-            raise ValueError(f"Trying to call '{name}' on a destroyed object") from None
+            raise ValueError(f"Trying to call '{name}' on a destroyed object") from error
         raise
     except TypeError as error:
         if hasattr(function, "__code__"):

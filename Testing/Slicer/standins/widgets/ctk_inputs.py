@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 
 from PySide6.QtCore import Property, QAbstractItemModel, QModelIndex, QSettings, Qt, Signal
@@ -92,21 +93,33 @@ class ctkCheckableComboBox(QComboBox):
         self.model().itemFromIndex(index).setCheckState(Qt.CheckState(state))
 
 
+class _Filter(enum.IntFlag):
+    Dirs = 0x001
+    Files = 0x002
+    Drives = 0x004
+    NoSymLinks = 0x008
+    Readable = 0x010
+    Writable = 0x020
+    Executable = 0x040
+    Hidden = 0x100
+
+
 class ctkPathLineEdit(QWidget):
     """A line edit for a path, with its history and a browse button."""
 
+    Filter = _Filter
     validInputChanged = Signal(bool)
     currentPathChanged = Signal(str)
     label = stored("QString", "")
-    filters = stored("int", 0)
+    filters = stored(
+        "int", int(_Filter.Files | _Filter.Dirs | _Filter.Readable | _Filter.Executable | _Filter.Writable)
+    )
     options = stored("int", 0)
     settingKey = stored("QString", "", lambda self: self.retrieveHistory())
     nameFilters = stored("QStringList", [])
     minimumContentsLength = stored("int", 0)
     sizeAdjustPolicy = stored("int", 0)
     showHistoryButton = stored("bool", True)
-
-    Files, Dirs = 0x002, 0x001
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -145,7 +158,7 @@ class ctkPathLineEdit(QWidget):
 
     @invokable
     def browse(self) -> None:
-        if self.filters & self.Files:
+        if self.filters & _Filter.Files and not self.filters & _Filter.Dirs:
             path = QFileDialog.getOpenFileName(self, "Open", self.currentPath, ";;".join(self.nameFilters))[0]
         else:
             path = QFileDialog.getExistingDirectory(self, "Select a directory...", self.currentPath)
@@ -168,6 +181,10 @@ class ctkPathLineEdit(QWidget):
         if self.settingKey:
             entries = [self._combo.itemText(i) for i in range(self._combo.count())]
             QSettings().setValue(f"PathLineEdit/{self.settingKey}", entries)
+
+
+for _member in _Filter:
+    setattr(ctkPathLineEdit, _member.name, _member)
 
 
 class ctkDirectoryButton(QWidget):
