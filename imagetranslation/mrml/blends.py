@@ -186,7 +186,8 @@ def _legend(node: vtkMRMLScalarVolumeNode) -> None:
     for index in range(node.GetNumberOfDisplayNodes()):
         if node.GetNthDisplayNode(index).IsA("vtkMRMLColorLegendDisplayNode"):
             return
-    legend = scene.AddNewNodeByClass("vtkMRMLColorLegendDisplayNode")
+    # Made here and not by its class's name, which only the application registers with a scene.
+    legend = scene.AddNode(slicer.vtkMRMLColorLegendDisplayNode())
     legend.SetTitleText(LEGEND_TITLE)
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(5)
