@@ -48,16 +48,22 @@ class Resampling(_Strict):
 
 
 class Source(_Strict):
-    """The network's input image."""
+    """The network's input image. spatial_dims 3: the network sees whole volumes and is trained on positioned slices."""
 
     modality: str = "US"
-    spatial_dims: Literal[2] = 2
-    patch_size: tuple[int, int] = (64, 64)
+    spatial_dims: Literal[2, 3] = 2
+    patch_size: tuple[int, ...] = (64, 64)
     orientation: str = "unknown"
     slice_axis: Literal["k", "j", "i"] = "k"
     resampling: Resampling = Resampling()
     normalisation: dict[str, Any] = {"name": "percentile", "lower": 0.5, "upper": 99.5}
     field_of_view: Literal["ultrasound-fan", "whole"] = "ultrasound-fan"
+
+    @model_validator(mode="after")
+    def _patch_fits(self) -> Source:
+        if len(self.patch_size) != self.spatial_dims:
+            raise ValueError(f"patch_size must have {self.spatial_dims} numbers")
+        return self
 
 
 class Target(_Strict):

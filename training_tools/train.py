@@ -71,6 +71,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.slices = [case.slices for case in cases]
         self.step = 0
+        self.positioned = config.source.spatial_dims == 3
         generator = networks.build(config.network.name, **config.network.arguments)
         # The average is what is exported; it is never trained, only moved.
         self.average = copy.deepcopy(generator).eval().requires_grad_(False)
@@ -126,8 +127,11 @@ class Trainer:
         parts = {"generator": self.network.module, "average": self.average}
         return parts if self.judge is None else {**parts, "discriminator": self.judge.module}
 
-    def _batch(self) -> torch.Tensor:
-        """Augmented slices (batch, 3, row, column), every patient equally likely whatever its number of slices."""
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented slices (batch, 3, row, column) and their positions (batch,) in [-1, 1].
+
+        Every patient is equally likely, whatever its number of slices.
+        """
         count, settings = self.config.batch_size, self.config.augmentation
         patients = torch.randint(len(self.slices), (2, count), generator=self.generator)
         places = torch.rand(count, generator=self.generator)
@@ -140,12 +144,14 @@ class Trainer:
         if settings.mixup:
             other = augment(pick(patients[1]), settings, self.generator)
             batch = mix(batch, other, settings.mixup, self.generator)
-        return batch.to(self.fabric.device)
+        jitter = (torch.rand(count, generator=self.generator) * 2 - 1) * settings.shift
+        return batch.to(self.fabric.device), (2 * places - 1 + jitter).to(self.fabric.device)
 
     def _one(self) -> dict[str, float]:
         weights, rate = self.config.loss, self._set_rates()
-        source, wanted, weight = self._batch().split(1, dim=1)
-        made = self.network(source)
+        batch, positions = self._batch()
+        source, wanted, weight = batch.split(1, dim=1)
+        made = self.network(source, positions) if self.positioned else self.network(source)
         # Outside the weight both discriminator inputs show background, so that it can't judge by missing tissue.
         shown, real = _masked(made, weight), _masked(wanted, weight)
         judged = self._judge(source, shown.detach(), real) if self.judge is not None else 0.0

@@ -86,6 +86,51 @@ def test_in_training_each_member_learns_from_its_own_share() -> None:
         network(torch.randn(1, 1, 16, 16))
 
 
+@pytest.fixture
+def a_positioned_network() -> torch.nn.Module:
+    """A tiny whole-volume network whose corrections and prior are not zero."""
+    torch.manual_seed(0)
+    network = networks.build("pix2pix-small", spatial_dims=3, base=4, levels=3, members=2, prior=5)
+    for name, parameter in network.named_parameters():
+        if "head" in name or name == "prior":
+            torch.nn.init.normal_(parameter, 0, 0.1)
+    return network.eval()
+
+
+def test_a_volume_is_translated_as_its_positioned_slices_are(a_positioned_network: torch.nn.Module) -> None:
+    volume = torch.randn(2, 1, 6, 16, 20)
+    whole = a_positioned_network(volume)
+    assert whole.shape == volume.shape
+    for number in range(6):
+        position = torch.full((2,), (number + 0.5) / 6 * 2 - 1)
+        torch.testing.assert_close(whole[:, :, number], a_positioned_network(volume[:, :, number], position))
+
+
+def test_the_prior_is_where_it_was_learnt(a_positioned_network: torch.nn.Module) -> None:
+    torch.nn.init.zeros_(a_positioned_network.prior)
+    empty = torch.zeros(1, 1, 5, 10, 15)
+    before = a_positioned_network(empty)
+    with torch.no_grad():
+        a_positioned_network.prior[0, 0, 1, 3, 4] = 0.1
+    change = (a_positioned_network(empty) - before)[0, 0].abs()
+    assert change.amax(dim=(1, 2)).argmax() == 1
+    assert change.amax(dim=(0, 2)).argmax() in (6, 7)
+    assert change.amax(dim=(0, 1)).argmax() in (12, 13, 14)
+
+
+def test_a_fresh_positioned_network_gives_its_prior_alone() -> None:
+    network = networks.build("pix2pix-small", spatial_dims=3, base=4, levels=3).eval()
+    assert network(torch.randn(1, 1, 4, 16, 16)).abs().max() == 0
+
+
+def test_corrections_survive_by_share(a_positioned_network: torch.nn.Module) -> None:
+    torch.nn.init.zeros_(a_positioned_network.prior)
+    image, position = torch.randn(1, 1, 16, 16), torch.zeros(1)
+    half = torch.atanh(a_positioned_network(image, position))
+    a_positioned_network.survival = 1.0
+    torch.testing.assert_close(torch.atanh(a_positioned_network(image, position)), 2 * half)
+
+
 def test_the_paper_size_patchgan_judges_seventy_pixels() -> None:
     torch.manual_seed(0)
     network = networks.build("patch-discriminator", in_channels=2).eval()
@@ -101,8 +146,10 @@ def test_an_unknown_network_and_impossible_arguments_are_refused() -> None:
         networks.build("os.system")
     with pytest.raises(ModelRefused, match="cannot be built"):
         networks.build("pix2pix", wings=2)
-    with pytest.raises(ModelRefused, match="two-dimensional"):
-        networks.build("pix2pix-small", spatial_dims=3)
+    with pytest.raises(ModelRefused, match="spatial_dims"):
+        networks.build("pix2pix-small", spatial_dims=4)
+    with pytest.raises(ModelRefused, match="survival"):
+        networks.build("pix2pix-small", spatial_dims=3, survival=0)
     with pytest.raises(ModelRefused, match="members"):
         networks.build("pix2pix-small", members=1000)
 

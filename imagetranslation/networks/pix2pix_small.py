@@ -24,12 +24,12 @@ class SmallUNetGenerator(nn.Module):
     one; "instance" rescales every slice by itself and amplifies noise in nearly empty ones. dropout: probability at
     the two coarsest levels. coordinates: append row and column positions in [-1, 1], made here, so that a package's
     input stays one channel; they let the network learn where in the fan an organ usually lies.
+    bounded: end with tanh; without it the output is a correction that starts at zero everywhere.
     A size that 2**(levels - 1) does not divide is padded by edge replication and cropped again.
     """
 
     def __init__(
         self,
-        spatial_dims: int = 2,
         in_channels: int = 1,
         out_channels: int = 1,
         base: int = 24,
@@ -37,10 +37,9 @@ class SmallUNetGenerator(nn.Module):
         norm: str = "batch",
         dropout: float = 0.3,
         coordinates: bool = True,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
-        if spatial_dims != 2:
-            raise ValueError(f"pix2pix-small is two-dimensional; spatial_dims is {spatial_dims}")
         if norm not in _NORMS:
             raise ValueError(f"norm must be one of {', '.join(_NORMS)}, not {norm!r}")
         if levels < 2:
@@ -57,6 +56,10 @@ class SmallUNetGenerator(nn.Module):
         for level in reversed(range(levels - 1)):
             self.decoder.append(_block(widths[level + 1] + widths[level], widths[level], norm, 0.0))
         self.head = nn.Conv2d(widths[0], out_channels, 1)
+        self.bounded = bounded
+        if not bounded:
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Translate a batch of slices; see the class for shapes."""
@@ -72,7 +75,8 @@ class SmallUNetGenerator(nn.Module):
         for block in self.decoder:
             up = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = block(torch.cat([up, skips.pop()], dim=1))
-        return torch.tanh(self.head(x))[..., :height, :width]
+        made = self.head(x)[..., :height, :width]
+        return torch.tanh(made) if self.bounded else made
 
 
 class Committee(nn.Module):
@@ -96,12 +100,91 @@ class Committee(nn.Module):
         return torch.cat([member(share) for member, share in zip(self.members, shares)])
 
 
-def pix2pix_small(members: int = 1, **arguments: int | float | str | bool) -> nn.Module:
-    """The small generator that ships: one `SmallUNetGenerator`, or a `Committee` of `members` of them."""
+class PositionedGenerator(nn.Module):
+    """A slice-wise generator that knows where its slice lies in the volume, and what lies there on average.
+
+    One slice doesn't tell its depth in the body, and with few patients the average anatomy is the best first guess.
+    So the convolutions stay two-dimensional, but the network is given a whole volume: the slice's position is one
+    more input channel, and a small learnt volume (`prior` points along each axis, trilinear) is added to the
+    convolutions' output before the final tanh. The convolutions start at zero and learn what the source says beyond
+    the average.
+
+    survival: in training the convolutions' output is left out of a sample with probability 1 - survival, and in
+    evaluation multiplied by survival (stochastic depth, Huang et al. 2016): the prior learns the whole average, and a
+    correction learnt from few patients is trusted by that share only.
+
+    generator: (n, in_channels + 1, H, W) -> (n, 1, H, W) without the tanh. forward: a volume
+    (batch, in_channels, D, H, W) -> (batch, 1, D, H, W); or, for training, slices (n, in_channels, H, W) with their
+    `positions` (n,), -1 at the volume's first face and +1 at its last.
+    """
+
+    # Adam moves every parameter at one pace; the prior, a picture in units of the output, needs a faster one.
+    PRIOR_PACE = 10.0
+
+    def __init__(self, generator: nn.Module, prior: int, survival: float) -> None:
+        super().__init__()
+        if not 0 < survival <= 1:
+            raise ValueError(f"survival must lie in (0, 1], not {survival}")
+        self.generator = generator
+        self.survival = survival
+        self.prior = nn.Parameter(torch.zeros(1, 1, prior, prior, prior))
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
+        """Translate a volume or positioned slices; see the class."""
+        if positions is not None:
+            return self._slices(x, positions)
+        batch, channels, depth, height, width = x.shape
+        places = _centres(depth, x).repeat(batch)
+        slices = x.transpose(1, 2).reshape(batch * depth, channels, height, width)
+        return self._slices(slices, places).reshape(batch, depth, 1, height, width).transpose(1, 2)
+
+    def _slices(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        count, _, height, width = x.shape
+        place = positions.to(x).reshape(-1, 1, 1, 1).expand(-1, 1, height, width)
+        rows, columns = torch.meshgrid(_centres(height, x), _centres(width, x), indexing="ij")
+        in_plane = torch.stack([columns, rows], dim=-1).expand(count, -1, -1, -1)
+        points = torch.cat([in_plane, place.permute(0, 2, 3, 1)], dim=-1).unsqueeze(1)
+        average = functional.grid_sample(
+            self.PRIOR_PACE * self.prior.expand(count, -1, -1, -1, -1),
+            points,
+            padding_mode="border",
+            align_corners=False,
+        )[:, :, 0]
+        return torch.tanh(average + self._kept(count, x) * self.generator(torch.cat([x, place], dim=1)))
+
+    def _kept(self, count: int, like: torch.Tensor) -> torch.Tensor | float:
+        if not self.training:
+            return self.survival
+        return (torch.rand(count, 1, 1, 1, device=like.device) < self.survival).to(like)
+
+
+def pix2pix_small(
+    spatial_dims: int = 2,
+    in_channels: int = 1,
+    members: int = 1,
+    prior: int = 12,
+    survival: float = 0.5,
+    **arguments: int | float | str | bool,
+) -> nn.Module:
+    """The small generator: `members` of `SmallUNetGenerator` (a `Committee` of them where more than one).
+
+    spatial_dims: 2 for single slices; 3 for whole volumes, still with two-dimensional convolutions, each slice
+    knowing its position (`PositionedGenerator`, which explains `prior` and `survival`).
+    """
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
     if not 1 <= members <= 64:
         raise ValueError(f"members must be 1 to 64, not {members}")
-    generators: list[nn.Module] = [SmallUNetGenerator(**arguments) for _ in range(members)]  # type: ignore[arg-type]
-    return generators[0] if members == 1 else Committee(generators)
+    if not 2 <= prior <= 64:
+        raise ValueError(f"prior must be 2 to 64, not {prior}")
+    positioned = spatial_dims == 3
+    extra = {"bounded": False} if positioned else {}
+    generators: list[nn.Module] = [
+        SmallUNetGenerator(in_channels=in_channels + positioned, **arguments, **extra)  # type: ignore[arg-type]
+        for _ in range(members)
+    ]
+    generator = generators[0] if members == 1 else Committee(generators)
+    return PositionedGenerator(generator, prior, survival) if positioned else generator
 
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -117,6 +200,11 @@ def _block(before: int, after: int, norm: str, dropout: float) -> nn.Sequential:
     if dropout:
         layers.append(nn.Dropout2d(dropout))
     return nn.Sequential(*layers)
+
+
+def _centres(size: int, like: torch.Tensor) -> torch.Tensor:
+    """(size,) centres of `size` equal parts of [-1, 1]."""
+    return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * (2.0 / size) - 1.0
 
 
 def _positions(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
