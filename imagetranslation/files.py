@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise RunFailed(_sentence(error, target)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new empty folder beside `path`; on leaving without error it becomes `path`, which may not exist before
+    unless it is an empty folder.
+
+    Raises RunFailed with one sentence when the parent is missing, not writable or the disk is full.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.partial.{target.name}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.iterdir():
+            _flush(file)
+        with contextlib.suppress(FileNotFoundError):
+            target.rmdir()
+        os.replace(temporary, target)
+    except OSError as error:
+        raise RunFailed(_sentence(error, target)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -15,9 +15,9 @@ import numpy as np
 from ..errors import InputError
 from ..formats import chosen_component, suffix_of
 from ..headers import require_memory
-from ..provenance import Provenance
 from ..volume import Volume
 from .geometry import Frame, Grid, frames_of, place, stack
+from .marking import provenance_of
 from .opening import (
     SeriesInfo,
     chosen_series,
@@ -63,11 +63,11 @@ def read_dicom(
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     with damage_means(f"{path.name} is damaged DICOM that cannot be understood; copy it again."), quiet_pydicom():
-        files, notes = _files_of(path, series)
+        files, notes = files_of(path, series)
         return _read(path, files, notes, frames_as_slices, component)
 
 
-def _files_of(path: Path, wanted: str | None) -> tuple[list[Path], list[str]]:
+def files_of(path: Path, wanted: str | None) -> tuple[list[Path], list[str]]:
     """The files of the one series to read, and notes on what lies beside it."""
     if path.is_file():
         if wanted is not None:
@@ -126,7 +126,7 @@ def _read(
         mask,
         tuple(notes),
         _attributes(datasets, files, path, grid, frames_as_slices),
-        next((record for ds in datasets if (record := _provenance(ds)) is not None), None),
+        next((record for ds in datasets if (record := provenance_of(ds)) is not None), None),
     )
 
 
@@ -236,26 +236,3 @@ def _attributes(
     if frames_as_slices is not None and grid.frames[0].position is None:
         attributes["frames_as_slices_mm"] = frames_as_slices
     return attributes
-
-
-def _provenance(dataset: Any) -> Provenance | None:
-    """What a DICOM object with Synthetic Data (0008,001C) = YES says about where it came from."""
-    element = dataset.get((0x0008, 0x001C))
-    if element is None or str(element.value).strip().upper() != "YES":
-        return None
-    maker: Any = (dataset.get("ContributingEquipmentSequence") or [{}])[-1]
-    versions = maker.get("SoftwareVersions") or ""
-    described = text_of(dataset, "DerivationDescription")
-    created = " ".join(filter(None, (text_of(dataset, "ContentDate"), text_of(dataset, "ContentTime"))))
-    return Provenance(
-        model=text_of(maker, "ManufacturerModelName"),
-        version=versions if isinstance(versions, str) else " ".join(str(v) for v in versions),
-        weights_sha256="",
-        task="",
-        modality=text_of(dataset, "Modality"),
-        source=text_of(dataset, "SeriesDescription"),
-        source_sha256="",
-        created=created,
-        software=text_of(maker, "Manufacturer"),
-        notes=(described,) if described else (),
-    )
