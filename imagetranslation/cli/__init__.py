@@ -16,7 +16,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import demo, models, translate, view
+from . import demo, dicom, models, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ def worker(job: Annotated[Path, typer.Argument(help="JSON job file.")]) -> None:
 
 
 app.command()(translate.translate)
+app.command()(dicom.dicom)
 app.command()(view.view)
 app.command()(demo.demo)
 app.add_typer(models.app, name="models")

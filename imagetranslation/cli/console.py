@@ -59,6 +59,15 @@ class Console:
         if failed:
             raise BatchFailed(f"{len(failed)} of {len(rows)} cases failed; {folder}/translations.csv says why.")
 
+    def series(self, files: list[Path], folder: Path, standing_alone: bool) -> None:
+        """A DICOM series that was written; standing_alone: it has no source whose study it could be in."""
+        if self.as_json:
+            _json({"folder": str(folder), "files": [str(file) for file in files], "standing_alone": standing_alone})
+            return
+        print(f"Wrote {len(files)} DICOM file{'s' if len(files) > 1 else ''} to {folder}. Not for diagnosis.")
+        if standing_alone:
+            print("  No DICOM source was given: patient and study are empty (--source names it).")
+
     def models(self, rows: list[dict[str, Any]]) -> None:
         """The installed models."""
         if self.as_json:

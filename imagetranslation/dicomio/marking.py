@@ -22,6 +22,8 @@ MANUFACTURER = "SlicerImageTranslation"
 PRIVATE_GROUP, PRIVATE_CREATOR, PRIVATE_ELEMENT = 0x0099, "IMAGETRANSLATION", 0x01
 _SHORT_TEXT = 1024
 _LONG_STRING = 64
+# What pydicom decodes with where DICOM's default repertoire, which is ASCII, is declared, or a set it does not know.
+_DEFAULT_REPERTOIRE = "iso8859"
 
 
 def mark_as_synthetic(dataset: Any, record: Provenance, sentences: list[str]) -> None:
@@ -96,9 +98,9 @@ def encodable(text: str, charset: Any) -> str:
     become question marks."""
     from pydicom.charset import convert_encodings
 
-    for encoding in convert_encodings(charset) if charset else ["ascii"]:
+    for encoding in convert_encodings(charset) if charset else [_DEFAULT_REPERTOIRE]:
         try:
-            text.encode(encoding)
+            text.encode("ascii" if encoding == _DEFAULT_REPERTOIRE else encoding)
         except (UnicodeEncodeError, LookupError):
             continue
         return text

@@ -21,8 +21,7 @@ from .marking import code, plain
 from .opening import damage_means, open_dataset, quiet_pydicom, text_of
 
 # Never altered, however strange: an archive files the object by them.
-_IDENTITY = ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID",
-             "AccessionNumber", "StudyID")  # fmt: skip
+_IDENTITY = ("SpecificCharacterSet", "PatientName", "PatientID", "StudyInstanceUID", "AccessionNumber")
 # Type 2 in the Patient and General Study modules: empty where the source has no (valid) value.
 REQUIRED = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
              "ReferringPhysicianName", "StudyID", "AccessionNumber")  # fmt: skip
@@ -180,7 +179,7 @@ def open_source(source: str | Path | Sequence[Any] | None, volume: Volume, serie
 def carry_over(source: Source, dataset: Any) -> list[str]:
     """Copy patient, study and what stays true of a derived image; returns sentences on what had to be left out.
 
-    Identifying values are copied as they are, too long texts cut, other values that break the standard left out.
+    Identifying values are copied as they are, texts cut to their length, other values that break the standard left out.
     """
     left_out = []
     with quiet_pydicom():
@@ -233,19 +232,22 @@ def source_image(dataset: Any, frame: int | None, preserved: bool) -> Any:
 def _sound(element: Any) -> Any:
     """A copy of a source's element as it may be written, None where its value breaks the standard beyond repair."""
     from pydicom import config
+    from pydicom.datadict import dictionary_VM
     from pydicom.dataelem import DataElement
     from pydicom.valuerep import validate_value
 
     if element.keyword in _IDENTITY or element.VR == "SQ":
         return copy.deepcopy(element)
-    values = element.value if element.VM > 1 else [element.value]
+    values = list(element.value) if element.VM > 1 else [element.value]
+    if element.VR in _TEXT_LIMITS:
+        texts = [plain(str(value or "")) for value in values]
+        if dictionary_VM(element.tag) == "1":
+            texts = [" ".join(texts)]
+        cut = [text[: _TEXT_LIMITS[element.VR]].strip() for text in texts]
+        return DataElement(element.tag, element.VR, cut[0] if len(cut) == 1 else cut)
     try:
         for value in values:
             validate_value(element.VR, value if value is None else str(value), config.RAISE)
     except ValueError:
-        if element.VR not in _TEXT_LIMITS:
-            return None
-        limit = _TEXT_LIMITS[element.VR]
-        cut = [plain(str(value))[:limit].strip() for value in values]
-        return DataElement(element.tag, element.VR, cut[0] if len(cut) == 1 else cut)
+        return None
     return copy.deepcopy(element)
