@@ -50,6 +50,7 @@ def checkerboard_node(
     grey = np.where(board, _windowed(above), _windowed(below))
     node = _fill(node, synthetic, (255 * grey).astype(np.uint8), f"{MARK} checkerboard")
     set_window(node, 0, 255)
+    node.GetDisplayNode().SetInterpolate(False)
     return node
 
 

@@ -16,6 +16,7 @@ from ..mrml.blends import checkerboard_node, difference_node
 from ..mrml.provenance import is_synthetic
 from ..mrml.sidebyside import ORIENTATIONS, SideBySide
 from . import ui
+from .outputs import show_inverted
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -71,6 +72,10 @@ class ComparePanel:
         else:
             self._update()
             self.ui.compareButton.checked = True
+
+    def images(self) -> tuple[Any, Any]:
+        """(source, synthetic) as chosen, None where nothing is."""
+        return self.ui.sourceSelector.currentNode(), self.ui.syntheticSelector.currentNode()
 
     def leave(self) -> None:
         """Bring the earlier views back and remove what was only made for looking."""
@@ -157,6 +162,9 @@ class ComparePanel:
         if pair is None:
             self.ui.compareButton.checked = False
             return
+        for node, side in zip(pair, (self._task.source, self._task.target)):
+            if side.inverted:
+                show_inverted(node)
         orientation = ORIENTATIONS[self.ui.orientationComboBox.currentIndex]
         self.view.show(*pair, self.ui.referenceSelector.currentNode(), orientation)
         if self._swapKey is None:
@@ -167,7 +175,7 @@ class ComparePanel:
         qt.QTimer.singleShot(0, self.onFit)
 
     def _pair(self) -> tuple[Any, Any] | None:
-        source, synthetic = self.ui.sourceSelector.currentNode(), self.ui.syntheticSelector.currentNode()
+        source, synthetic = self.images()
         return None if source is None or synthetic is None else (source, synthetic)
 
     def _layOver(self, mode: int) -> None:

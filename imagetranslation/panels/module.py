@@ -14,6 +14,7 @@ from . import requirements
 from .batch import Batch
 from .batchpanel import BatchPanel
 from .compare import ComparePanel
+from .counting import CountsPanel
 from .installing import InstallPanel, slicer_installer
 from .marking import mark_all_views
 from .probing import Probe
@@ -46,6 +47,9 @@ class ModulePanel:
         self.install.modelPicked.connect(self.translate.addModel)
         self.install.modelsRemoved.connect(self.translate.refreshModels)
         self.panels: list[Any] = [self.translate, self.several, self.compare, self.install]
+        if task.counts:
+            self.counts = CountsPanel(task, self.compare.images)
+            self.panels.insert(3, self.counts)
 
     def addTo(self, layout: Any) -> None:
         """Put the panels into a Qt layout."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .translation import Request
 
+GREY = "vtkMRMLColorTableNodeGrey"
 INVERTED_GREY = "vtkMRMLColorTableNodeInvertedGrey"
 
 
@@ -61,6 +62,13 @@ def show_as(node: slicer.vtkMRMLScalarVolumeNode, window: tuple[float, float] | 
         set_window(node, *window)
     if inverted and node.GetScene().GetNodeByID(INVERTED_GREY) is not None:
         node.GetDisplayNode().SetAndObserveColorNodeID(INVERTED_GREY)
+
+
+def show_inverted(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show large values dark, unless a person has chosen colours of their own."""
+    display = node.GetDisplayNode()
+    if display is not None and display.GetColorNodeID() == GREY and node.GetScene().GetNodeByID(INVERTED_GREY):
+        display.SetAndObserveColorNodeID(INVERTED_GREY)
 
 
 def _file_beside(node: slicer.vtkMRMLNode, source: slicer.vtkMRMLNode) -> None:

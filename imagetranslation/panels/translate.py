@@ -60,7 +60,9 @@ class TranslatePanel:
         probe.answered.connect(self.onProbe)
         self.refreshModels()
         self._fillDevices()
+        self.ui.deviceNotice.visible = False
         self._showIdle()
+        self._showResult("")
 
     def setParameterNode(self, parameters: Any) -> None:
         """Tie the widgets to a parameter node, or to none."""
@@ -210,6 +212,7 @@ class TranslatePanel:
         found = [(str(name), str(label)) for name, label in report["devices"]]
         self._devices = [AUTOMATIC, *(found or [("cpu", "CPU")])]
         self._fillDevices()
+        self.ui.deviceNotice.visible = True
         torch = report["versions"].get("torch")
         self.ui.deviceNotice.text = report["trouble"] or _("Found: {devices} (torch {version}).").format(
             devices=", ".join(label for _name, label in found), version=torch
