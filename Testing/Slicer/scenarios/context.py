@@ -16,6 +16,15 @@ from vtk.util.numpy_support import vtk_to_numpy
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
+def where_to_click(button: Any) -> tuple[float, float]:
+    """The point of a widget that reacts: its middle, but a check box's box and a collapsible button's title."""
+    if button.inherits("QCheckBox") or button.inherits("QRadioButton"):
+        return 8.0, button.height / 2.0
+    if button.inherits("ctkCollapsibleButton"):
+        return button.width / 2.0, 8.0
+    return button.width / 2.0, button.height / 2.0
+
+
 class Context:
     """The application, driven as by a person: click, type, wait, look."""
 
@@ -57,7 +66,7 @@ class Context:
         return slicer.util.findChild(widget, name)
 
     def click(self, button: Any) -> None:
-        """Press and release the left button in the middle of a widget that a person could click."""
+        """Press and release the left button on a widget that a person could click, where it reacts to clicks."""
         if not button.visible:
             raise AssertionError(f"{button.objectName} is not visible, so nobody can click it")
         if not button.enabled:
@@ -66,10 +75,10 @@ class Context:
         self.process_events()
 
     def _press(self, button: Any) -> None:
-        middle = qt.QPointF(button.width / 2.0, button.height / 2.0)
+        place = qt.QPointF(*where_to_click(button))
         buttons = (qt.Qt.LeftButton, qt.Qt.NoButton)
         for kind, held in zip((qt.QEvent.MouseButtonPress, qt.QEvent.MouseButtonRelease), buttons):
-            event = qt.QMouseEvent(kind, middle, qt.Qt.LeftButton, held, qt.Qt.NoModifier)
+            event = qt.QMouseEvent(kind, place, qt.Qt.LeftButton, held, qt.Qt.NoModifier)
             qt.QApplication.sendEvent(button, event)
 
     def will_answer(self, button_text: str, seconds: float = 10.0) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QScrollArea, QWidget
-from scenarios.context import Context
+from scenarios.context import Context, where_to_click
 
 from .pythonqt import unwrap
 
@@ -48,11 +48,7 @@ class HarnessContext(Context):
     def _press(self, button: Any) -> None:
         native = unwrap(button)
         self._bring_into_view(native)
-        place = native.rect().center()
-        if native.inherits("QCheckBox") or native.inherits("QRadioButton"):
-            place = QPoint(8, native.height() // 2)
-        elif type(native).__name__ == "ctkCollapsibleButton":
-            place = QPoint(native.width() // 2, 8)
+        place = QPoint(*map(int, where_to_click(button)))
         under = QApplication.widgetAt(native.mapToGlobal(place))
         if (
             under is not None

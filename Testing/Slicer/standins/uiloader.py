@@ -13,7 +13,6 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from .pythonqt import deviations
 
-
 # What PythonQt gets from a C++ function is not Python's to delete, so a loaded panel lives until Qt deletes it.
 _loaded: set[QtWidgets.QWidget] = set()
 

@@ -119,15 +119,21 @@ def _file_cache(scene: Any, logic: Any, folder: Path) -> tuple[Any, Any]:
 
 
 def _add_python_parts() -> None:
-    """`slicer.util`, `slicer.packaging` and the sample data module, with installation only recorded."""
+    """`slicer.util` and the sample data module, with installation only recorded by `slicer.packaging`.
+
+    As in Slicer, `slicer.packaging` is there only for those who import it.
+    """
     import importlib
 
     import slicer
 
     importlib.import_module("slicer.util")
-    packaging = importlib.import_module("slicer.packaging")
-    slicer.util.pip_install = packaging.pip_install
-    slicer.util.pip_uninstall = packaging.pip_uninstall
+    for function in ("pip_install", "pip_uninstall"):
+
+        def deferred(*arguments: Any, _name: str = function, **keywords: Any) -> Any:
+            return getattr(importlib.import_module("slicer.packaging"), _name)(*arguments, **keywords)
+
+        setattr(slicer.util, function, deferred)
     for name in ("Volumes", "Colors", "Segmentations", "Markups", "Sequences"):
         setattr(slicer.modules, name.lower(), _CppModule(name))
     from . import sample_data

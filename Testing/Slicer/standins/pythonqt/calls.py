@@ -24,7 +24,7 @@ def call(function: Callable, arguments: tuple, keywords: dict, name: str) -> Any
     from .wrapper import unwrap, wrap
 
     if keywords:
-        raise TypeError(f"{name}() takes no keyword arguments: a C++ method has none")
+        raise ValueError(f"Called {name} with keyword arguments, but called slot does not support kwargs.")
     native = [unwrap(argument) for argument in arguments]
     try:
         return wrap(function(*native))

@@ -69,7 +69,9 @@ class qSlicerLayoutManager(QObject):
         while layout.count():
             layout.takeAt(0).widget().deleteLater()
         if wanted[1]:
-            layout.addWidget(self._build(ElementTree.fromstring(wanted[1])))
+            built = self._build(ElementTree.fromstring(wanted[1]))
+            layout.addWidget(built)
+            built.show()
         if changed:
             self.layoutChanged.emit(wanted[0])
 
@@ -116,8 +118,8 @@ class qSlicerLayoutManager(QObject):
 
     @invokable
     def sliceViewNames(self) -> list[str]:
-        shown = self._shown_tags("vtkMRMLSliceNode")
-        return [tag for tag, _ in self._of_class("vtkMRMLSliceNode") if tag in shown]
+        """Every slice view there has been, also those that the current layout does not show, as in Slicer."""
+        return [tag for tag, _ in self._of_class("vtkMRMLSliceNode")]
 
     @invokable
     def sliceWidget(self, name: str) -> QWidget | None:

@@ -167,8 +167,8 @@ class ctkRangeWidget(QWidget):
             row.addWidget(spin)
         self._high.setValue(99.0)
         self._last = (0.0, 99.0)
-        self._low.valueChanged.connect(lambda v: self.setValues(v, max(v, self._high.value())))
-        self._high.valueChanged.connect(lambda v: self.setValues(min(v, self._low.value()), v))
+        self._low.valueChanged.connect(lambda v: self.setMinimumValue(v))
+        self._high.valueChanged.connect(lambda v: self.setMaximumValue(v))
 
     @invokable
     def setRange(self, minimum: float, maximum: float) -> None:
@@ -195,11 +195,11 @@ class ctkRangeWidget(QWidget):
 
     @invokable
     def setMinimumValue(self, value: float) -> None:
-        self.setValues(value, max(value, self._high.value()))
+        self.setValues(min(value, self._high.value()), self._high.value())
 
     @invokable
     def setMaximumValue(self, value: float) -> None:
-        self.setValues(min(value, self._low.value()), value)
+        self.setValues(self._low.value(), max(value, self._low.value()))
 
     @invokable
     def setDecimals(self, decimals: int) -> None:

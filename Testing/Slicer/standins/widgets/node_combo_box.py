@@ -277,7 +277,7 @@ class qMRMLNodeComboBox(QWidget):
         elif node is None or hasattr(node, "GetID"):
             self.setCurrentNodeID(node.GetID() if node is not None else "")
         else:
-            raise ValueError(f"Called setCurrentNode(vtkMRMLNode* node) with wrong arguments: {node!r}")
+            raise TypeError("method requires a VTK object")
 
     @invokable
     def setCurrentNodeID(self, node_id: str) -> None:
