@@ -73,6 +73,8 @@ class Trainer:
         self.step = 0
         self.positioned = config.source.spatial_dims == 3
         generator = networks.build(config.network.name, **config.network.arguments)
+        if self.positioned:
+            generator.start_from(*mean_volume(self.slices))
         # The average is what is exported; it is never trained, only moved.
         self.average = copy.deepcopy(generator).eval().requires_grad_(False)
         self.network, self.optimiser = self._prepared(generator, config.optimiser.rate)
@@ -226,6 +228,15 @@ class Log:
     def flush(self) -> None:
         """Let the rows reach the file before a checkpoint that counts on them."""
         self._stream.flush()
+
+
+def mean_volume(stacks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted mean of the targets of (slice, 3, row, column) stacks of one shape, and the summed weights."""
+    if len({stack.shape for stack in stacks}) != 1:
+        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
+    weight = torch.stack([stack[:, 2] for stack in stacks]).sum(dim=0)
+    total = torch.stack([stack[:, 1] * stack[:, 2] for stack in stacks]).sum(dim=0)
+    return total / weight.clamp(min=1e-6), weight
 
 
 def _masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

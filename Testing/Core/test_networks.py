@@ -118,9 +118,20 @@ def test_the_prior_is_where_it_was_learnt(a_positioned_network: torch.nn.Module)
     assert change.amax(dim=(0, 1)).argmax() in (12, 13, 14)
 
 
-def test_a_fresh_positioned_network_gives_its_prior_alone() -> None:
-    network = networks.build("pix2pix-small", spatial_dims=3, base=4, levels=3).eval()
-    assert network(torch.randn(1, 1, 4, 16, 16)).abs().max() == 0
+def test_a_fresh_positioned_network_gives_the_mean_it_starts_from() -> None:
+    network = networks.build("pix2pix-small", spatial_dims=3, base=4, levels=3, prior=4).eval()
+    mean = torch.linspace(-0.8, 0.8, 4)[:, None, None].expand(4, 8, 12)
+    network.start_from(mean, torch.ones(4, 8, 12))
+    made = network(torch.randn(1, 1, 4, 16, 16))
+    torch.testing.assert_close(made[0, 0, :, 8, 8], mean[:, 0, 0])
+
+
+def test_places_without_data_start_from_the_overall_mean() -> None:
+    network = networks.build("pix2pix-small", spatial_dims=3, base=4, levels=3, prior=2).eval()
+    weight = torch.ones(4, 4, 4)
+    weight[:2] = 0
+    network.start_from(torch.full((4, 4, 4), 0.3), weight)
+    torch.testing.assert_close(torch.tanh(network.prior), torch.full((1, 1, 2, 2, 2), 0.3))
 
 
 def test_corrections_survive_by_share(a_positioned_network: torch.nn.Module) -> None:

@@ -118,9 +118,6 @@ class PositionedGenerator(nn.Module):
     `positions` (n,), -1 at the volume's first face and +1 at its last.
     """
 
-    # Adam moves every parameter at one pace; the prior, a picture in units of the output, needs a faster one.
-    PRIOR_PACE = 10.0
-
     def __init__(self, generator: nn.Module, prior: int, survival: float) -> None:
         super().__init__()
         if not 0 < survival <= 1:
@@ -128,6 +125,20 @@ class PositionedGenerator(nn.Module):
         self.generator = generator
         self.survival = survival
         self.prior = nn.Parameter(torch.zeros(1, 1, prior, prior, prior))
+
+    def start_from(self, average: torch.Tensor, weight: torch.Tensor) -> None:
+        """Let the prior start as the mean of the training volumes.
+
+        average: (D, H, W) in [-1, 1]. weight: the same shape, how much data is behind each voxel; where there is
+        none the overall mean is put.
+        """
+        size = self.prior.shape[-1]
+        total = functional.adaptive_avg_pool3d((average * weight)[None, None], size)
+        behind = functional.adaptive_avg_pool3d(weight[None, None], size)
+        overall = (average * weight).sum() / weight.sum()
+        mean = torch.where(behind > 0, total / behind.clamp(min=1e-6), overall)
+        with torch.no_grad():
+            self.prior.copy_(torch.atanh(mean.clamp(-0.95, 0.95)))
 
     def forward(self, x: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """Translate a volume or positioned slices; see the class."""
@@ -145,7 +156,7 @@ class PositionedGenerator(nn.Module):
         in_plane = torch.stack([columns, rows], dim=-1).expand(count, -1, -1, -1)
         points = torch.cat([in_plane, place.permute(0, 2, 3, 1)], dim=-1).unsqueeze(1)
         average = functional.grid_sample(
-            self.PRIOR_PACE * self.prior.expand(count, -1, -1, -1, -1),
+            self.prior.expand(count, -1, -1, -1, -1),
             points,
             padding_mode="border",
             align_corners=False,
@@ -162,7 +173,7 @@ def pix2pix_small(
     spatial_dims: int = 2,
     in_channels: int = 1,
     members: int = 1,
-    prior: int = 12,
+    prior: int = 20,
     survival: float = 0.5,
     **arguments: int | float | str | bool,
 ) -> nn.Module:

@@ -1,0 +1,317 @@
+"""Training, evaluation, cross-validation and export on tiny simulated pairs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from imagetranslation.errors import InputError, RunFailed
+from imagetranslation.inference import translate
+from imagetranslation.models import load_package, verify
+from imagetranslation.volume import Volume, read_volume, write_volume
+from training_tools import crossval, evaluation, losses
+from training_tools.augmentation import augment, mix
+from training_tools.card import render
+from training_tools.config import Augmentation, Config, read_config
+from training_tools.dataset import Case, load_cases
+from training_tools.export import export
+from training_tools.pairs import list_pairs
+from training_tools.prepare import prepare
+from training_tools.train import Trainer, train
+
+SHAPE = (10, 20, 18)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four prepared pairs of an ellipsoid: dark in a fan-like source, bright in the target."""
+    folder = tmp_path_factory.mktemp("tiny")
+    grid = np.stack(np.mgrid[tuple(slice(0, n) for n in SHAPE)], axis=-1)
+    for number in range(4):
+        random = np.random.default_rng(number)
+        gland = (((grid - random.uniform(4, 6, 3) * [1, 2, 1.8]) / [3, 6, 5]) ** 2).sum(axis=-1) < 1
+        fan = np.abs(grid[..., 1] - 9.5) < 2 + 0.5 * grid[..., 2]
+        images = {
+            "us": np.where(fan, np.where(gland, 60, 160) + random.uniform(0, 40, SHAPE), 0),
+            "mr": np.where(gland, 200, 80) + random.uniform(0, 20, SHAPE),
+            "us_labels": gland,
+            "mr_labels": gland,
+        }
+        for name, array in images.items():
+            (folder / name).mkdir(exist_ok=True)
+            write_volume(Volume(array.astype(np.float32)), folder / name / f"case{number}.nrrd")
+    pairs = list_pairs(*(folder / name for name in ("us", "mr", "us_labels", "mr_labels")))
+    prepare(pairs, folder / "prepared")
+    return folder / "prepared"
+
+
+@pytest.fixture(params=["slices", "volumes"])
+def a_config(request: pytest.FixtureRequest) -> Config:
+    """Six steps of a tiny network with a discriminator, on single slices or on positioned ones."""
+    volumes = request.param == "volumes"
+    arguments = {"spatial_dims": 3 if volumes else 2, "base": 4, "levels": 3, "dropout": 0.3}
+    return Config(
+        id="tiny",
+        title="Tiny",
+        task="us2mri",
+        network={"name": "pix2pix-small", "arguments": {**arguments, **({"prior": 4} if volumes else {})}},
+        discriminator={"base": 4, "layers": 1},
+        source={"spatial_dims": 3, "patch_size": [10, 16, 16]} if volumes else {"patch_size": [16, 16]},
+        augmentation={"elastic": 0.05, "mixup": 0.5, "mirror": "columns"},
+        loss={"l1": 1, "ssim": 0.5, "adversarial": 0.01},
+        steps=6,
+        batch_size=4,
+        checkpoint_every=2,
+        seed=3,
+        held_out=("case3",),
+        folds=2,
+    )
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """Final weights of a run."""
+    return load_file(run / "generator.safetensors")
+
+
+def test_stopping_and_resuming_ends_where_an_unbroken_run_does(
+    a_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    train(a_config, tiny_data, tmp_path / "whole")
+    train(a_config, tiny_data, tmp_path / "pieces", stop_after=3)
+    assert not (tmp_path / "pieces" / "generator.safetensors").exists()
+    torch.rand(5)  # whatever else the process drew must not matter
+    train(a_config, tiny_data, tmp_path / "pieces")
+    whole, pieces = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    assert whole.keys() == pieces.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, pieces[name]), name
+    assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "pieces" / "log.csv").read_text()
+
+
+def test_a_run_killed_between_checkpoints_repeats_its_lost_steps_once(
+    a_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    train(a_config, tiny_data, tmp_path / "run", stop_after=3)
+    with (tmp_path / "run" / "log.csv").open("a") as stream:
+        stream.write("4,9,9,9,9,9\n")
+    train(a_config, tiny_data, tmp_path / "run")
+    with (tmp_path / "run" / "log.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[3]["l1"] != "9"
+
+
+def test_the_run_folder_tells_what_was_run(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    train(a_config, tiny_data, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert Config.model_validate(record["config"]) == a_config
+    assert record["cases"] == ["case0", "case1", "case2"]
+    assert not list((tmp_path / "run").rglob("*.pkl"))
+    with pytest.raises(InputError, match="another configuration"):
+        train(a_config.model_copy(update={"seed": 4}), tiny_data, tmp_path / "run")
+
+
+def test_training_lowers_the_error(a_config: Config, tiny_data: Path) -> None:
+    config = a_config.model_copy(update={"steps": 40, "augmentation": Augmentation(mirror=None)})
+    rows = list(Trainer(config, load_cases(tiny_data, config, ["case0"])).steps(40))
+    assert np.mean([row["l1"] for row in rows[-5:]]) < 0.8 * np.mean([row["l1"] for row in rows[:3]])
+
+
+def test_the_discriminator_learns_too(a_config: Config, tiny_data: Path) -> None:
+    trainer = Trainer(a_config, load_cases(tiny_data, a_config, ["case0"]))
+    before = {name: tensor.clone() for name, tensor in trainer.judge.state_dict().items()}
+    rows = list(trainer.steps(2))
+    assert any(not torch.equal(before[name], tensor) for name, tensor in trainer.judge.state_dict().items())
+    assert all(row["discriminator"] > 0 for row in rows)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(a_config: Config, tiny_data: Path) -> None:
+    cases = load_cases(tiny_data, a_config, ["case0"])
+    cases = [replace(case, slices=case.slices.clone()) for case in cases]
+    trainer = Trainer(a_config, cases)
+    trainer.slices[0][:, 1] = float("nan")
+    with pytest.raises(RunFailed, match="step 1: l1 is nan"):
+        list(trainer.steps(3))
+
+
+def test_a_damaged_checkpoint_is_refused_with_a_sentence(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    train(a_config, tiny_data, tmp_path, stop_after=2)
+    (next((tmp_path / "checkpoint").glob("step-*")) / "state.pt").write_bytes(b"no")
+    with pytest.raises(RunFailed, match="cannot be resumed"):
+        train(a_config, tiny_data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"wings": 2}, "wings"),
+        ({"steps": 0}, "steps"),
+        ({"loss": {"l1": 1, "charm": 2}}, "charm"),
+        ({"target": {"normalisation": {"name": "sorcery"}}}, "sorcery"),
+        ({"source": {"patch_size": [8, 8, 8]}}, "patch_size"),
+    ],
+)
+def test_a_configuration_with_a_fault_is_refused_by_the_key(tmp_path: Path, change: dict, word: str) -> None:
+    content = {"id": "x", "title": "x", "task": "x", "network": {"name": "pix2pix"}, "steps": 1, **change}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=word):
+        read_config(tmp_path / "config.json")
+
+
+def test_every_committed_configuration_is_valid(repository: Path) -> None:
+    paths = sorted((repository / "training_tools" / "configs").glob("*.json"))
+    assert paths
+    for path in paths:
+        assert read_config(path).held_out
+
+
+def test_an_exported_package_runs_and_its_card_tells_the_scores(
+    a_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    train(a_config, tiny_data, tmp_path / "run")
+    package = export(tmp_path / "run", tiny_data, tmp_path / "package")
+    assert verify(load_package(package.path))["id"] == "tiny"
+    source = read_volume(tiny_data / "source" / "case3.nrrd")
+    assert translate(source, package).same_grid(source)
+    held_out = package.metadata["scores"]["held_out"]
+    assert [row["case"] for row in held_out["cases"]] == ["case3"]
+    card = package.card()
+    assert f"{held_out['methods']['model']['mae']['mean']:.4g}" in card
+    assert "Not for clinical use" in card
+    assert "54.4 M" in card
+    ranges = package.metadata["training"]["ranges"]
+    assert len(ranges["raw"]["mean"]) == len(ranges["normalised"]["sd"]) == 21
+    assert ranges["normalised"]["min"][0] >= -1
+
+
+def test_cross_validation_scores_every_case_once_by_a_network_that_never_saw_it(
+    a_config: Config, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(a_config.model_dump_json())
+    command = ["--config", str(path), "--data", str(tiny_data), "-o", str(tmp_path / "cv")]
+    crossval.main([*command, "--only", "1"])
+    assert not (tmp_path / "cv" / "scores.json").exists()
+    crossval.main(command)
+    scores = json.loads((tmp_path / "cv" / "scores.json").read_text())
+    assert [row["case"] for row in scores["cases"]] == ["case0", "case1", "case2", "case3"]
+    for row in scores["cases"]:
+        seen = json.loads((tmp_path / "cv" / f"fold-{row['fold']}" / "config.json").read_text())["cases"]
+        assert row["case"] not in seen
+    capsys.readouterr()
+
+
+@pytest.fixture
+def four_cases(tiny_data: Path, a_config: Config) -> list[Case]:
+    return load_cases(tiny_data, a_config)
+
+
+def test_the_mean_image_is_made_of_training_cases_only(four_cases: list[Case], a_config: Config) -> None:
+    mean = evaluation.mean_image(four_cases[:2])
+    both = four_cases[0].valid & four_cases[1].valid
+    expected = (four_cases[0].reference[both] + four_cases[1].reference[both]) / 2
+    np.testing.assert_allclose(mean[both], expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="both trained and tested"):
+        evaluation.floors(four_cases, a_config, four_cases[:1])
+
+
+def test_a_perfect_image_scores_perfectly_and_the_outside_does_not_matter(
+    four_cases: list[Case], a_config: Config
+) -> None:
+    case = four_cases[0]
+    ruined = np.where(case.valid, case.reference, 99)
+    scores = evaluation.score(ruined, case, a_config)
+    assert scores["mae"] == 0
+    assert scores["ssim"] == pytest.approx(1)
+
+
+def test_an_interval_is_students_and_decides_whether_a_floor_is_beaten() -> None:
+    gains = [3.0, 4.0, 5.0, 6.0]
+    rows = [row_with(10 - gain, 10) for gain in gains]
+    found = evaluation.summarise(rows)["differences"]["mean image"]["mae"]
+    # mean -4.5, SD 1.29099, t(3) = 3.18245: half-width 2.05426
+    assert (found["low"], found["high"]) == (pytest.approx(-6.55426, abs=1e-4), pytest.approx(-2.44574, abs=1e-4))
+    assert found["beaten"]
+    assert found["better_in"] == 4
+    unsure = evaluation.summarise([row_with(9, 10), row_with(11, 10), row_with(9, 10)])
+    assert not unsure["differences"]["mean image"]["mae"]["beaten"]
+
+
+def row_with(model: float, floor: float) -> dict:
+    """One patient's row with these MAEs."""
+    scores = {"psnr": 20.0, "ssim": 0.5, "ssim_uniform7": 0.5}
+    row = {name: {"mae": floor, **scores} for name in evaluation.FLOORS}
+    return {"case": "x", **row, evaluation.MODEL: {"mae": model, **scores}}
+
+
+def test_the_card_says_which_floor_is_not_beaten(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    rows = [row_with(10.5, 10), row_with(9, 10), row_with(10, 10)]
+    train(a_config, tiny_data, tmp_path / "run", stop_after=6)
+    metadata = dict(export(tmp_path / "run", tiny_data, tmp_path / "package").metadata)
+    metadata["scores"] = {"cross_validation": {"folds": 2, "cases": rows, **evaluation.summarise(rows)}}
+    assert "Not beaten with the interval excluding zero: identity on MAE" in render(a_config, metadata)
+
+
+def test_augmentation_moves_source_target_and_weight_together() -> None:
+    pattern = torch.zeros(8, 1, 24, 24)
+    pattern[:, :, 8:16, 10:18] = 1
+    batch = torch.cat([pattern * 2 - 1, pattern * 2 - 1, torch.ones_like(pattern)], dim=1)
+    settings = Augmentation(rotation=20, shift=0.1, scale=0.2, elastic=0.05, gamma=0, gain=0, mirror="rows")
+    moved = augment(batch, settings, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(moved[:, 0], moved[:, 1])
+    assert (moved[:, 0] != batch[:, 0]).any()
+    assert set(moved[:, 2].unique().tolist()) <= {0.0, 1.0}
+    assert moved[:, :2].min() >= -1
+    assert moved[:, :2].max() <= 1
+
+
+def test_no_augmentation_changes_nothing_and_gamma_changes_the_source_alone() -> None:
+    batch = torch.rand(4, 3, 16, 16) * 2 - 1
+    batch[:, 2] = 1
+    still = Augmentation(rotation=0, shift=0, scale=0, gamma=0, gain=0)
+    torch.testing.assert_close(augment(batch, still, torch.Generator()), batch, atol=1e-5, rtol=0)
+    brighter = augment(batch, still.model_copy(update={"gamma": 0.5}), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(brighter[:, 1], batch[:, 1], atol=1e-5, rtol=0)
+    assert (brighter[:, 0] - batch[:, 0]).abs().max() > 0.05
+
+
+def test_mixup_blends_images_and_keeps_only_common_weight() -> None:
+    first, second = torch.ones(16, 3, 2, 2), -torch.ones(16, 3, 2, 2)
+    first[:, 2], second[:, 2] = 1, 0
+    mixed = mix(first, second, 0.5, torch.Generator().manual_seed(0))
+    untouched = mixed[:, 2].mean(dim=(1, 2)) == 1
+    assert 0 < untouched.sum() < 16
+    torch.testing.assert_close(mixed[untouched], first[untouched])
+    assert (mixed[~untouched][:, 0] < 1).all()
+
+
+def test_losses_look_inside_the_weight_only_and_ssim_agrees_with_the_metric() -> None:
+    from imagetranslation import similarity
+
+    torch.manual_seed(0)
+    made, wanted = torch.rand(1, 1, 20, 24) * 2 - 1, torch.rand(1, 1, 20, 24) * 2 - 1
+    weight = torch.ones_like(made)
+    expected = similarity.ssim_map(
+        ((made + 1) / 2)[0, 0].double().numpy(), ((wanted + 1) / 2)[0, 0].double().numpy(), data_range=1
+    )
+    inner = torch.zeros_like(weight)
+    inner[..., 5:-5, 5:-5] = 1
+    padded = 1 - losses.structural(made, wanted, weight)
+    assert float(padded) == pytest.approx(expected.mean(), abs=0.02)
+    made[..., 0, 0] = 50
+    assert losses.weighted_l1(made, wanted, inner) == losses.weighted_l1(made.clamp(-1, 1), wanted, inner)
+
+
+def test_weights_of_another_network_do_not_resume(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    train(a_config, tiny_data, tmp_path, stop_after=2)
+    file = next((tmp_path / "checkpoint").glob("step-*")) / "generator.safetensors"
+    save_file({"stray": torch.zeros(1)}, file)
+    with pytest.raises(RunFailed, match="cannot be resumed"):
+        train(a_config, tiny_data, tmp_path)
