@@ -77,6 +77,54 @@ def test_json_output_is_one_object(run: Run, tiny: str, an_ultrasound_file: Path
     assert json.loads(outcome.out)["error"]["code"] == "input"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("translate",), ("translate", "us.nrrd"), ("models", "show"), ("view",), ("no-such-command",), ()],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
+def test_wrong_usage_is_one_json_object_for_machines(run: Run, arguments: tuple[str, ...]) -> None:
+    outcome = run(*arguments, "--json")
+    assert outcome.code == 2
+    assert json.loads(outcome.out)["error"]["code"] == "usage"
+    assert outcome.err == ""
+
+
+def test_json_is_plain_ascii_whatever_the_terminal(run: Run, tiny: str, tmp_path: Path) -> None:
+    outcome = run("translate", tmp_path / "Prüfung\udcff.nrrd", "-o", tmp_path / "mr.nrrd", "-m", tiny, "--json")
+    assert outcome.code == 2
+    assert outcome.out.isascii()
+    assert "Prüfung" in json.loads(outcome.out)["error"]["message"]
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_an_interrupt_is_exit_code_4_and_clears_up(tiny: str, tmp_path: Path, twice: bool) -> None:
+    source = write_volume(an_ultrasound(), tmp_path / "us.nrrd")
+    code = (
+        "import os, signal; from imagetranslation import cli, writing; real = writing._write_image\n"
+        "def interrupted(*a):\n"
+        "    real(*a)\n"
+        f"    for _ in range({1 + twice}): os.kill(os.getpid(), signal.SIGHUP)\n"
+        "writing._write_image = interrupted; cli.main()"
+    )
+    target = tmp_path / "out" / "mr.nrrd"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "translate", str(source), "-o", str(target), "-m", tiny, "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == (4 if twice else 0), ran.stderr
+    assert ("error" in json.loads(ran.stdout)) == twice
+    assert sorted(f.name for f in target.parent.iterdir()) == ([] if twice else ["mr.json", "mr.nrrd"])
+
+
+def test_a_sheet_never_replaces_a_scan(run: Run, tiny: str, an_ultrasound_file: Path, tmp_path: Path) -> None:
+    assert run("translate", an_ultrasound_file, "-o", tmp_path / "mr.nrrd", "-m", tiny).code == 0
+    before = an_ultrasound_file.read_bytes()
+    outcome = run("view", an_ultrasound_file, tmp_path / "mr.nrrd", "--png", an_ultrasound_file)
+    assert outcome.code == 2
+    assert an_ultrasound_file.read_bytes() == before
+
+
 def test_an_output_folder_gets_a_name_that_says_synthetic(run: Run, tiny: str, an_ultrasound_file: Path) -> None:
     folder = an_ultrasound_file.parent / "out"
     assert run("translate", an_ultrasound_file, "-o", folder, "-m", tiny).code == 0
@@ -240,7 +288,8 @@ def test_the_training_tools_say_what_to_install_where_they_are_absent(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "entry_points", lambda group: [])
-    monkeypatch.setattr(cli.app, "registered_commands", [c for c in cli.app.registered_commands if c.name != "phantom"])
+    others = [c for c in cli.app.registered_commands if "phantom" not in (c.name, getattr(c.callback, "__name__", ""))]
+    monkeypatch.setattr(cli.app, "registered_commands", others)
     outcome = run("phantom", "--seed", "1")
     assert outcome.code == 2
     assert "training" in outcome.err
