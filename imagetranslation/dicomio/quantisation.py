@@ -25,9 +25,9 @@ class Stored:
         """Whether the stored numbers are the values."""
         return (self.slope, self.intercept) == (1.0, 0.0)
 
-    def values(self) -> np.ndarray:
-        """(k, j, i) float64: what a reader gets."""
-        return self.array.astype(np.float64) * self.slope + self.intercept
+    def values(self, k: int) -> np.ndarray:
+        """(rows, columns) float64: what a reader gets of slice k."""
+        return self.array[k].astype(np.float64) * self.slope + self.intercept
 
 
 def to_16_bit(array: np.ndarray, through_zero: bool = False) -> Stored:
@@ -36,24 +36,28 @@ def to_16_bit(array: np.ndarray, through_zero: bool = False) -> Stored:
 
     through_zero: never use an intercept (counts, whose ratios mean something).
     """
-    values = np.asarray(array, dtype=np.float64)
-    low, high = float(values.min()), float(values.max())
-    if np.array_equal(values, np.rint(values)):
+    low, high = float(array.min()), float(array.max())
+    if all(np.array_equal(plane, np.rint(plane)) for plane in array):
         for kind in (np.uint16, np.int16):
             if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-                return Stored(values.astype(kind))
+                return Stored(array.astype(kind))
         if high - low <= 65535 and not through_zero:
-            return Stored((values - low).astype(np.uint16), 1.0, low)
+            return _quantised(array, np.uint16, 1.0, low)
     if not through_zero and high - low < 0.5 * max(abs(low), abs(high)):
-        slope, intercept = _decimal((high - low) / 65535), _decimal(low)
-    elif low >= 0:
-        slope, intercept = _decimal(high / 65535), 0.0
-    else:
-        slope, intercept = _decimal(max(-low / 32768, high / 32767)), 0.0
-    kind = np.int16 if low < 0 and intercept == 0 else np.uint16
-    slope = slope or 1.0
-    stored = np.clip(np.rint((values - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max)
-    return Stored(stored.astype(kind), slope, intercept)
+        return _quantised(array, np.uint16, _decimal((high - low) / 65535), _decimal(low))
+    if low >= 0:
+        return _quantised(array, np.uint16, _decimal(high / 65535), 0.0)
+    return _quantised(array, np.int16, _decimal(max(-low / 32768, high / 32767)), 0.0)
+
+
+def _quantised(array: np.ndarray, kind: type[np.integer], slope: float, intercept: float) -> Stored:
+    """Nearest steps, slice by slice, so that a large volume is never held in 64 bits."""
+    slope = slope or 1.0  # one value only, or none that differs by more than the smallest number there is
+    limits = np.iinfo(kind)
+    stored = np.empty(array.shape, kind)
+    for k, plane in enumerate(array):
+        stored[k] = np.clip(np.rint((plane.astype(np.float64) - intercept) / slope), limits.min, limits.max)
+    return Stored(stored, slope, intercept)
 
 
 def decimal_string(value: float) -> str:

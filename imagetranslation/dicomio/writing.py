@@ -6,7 +6,8 @@ all. Patient and study come from `source`, the marks from `marking` and `overlay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,20 +183,19 @@ def _burned_in(source: Source | None, burn_in: bool) -> str | None:
 
 def _objects(
     common: Any, volume: Volume, record: Provenance, source: Source | None, references: References, stored: np.ndarray
-) -> list[Any]:
-    """The datasets of the series in slice order, without overlay."""
+) -> Iterator[Any]:
+    """The datasets of the series in slice order, without overlay, each made when it is asked for."""
     if record.modality == "NM":
         dataset = _instance(common, [r for of_slice in references for r in of_slice], source)
         modules.nm_image(dataset, volume, source, references)
         modules.pixels(dataset, stored)
-        return [dataset]
-    objects = []
+        yield dataset
+        return
     for k, plane in enumerate(stored):
         dataset = _instance(common, references[k] if references else [], source)
         modules.mr_slice(dataset, volume, k)
         modules.pixels(dataset, plane)
-        objects.append(dataset)
-    return objects
+        yield dataset
 
 
 def _instance(common: Any, references: list[tuple[Any, int | None]], source: Source | None) -> Any:
@@ -216,18 +216,22 @@ def _instance(common: Any, references: list[tuple[Any, int | None]], source: Sou
     return dataset
 
 
-def _save(objects: list[Any], stage: Path, bitmap: np.ndarray | None) -> list[str]:
+def _save(objects: Iterator[Any], stage: Path, bitmap: np.ndarray | None) -> list[str]:
     """Write the objects into `stage`, each with the overlay if there is one; returns the file names."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    names = [f"{number:04d}.dcm" for number in range(1, len(objects) + 1)]
-    for name, dataset in zip(names, objects):
+    names = []
+    for number, dataset in enumerate(objects, 1):
+        names.append(f"{number:04d}.dcm")
         if bitmap is not None:
             add_overlay(dataset, bitmap, MARK)
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.save_as(stage / name, enforce_file_format=True)
+        # Encoded first: pydicom wraps what the disk says into an error of its own.
+        encoded = io.BytesIO()
+        dataset.save_as(encoded, enforce_file_format=True)
+        (stage / names[-1]).write_bytes(encoded.getvalue())
     return names
 
 
@@ -241,7 +245,8 @@ def _compare(stage: Path, volume: Volume, record: Provenance, stored: Stored) ->
         raise RunFailed(
             f"The DICOM series did not read back after writing; nothing was left behind. {error}"
         ) from error
-    values = stored.values()
-    same = np.allclose(back.array, values, rtol=1e-6, atol=1e-6 * stored.slope)
+    same = back.array.shape == stored.array.shape and all(
+        np.allclose(plane, stored.values(k), rtol=1e-6, atol=1e-6 * stored.slope) for k, plane in enumerate(back.array)
+    )
     if not same or not volume.same_grid(back) or back.provenance != record:
         raise RunFailed("The DICOM series read back differently after writing; nothing was left behind.")
