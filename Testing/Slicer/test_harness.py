@@ -116,6 +116,14 @@ class TestModuleContents:
     def test_pysides_own_names_are_missing(self, qt, name):
         assert not hasattr(qt, name)
 
+    @pytest.mark.parametrize(
+        ("cls", "name"), [("QShortcut", "setKeys"), ("QLayout", "getContentsMargins"), ("QWidget", "setScreen")]
+    )
+    def test_what_qt6_added_is_missing(self, qt, cls, name):
+        assert not hasattr(getattr(qt, cls), name)
+        assert not hasattr(qt.QCheckBox(), "checkStateChanged")
+        assert not hasattr(qt, "QRhiWidget")
+
     def test_classes_import_by_name(self, qt):
         from qt import QAction, QProcess, QShortcut, QSortFilterProxyModel
 
@@ -144,6 +152,7 @@ class TestEnumerations:
         label = qt.QLabel()
         label.setAlignment(qt.Qt.AlignRight | qt.Qt.AlignTop)
         assert label.alignment == int(qt.Qt.AlignRight) + int(qt.Qt.AlignTop)
+        assert type(label.alignment) is int
 
     def test_enumerators_are_found_on_instances_and_in_their_type(self, qt):
         process = qt.QProcess()

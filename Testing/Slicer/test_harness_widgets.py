@@ -73,10 +73,35 @@ class TestNodeSelector:
         assert a_node_selector.currentNode() is None
         assert a_node_selector.currentNodeID == ""
 
-    def test_a_node_is_current_where_none_is_not_allowed(self, a_node_selector, a_scene):
-        a_node_selector.noneEnabled = False
+    def test_without_none_the_scenes_first_node_is_current(self, a_scene):
+        import slicer
+
+        first = a_volume(a_scene, "first")
+        a_volume(a_scene, "second")
+        selector = slicer.qMRMLNodeComboBox()
+        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+        selector.setMRMLScene(a_scene)
+        assert selector.currentNode() is first
+
+    @pytest.mark.parametrize("with_actions", [True, False])
+    def test_a_node_added_later_is_chosen_only_without_actions(self, a_scene, with_actions):
+        import slicer
+
+        selector = slicer.qMRMLNodeComboBox()
+        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+        selector.addEnabled = selector.removeEnabled = with_actions
+        selector.setMRMLScene(a_scene)
         volume = a_volume(a_scene, "volume")
-        assert a_node_selector.currentNode() is volume
+        assert selector.currentNode() is (None if with_actions else volume)
+
+    def test_when_the_current_node_goes_the_next_becomes_current(self, a_node_selector, a_scene):
+        first, second, last = (a_volume(a_scene, name) for name in ("first", "second", "last"))
+        a_node_selector.setCurrentNode(first)
+        a_scene.RemoveNode(first)
+        assert a_node_selector.currentNode() is second
+        a_node_selector.setCurrentNode(last)
+        a_scene.RemoveNode(last)
+        assert a_node_selector.currentNode() is second
 
     def test_the_current_node_is_set_by_node_or_id(self, a_node_selector, a_scene):
         volume = a_volume(a_scene, "volume")

@@ -14,9 +14,8 @@ from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
 from shiboken6 import Shiboken
 
 from .pythonqt import wrapper_class
+from .pythonqt.deviations import absent_classes
 from .uiloader import UiLoader
-
-_HIDDEN = {"QtMsgType", "QApplicationStateChangeEvent"}
 
 
 class QtModule(types.ModuleType):
@@ -25,7 +24,7 @@ class QtModule(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name == "QUiLoader":
             return wrapper_class(UiLoader)
-        if name.startswith("Q") and name not in _HIDDEN:
+        if name.startswith("Q") and name not in absent_classes:
             for library in (QtCore, QtGui, QtWidgets, QtNetwork):
                 found = getattr(library, name, None)
                 if isinstance(found, type) and issubclass(found, Shiboken.Object):

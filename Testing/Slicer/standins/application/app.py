@@ -6,8 +6,6 @@ Paths point into a temporary folder and settings live in files there, so that te
 from __future__ import annotations
 
 import os
-import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +85,9 @@ class qSlicerApplication(QApplication):
     mainApplicationName = _constant("QString", lambda self: "Slicer")
     revision = _constant("QString", lambda self: "0")
     releaseType = _constant("QString", lambda self: "Stable")
-    platform = _constant("QString", lambda self: f"{sys.platform}-amd64")
-    arch = _constant("QString", lambda self: platform.machine())
-    os = _constant("QString", lambda self: sys.platform)
+    platform = _constant("QString", lambda self: "linux-amd64")
+    arch = _constant("QString", lambda self: "amd64")
+    os = _constant("QString", lambda self: "linux")
     slicerHome = _constant("QString", lambda self: str(self._folder / "home"))
     temporaryPath = Property(
         "QString", lambda self: str(self._temporary), lambda self, path: setattr(self, "_temporary", path)

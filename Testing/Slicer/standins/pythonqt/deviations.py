@@ -1,4 +1,4 @@
-"""The short list of functions whose Python form differs between PythonQt and PySide6.
+"""Where PythonQt and PySide6 differ: names that only one has, and the few functions with another Python form.
 
 Everything else is found in Qt's meta-objects. Each function gets the native object (or, called on the class, what the
 caller gave) and native arguments, and returns native values.
@@ -6,30 +6,19 @@ caller gave) and native arguments, and returns native values.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import signals
 
-# Methods that PySide6 adds to QObject, or shows although they are protected.
-PYSIDE_ONLY = frozenset(
-    {
-        "connectNotify",
-        "disconnectNotify",
-        "dumpObjectInfo",
-        "dumpObjectTree",
-        "emit",
-        "isQmlExposed",
-        "isQuickItemType",
-        "isSignalConnected",
-        "receivers",
-        "sender",
-        "senderSignalIndex",
-        "staticMetaObject",
-    }
-)
+_ABSENT = json.loads((Path(__file__).resolve().parent / "absent.json").read_text())
+"""What PySide6 offers and PythonQt does not: Qt 6's additions and PySide6's own. See update_absent.py."""
+absent_classes = frozenset(_ABSENT["classes"])
+_ABSENT_NAMES = {name: frozenset(members) for name, members in _ABSENT["names"].items()}
 
 opened_urls: list[str] = []
 """What code under test handed to the desktop; nothing is really opened."""
@@ -137,6 +126,16 @@ def lookup(native: type, name: str) -> Callable | None:
         if found is not None:
             return found
     return None
+
+
+def is_absent(native: type, name: str) -> bool:
+    """Whether PythonQt has no member `name` where PySide6 may have one."""
+    for cls in native.__mro__:
+        if name in _ABSENT_NAMES.get(cls.__name__, ()):
+            return True
+        if name in vars(cls):
+            return False
+    return False
 
 
 def is_static(name: str) -> bool:

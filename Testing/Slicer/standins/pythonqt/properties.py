@@ -6,11 +6,14 @@ what does not fit is an AttributeError, also for a read-only property.
 
 from __future__ import annotations
 
+import enum
 import math
 import operator
 from typing import Any
 
 from PySide6.QtCore import QMetaProperty, QObject
+
+from .deviations import is_absent
 
 _INTEGERS = {"int", "uint", "short", "ushort", "long", "ulong", "qlonglong", "qulonglong", "char", "uchar"}
 
@@ -21,6 +24,8 @@ def property_index(native: QObject, name: str) -> int:
 
     if name == "singleShot" and isinstance(native, QTimer):
         return -1
+    if is_absent(type(native), name):
+        return -1
     meta = native.metaObject()
     index = meta.indexOfProperty(name)
     if index < 0 and name == "name":
@@ -29,15 +34,16 @@ def property_index(native: QObject, name: str) -> int:
 
 
 def read(native: QObject, index: int) -> Any:
-    """The property's value, unwrapped."""
+    """The property's value, unwrapped; an enumerator or flags are a plain int, other than from a method."""
     prop = native.metaObject().property(index)
     try:
-        return native.property(prop.name())
+        value = native.property(prop.name())
     except RuntimeError as error:
         if "converter" not in str(error):
             raise
-    # PySide6 has no variant converter for some flags; their getter, of the same name, has.
-    return getattr(native, prop.name())()
+        # PySide6 has no variant converter for some flags; their getter, of the same name, has.
+        value = getattr(native, prop.name())()
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def write(native: QObject, index: int, value: Any, shown_as: str) -> None:

@@ -52,9 +52,11 @@ def signal_names(native: QObject) -> dict[str, str]:
 
 def native_signature(native: QObject, signature: str) -> str:
     """The signature as this object's meta-object spells it; ValueError if there is no such signal."""
+    from .deviations import is_absent
+
     wanted = bytes(QMetaObject.normalizedSignature(signature.lstrip("0123456789"))).decode()
     wanted = getattr(type(native), "_cpp_signatures", {}).get(wanted, wanted)
-    if native.metaObject().indexOfSignal(wanted) < 0:
+    if native.metaObject().indexOfSignal(wanted) < 0 or is_absent(type(native), wanted.split("(")[0]):
         raise ValueError(f"signal '{signature}' does not exist on {native.metaObject().className()}")
     return wanted
 

@@ -91,9 +91,10 @@ class PythonQtInstanceWrapper(metaclass=PythonQtClassWrapper):
             if index >= 0:
                 return wrap(properties.read(native, index))
         # Python keywords can't be attribute names, so one underscore after the name is ignored.
-        member = _member(self, native, name.removesuffix("_"))
-        if member is not None:
-            return member
+        for spelling in dict.fromkeys((name.removesuffix("_"), name)):
+            member = _member(self, native, spelling)
+            if member is not None:
+                return member
         if isinstance(native, QObject):
             value = native.property(name)
             if value is not None:
@@ -259,7 +260,7 @@ def _member(wrapper: PythonQtInstanceWrapper, native: Any, name: str) -> Any:
         return SlotFunction(wrapper, name, bound)
     if isinstance(native, QObject):
         signature = signal_names(native).get(name)
-        if signature is not None:
+        if signature is not None and not deviations.is_absent(type(native), name):
             return SignalFunction(native, signature)
     if _find_method(type(native), name) is not None:
         return SlotFunction(wrapper, name, getattr(native, name))
@@ -273,7 +274,7 @@ def _member(wrapper: PythonQtInstanceWrapper, native: Any, name: str) -> Any:
 
 def _find_method(native: type, name: str) -> Callable | None:
     """The function `name` of a native class if C++ offers it: Qt's own, or marked `invokable` in a stand-in."""
-    if name in deviations.PYSIDE_ONLY:
+    if deviations.is_absent(native, name):
         return None
     for cls in native.__mro__:
         if cls in (Shiboken.Object, object):

@@ -111,11 +111,6 @@ class qSlicerLayoutManager(QObject):
         size = len(class_name)
         return [(key[size:], widget) for key, widget in self._widgets.items() if key.startswith(class_name)]
 
-    def _shown_tags(self, class_name: str) -> list[str]:
-        nodes = self._logic.GetViewNodes()
-        every = [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]
-        return [node.GetSingletonTag() for node in every if node.IsA(class_name)]
-
     @invokable
     def sliceViewNames(self) -> list[str]:
         """Every slice view there has been, also those that the current layout does not show, as in Slicer."""
@@ -127,15 +122,14 @@ class qSlicerLayoutManager(QObject):
 
     @invokable
     def threeDWidget(self, which: int | str) -> QWidget | None:
-        shown = self._shown_tags("vtkMRMLViewNode")
-        views = [(tag, w) for tag, w in self._of_class("vtkMRMLViewNode") if tag in shown]
+        views = self._of_class("vtkMRMLViewNode")
         if isinstance(which, str):
-            return dict(self._of_class("vtkMRMLViewNode")).get(which)
+            return dict(views).get(which)
         return views[which][1] if 0 <= which < len(views) else None
 
-    threeDViewCount = Property("int", lambda self: len(self._shown_tags("vtkMRMLViewNode")))
-    tableViewCount = Property("int", lambda self: len(self._shown_tags("vtkMRMLTableViewNode")))
-    plotViewCount = Property("int", lambda self: len(self._shown_tags("vtkMRMLPlotViewNode")))
+    threeDViewCount = Property("int", lambda self: len(self._of_class("vtkMRMLViewNode")))
+    tableViewCount = Property("int", lambda self: 0)
+    plotViewCount = Property("int", lambda self: 0)
 
     @invokable
     def viewWidget(self, node: Any) -> QWidget | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import slicer
 import vtk
-from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtCore import Property, Qt, QTimer, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -109,8 +109,14 @@ class qMRMLSliceControllerWidget(QWidget):
         for widget in (label, self._fit, self._slider):
             row.addWidget(widget)
         self._fit.clicked.connect(self.fitSliceToBackground)
-        self._slider.valueChanged.connect(self.setSliceOffsetValue)
+        # The application moves the slice when it next processes events, not at once.
+        self._slider.valueChanged.connect(self._move_soon)
         self._updating = False
+        self._wanted = 0.0
+        self._mover = QTimer(self)
+        self._mover.setSingleShot(True)
+        self._mover.setInterval(0)
+        self._mover.timeout.connect(lambda: self.setSliceOffsetValue(self._wanted))
         self._observed = logic.AddObserver("ModifiedEvent", lambda *_: self._follow())
 
     def _follow(self) -> None:
@@ -144,10 +150,13 @@ class qMRMLSliceControllerWidget(QWidget):
     def fitToWindowToolButton(self) -> QToolButton:
         return self._fit
 
+    def _move_soon(self, offset: float) -> None:
+        if not self._updating:
+            self._wanted = offset
+            self._mover.start()
+
     @invokable
     def setSliceOffsetValue(self, offset: float) -> None:
-        if self._updating:
-            return
         # Linked views follow only what happens between start and end of an interaction.
         self._logic.StartSliceOffsetInteraction()
         self._logic.SetSliceOffset(offset)

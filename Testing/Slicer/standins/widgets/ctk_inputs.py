@@ -111,9 +111,7 @@ class ctkPathLineEdit(QWidget):
     validInputChanged = Signal(bool)
     currentPathChanged = Signal(str)
     label = stored("QString", "")
-    filters = stored(
-        "int", int(_Filter.Files | _Filter.Dirs | _Filter.Readable | _Filter.Executable | _Filter.Writable)
-    )
+    filters = stored("int", 0x6057)
     options = stored("int", 0)
     settingKey = stored("QString", "", lambda self: self.retrieveHistory())
     nameFilters = stored("QStringList", [])

@@ -34,7 +34,7 @@ class ctkSliderWidget(QWidget):
         self._tracking = True
         self._slider = QSlider(Qt.Orientation.Horizontal, self)
         self._spin = QDoubleSpinBox(self)
-        self._spin.setMaximum(99)
+        self._spin.setMaximum(99.99)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._slider)
@@ -178,6 +178,7 @@ class ctkRangeWidget(QWidget):
 
     @invokable
     def setValues(self, low: float, high: float) -> None:
+        low, high = min(low, high), max(low, high)
         for spin, value in ((self._low, low), (self._high, high)):
             spin.blockSignals(True)
             spin.setValue(value)

@@ -35,9 +35,12 @@ class qMRMLWidget(_SceneWidget):
 
 @cpp_signals(mrmlSceneChanged="vtkMRMLScene*")
 class qSlicerWidget(_SceneWidget):
-    """The base of a module's panel."""
+    """The base of a module's panel; unlike qMRMLWidget it does not show its scene to Python."""
 
     mrmlSceneChanged = Signal(object)
+
+    def mrmlScene(self) -> Any:
+        return self._scene
 
 
 class qMRMLSliderWidget(_ctkSliderWidget):

@@ -70,7 +70,7 @@ class qMRMLNodeComboBox(QWidget):
         self._labels: dict[str, str] = {}
         self._base_names: dict[str, str] = {}
         self._requested = ""
-        self._shown: str | None = None
+        self._shown = ""
         self._filling = False
         self._combo = _ctkComboBox(self)
         row = QHBoxLayout(self)
@@ -103,7 +103,7 @@ class qMRMLNodeComboBox(QWidget):
             ):
                 self._observations.append((scene, scene.AddObserver(event, _calling(self, "_scene_changed"))))
         self.setEnabled(scene is not None)
-        self._fill(wanted)
+        self._fill(wanted, chosen_anew=True)
 
     def _forget_observations(self) -> None:
         for subject, tag in [*self._observations, *self._node_observations.values()]:
@@ -173,10 +173,15 @@ class qMRMLNodeComboBox(QWidget):
         every = [self._scene.GetNthNode(n) for n in range(self._scene.GetNumberOfNodes())]
         return [node for node in every if self._accepts(node)]
 
-    def _fill(self, wanted: str | None = None) -> None:
-        """List again, keeping the current node; where it is gone, "None" or else the last node is chosen."""
+    def _fill(self, wanted: str | None = None, chosen_anew: bool = False) -> None:
+        """List again, keeping the current node; where it is gone, its row's next node becomes current.
+
+        Without "None", a new scene's first node is chosen; a node added later only if there are no actions below it.
+        """
         before = self._id_at(self._combo.currentIndex()) if wanted is None else wanted
+        row = self._combo.currentIndex()
         nodes = self._nodes()
+        first_row_ever = chosen_anew or self._combo.count() == 0
         self._filling = True
         self._combo.clear()
         if self.noneEnabled:
@@ -191,10 +196,15 @@ class qMRMLNodeComboBox(QWidget):
             self._combo.setItemData(self._combo.count() - 1, action, _ACTION)
             self._combo.model().item(self._combo.count() - 1).setSelectable(False)
         ids = [node.GetID() for node in nodes]
-        chosen = before if before in ids else "" if self.noneEnabled or not ids else ids[-1] if before else ids[0]
+        if before in ids or not ids:
+            chosen = before if ids else ""
+        elif before and not chosen_anew:
+            chosen = ids[min(max(row - bool(self.noneEnabled), 0), len(ids) - 1)]
+        else:
+            chosen = ids[0] if first_row_ever and not self.noneEnabled else ""
         self._combo.setCurrentIndex(self._row_of(chosen))
         self._filling = False
-        self._current_changed()
+        self._current_changed(always=chosen_anew)
 
     def _actions(self) -> list[tuple[str, str]]:
         if self._scene is None:
@@ -225,17 +235,16 @@ class qMRMLNodeComboBox(QWidget):
             return 0 if self.noneEnabled else -1
         return self._combo.findData(node_id, _NODE_ID)
 
-    def _current_changed(self) -> None:
+    def _current_changed(self, *_: int, always: bool = False) -> None:
         if self._filling:
             return
         node_id = self._id_at(self._combo.currentIndex())
-        if node_id != self._shown:
-            first, self._shown = self._shown is None, node_id
-            if not (first and not node_id):
-                node = self.currentNode()
-                self.currentNodeChanged[object].emit(node)
-                self.currentNodeChanged[bool].emit(node is not None)
-                self.currentNodeIDChanged.emit(node_id)
+        if always or node_id != self._shown:
+            self._shown = node_id
+            node = self.currentNode()
+            self.currentNodeChanged[object].emit(node)
+            self.currentNodeChanged[bool].emit(node is not None)
+            self.currentNodeIDChanged.emit(node_id)
 
     def _activated(self, row: int) -> None:
         action = self._combo.itemData(row, _ACTION)
