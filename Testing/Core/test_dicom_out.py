@@ -269,9 +269,11 @@ def test_a_damaged_private_element_still_marks_the_image(ultrasound, tmp_path):
 
 
 def test_a_synthetic_series_is_refused_as_input_unless_forced(ultrasound, tmp_path):
-    write_dicom_series(made_from(ultrasound), tmp_path / "out")
-    back = read_dicom(tmp_path / "out")
     package = make_package(tmp_path / "package")
+    synthetic = translate(ultrasound, package, device="cpu")
+    write_dicom_series(synthetic, tmp_path / "out")
+    back = read_dicom(tmp_path / "out")
+    assert back.provenance == synthetic.provenance
     with pytest.raises(InputError, match="itself made by a model"):
         translate(back, package, device="cpu")
     assert translate(back, package, device="cpu", allow_synthetic=True).synthetic
