@@ -7,6 +7,7 @@ entry-point group `imagetranslation.commands`.
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Optional
 import typer
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from . import demo, dicom, models, translate, view
 from .console import fail
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 TRAINING_COMMANDS = ("phantom", "reproduce")
+_INTERRUPTED = 130  # what typer makes of Ctrl+C
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,11 +66,24 @@ app.add_typer(models.app, name="models")
 
 def main() -> None:
     """Entry point: register the plug-ins' commands, run, and turn every error into one sentence and an exit code."""
+    as_json, verbose = "--json" in sys.argv, "--verbose" in sys.argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _register_plugins()
-        app()
+        # For machines, wrong usage arrives here as an exception; for people, typer prints it with the usage.
+        code = app(standalone_mode=not as_json)
+    except SystemExit as end:
+        code = end.code
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last line of defence: a sentence for the person, not a traceback
-        sys.exit(fail(error, as_json="--json" in sys.argv, verbose="--verbose" in sys.argv))
+        code = fail(error, as_json, verbose)
+    if code == _INTERRUPTED:
+        code = fail(Cancelled("Cancelled; nothing was written."), as_json, verbose)
+    code = code if isinstance(code, int) else 0
+    sys.exit(code if code in (0, 2, 3) else 4)
 
 
 def _register_plugins() -> None:

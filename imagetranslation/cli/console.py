@@ -126,9 +126,13 @@ def fail(error: Exception, as_json: bool, verbose: bool) -> int:
     """Print an error as one sentence (JSON on stdout for machines) and return its exit code."""
     if verbose:
         traceback.print_exception(error)
-    known = isinstance(error, ImageTranslationError)
-    message = str(error) if known else f"Unexpected {type(error).__name__}: {error}. Please report this (--verbose)."
-    code, exit_code = (error.code, error.exit_code) if isinstance(error, ImageTranslationError) else ("bug", 4)
+    if isinstance(error, ImageTranslationError):
+        code, exit_code, message = error.code, error.exit_code, str(error)
+    elif hasattr(error, "format_message"):  # typer's own: wrong usage
+        code, exit_code, message = "usage", 2, error.format_message()
+    else:
+        code, exit_code = "bug", 4
+        message = f"Unexpected {type(error).__name__}: {error}. Please report this (--verbose)."
     if as_json:
         if not isinstance(error, BatchFailed):
             _json({"error": {"code": code, "message": message}})
@@ -138,4 +142,5 @@ def fail(error: Exception, as_json: bool, verbose: bool) -> int:
 
 
 def _json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    # Plain ASCII, so that no terminal encoding and no odd file name can break it.
+    print(json.dumps(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from typing import Annotated, Any
@@ -17,14 +16,19 @@ Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the 
 
 
 def cancel_on_interrupt() -> threading.Event:
-    """An event that Ctrl+C or SIGTERM sets; asking a second time ends the process at once."""
+    """An event that Ctrl+C, SIGTERM or a closed terminal sets; asking again interrupts, which still clears up.
+
+    A signal that was ignored before (nohup, a background job) stays ignored.
+    """
     stop = threading.Event()
 
     def ask(*_: Any) -> None:
         if stop.is_set():
-            os._exit(4)
+            raise KeyboardInterrupt
         stop.set()
 
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, ask)
     return stop

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ..errors import InputError
 from .options import Browser, Port
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def view(
 ) -> None:
     """Show a scan and its synthetic image side by side, linked, in a web page (or as a PNG sheet with --png)."""
     case = case_of(source, synthetic, reference)
+    if png is not None and png.suffix.lower() != ".png":
+        raise InputError(f"{png} is no name for the sheet, which is a picture; give one that ends in .png.")
     if png is not None:
         typer.echo(f"Wrote {write_sheet_of(case, png)}")
         return
