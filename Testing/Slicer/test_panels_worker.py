@@ -316,6 +316,19 @@ class TestTranslation:
         with pytest.raises(InputError, match="Choose the volume"):
             translation.start(Request(None, "some-model"))
 
+    def test_the_next_one_may_be_started_by_whoever_hears_of_the_end(self, started, process, ticker, a_node, tmp_path):
+        from imagetranslation.provenance import Provenance
+
+        folder = next(tmp_path.iterdir())
+        record = Provenance.from_dict({"model": "m", "version": "1"})
+        write_volume(Volume(np.zeros((5, 6, 7), np.float32), provenance=record), folder / "result.nii")
+        started.finished.connect(lambda node, report: started.start(Request(a_node, "some-model")))
+        process.output(b'{"event": "result", "device": "cpu"}\n')
+        process.ended(0, False)
+        process.arguments = None
+        ticker.run()
+        assert process.arguments is not None, "the second one was sent to a worker"
+
     def test_files_are_translated_without_touching_the_scene(self, translation, process, ticker, heard, tmp_path):
         translation.start(FileRequest(Path("/in/a.nrrd"), Path("/out/b.nrrd"), "some-model"))
         ticker.run()

@@ -205,7 +205,8 @@ class _Sequence:
             self._node.SetIndexName(self._source.GetIndexName())
             self._node.SetIndexUnit(self._source.GetIndexUnit())
             self._node.SetIndexType(self._source.GetIndexType())
-            browser = slicer.modules.sequences.logic().GetFirstBrowserNodeForSequenceNode(self._source)
-            if browser is not None:
-                browser.AddSynchronizedSequenceNode(self._node)
+            for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
+                browser = scene.GetNthNodeByClass(index, "vtkMRMLSequenceBrowserNode")
+                if browser.IsSynchronizedSequenceNode(self._source, True):
+                    browser.AddSynchronizedSequenceNode(self._node)
         return self._node

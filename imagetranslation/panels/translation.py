@@ -169,8 +169,9 @@ class Translation:
         try:
             next(run.steps)
         except StopIteration:
-            # Sent: from here on the process speaks. (Received: _end has stopped the ticker already.)
-            self._ticker.stop()
+            # Sent: from here on the process speaks. After receiving, a listener may have started the next one already.
+            if self._run is run:
+                self._ticker.stop()
         except ImageTranslationError as error:
             self._end(error)
         except Exception as error:

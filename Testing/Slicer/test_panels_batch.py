@@ -1,0 +1,144 @@
+"""Several volumes at once: of the scene, of a folder, of a sequence; failures are noted and the rest goes on."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from tinymodel import write_tiny_model
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6", reason="PySide6 is not installed")
+
+from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from imagetranslation.volume import Volume, read_volume, write_volume  # noqa: E402
+
+LONGEST_S = 120
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    write_tiny_model(folder / "models", "us2mri")
+    return folder
+
+
+@pytest.fixture
+def the_module(home, monkeypatch, a_scene, request):
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(home))
+    return request.getfixturevalue("us2mri_module")
+
+
+@pytest.fixture
+def panel(the_module, click):
+    """The Several volumes panel, unfolded."""
+    controls = the_module.widget.panel.several.ui
+    controls.batchSection.collapsed = False
+    return controls
+
+
+@pytest.fixture
+def run(the_module, panel, click, wait_until):
+    """Press Translate all and wait for the end; gives the rows of the table."""
+
+    def press_and_wait():
+        click(panel.batchButton)
+        wait_until(lambda: not the_module.widget.panel.batch.busy, LONGEST_S, "the batch")
+        table = panel.batchTable
+        return [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
+
+    return press_and_wait
+
+
+def _voxels(seed, shape=(2, 24, 20)):
+    return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
+
+
+def _node(scene, name, voxels):
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, voxels)
+    return node
+
+
+def _synthetic():
+    return [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if provenance_of(n) is not None]
+
+
+def test_all_volumes_of_the_scene_are_translated_past_a_failure(the_module, panel, a_scene, run, screenshot):
+    _node(a_scene, "good", _voxels(1))
+    _node(a_scene, "constant", np.zeros((2, 24, 20), np.uint8))
+    rows = run()
+    assert [(row[0], row[1]) for row in rows] == [("good", "done"), ("constant", "failed")]
+    assert "constant" in rows[1][2]
+    assert [provenance_of(n).source for n in _synthetic()] == ["good"]
+    assert panel.batchButton.text == "Translate all"
+    screenshot("batch_scene")
+
+
+def test_what_a_model_made_is_not_translated_again(the_module, panel, a_scene, run):
+    from imagetranslation.mrml.provenance import mark
+    from imagetranslation.provenance import Provenance
+
+    mark(_node(a_scene, "made", _voxels(1)), Provenance.from_dict({"model": "m", "version": "1"}))
+    assert run() == [["", "failed", "The scene holds no volume that could be translated."]]
+
+
+def test_images_of_a_folder_become_files_and_a_table(the_module, panel, choose, run, tmp_path):
+    inputs, outputs = tmp_path / "in", tmp_path / "out"
+    (inputs / "deep").mkdir(parents=True)
+    write_volume(Volume(_voxels(2), (0.5, 0.6, 2.0)), inputs / "deep" / "a.nii.gz")
+    (inputs / "broken.nrrd").write_text("not an image")
+    choose(panel.batchSourceComboBox, "All images of a folder")
+    panel.batchInputPath.currentPath = str(inputs)
+    panel.batchOutputPath.currentPath = str(outputs)
+    states = {row[0]: row[1] for row in run()}
+    assert states == {"broken.nrrd": "failed", "deep/a.nii.gz": "done"}
+    result = read_volume(outputs / "deep" / "a_synthetic-mr.nii.gz")
+    assert result.synthetic
+    assert result.same_grid(read_volume(inputs / "deep" / "a.nii.gz"))
+    with open(outputs / "translations.csv", newline="") as stream:
+        table = {row["input"].rpartition("/")[2]: row["status"] for row in csv.DictReader(stream)}
+    assert table == {"broken.nrrd": "failed", "a.nii.gz": "done"}
+    assert _synthetic() == []
+
+
+def test_a_folder_that_is_missing_is_a_sentence(the_module, panel, choose, run):
+    choose(panel.batchSourceComboBox, "All images of a folder")
+    panel.batchInputPath.currentPath = "/nowhere/at/all"
+    ((_, state, message),) = run()
+    assert (state, message) == ("failed", "Choose the folder with the images.")
+
+
+def test_a_sequence_becomes_a_sequence_with_the_same_times(the_module, panel, a_scene, choose, run):
+    sequence = a_scene.AddNewNodeByClass("vtkMRMLSequenceNode", "sweep")
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    for number in range(2):
+        frame = _node(a_scene, f"frame {number}", _voxels(number))
+        frame.SetSpacing(0.4, 0.5, 0.6)
+        sequence.SetDataNodeAtValue(frame, str(number * 1.5))
+        a_scene.RemoveNode(frame)
+    choose(panel.batchSourceComboBox, "A sequence")
+    panel.sequenceSelector.setCurrentNode(sequence)
+    assert [row[1] for row in run()] == ["done", "done"]
+    made = a_scene.GetFirstNodeByName("SYNTHETIC of sweep")
+    assert [made.GetNthIndexValue(n) for n in range(2)] == ["0.0", "1.5"]
+    for number in range(2):
+        node = made.GetNthDataNode(number)
+        assert provenance_of(node).source.startswith("frame")
+        assert node.GetSpacing() == (0.4, 0.5, 0.6)
+        assert node.GetImageData().GetDimensions() == (20, 24, 2)
+    assert _synthetic() == []
+
+
+def test_cancelling_keeps_what_is_done_and_leaves_the_rest(the_module, panel, a_scene, click, wait_until):
+    for number in range(3):
+        _node(a_scene, f"volume {number}", _voxels(number))
+    batch = the_module.widget.panel.batch
+    click(panel.batchButton)
+    wait_until(lambda: batch.rows[0].state == "done", LONGEST_S, "the first volume")
+    click(panel.batchButton)
+    assert not batch.busy
+    assert [row.state for row in batch.rows] == ["done", "cancelled", "cancelled"]
+    assert len(_synthetic()) == 1

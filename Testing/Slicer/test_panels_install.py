@@ -1,0 +1,260 @@
+"""Installing what is missing: what is asked, what is refused, and that Slicer's own packages stay as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+from imagetranslation.panels import requirements  # noqa: E402
+from imagetranslation.panels.installation import Installer  # noqa: E402
+from imagetranslation.panels.signal import Signal  # noqa: E402
+
+BUNDLED = {"numpy": "2.4.6", "scipy": "1.17.0", "torch": "2.6.0+cpu", "psutil": "7.0.0"}
+
+
+class FakePip:
+    """A process in which pip plans what the test says."""
+
+    def __init__(self):
+        self.output, self.errors, self.ended = Signal(), Signal(), Signal()
+        self.arguments: list[str] = []
+        self.constraints = ""
+
+    def start(self, arguments):
+        self.arguments = arguments
+        self.constraints = Path(arguments[arguments.index("--constraint") + 1]).read_text()
+
+    def plans(self, **versions):
+        entries = [{"metadata": {"name": name, "version": version}} for name, version in versions.items()]
+        report = Path(self.arguments[self.arguments.index("--report") + 1])
+        report.write_text(json.dumps({"install": entries}))
+        self.ended(0, False)
+
+    def stop(self):
+        pass
+
+    def wait(self):
+        pass
+
+
+class World:
+    """What surrounds an installer: the person, pip, the PyTorch extension, and what was said in the end."""
+
+    def __init__(self, folder, monkeypatch):
+        self.have = dict(BUNDLED)
+        self.agrees, self.torch_works, self.pip_works = True, True, True
+        self.questions, self.installed, self.said, self.errors = [], [], [], []
+        self.process = FakePip()
+        monkeypatch.setattr(requirements, "present", lambda: dict(self.have))
+        self.installer = Installer(lambda: self.process, self._ask, self._pip, self._torch, folder)
+        self.installer.finished.connect(self.said.append)
+        self.installer.failed.connect(lambda error: self.errors.append(str(error)))
+
+    def _ask(self, text):
+        self.questions.append(text)
+        return self.agrees
+
+    def _pip(self, arguments):
+        self.installed.append(arguments)
+        if not self.pip_works:
+            raise CalledProcessError(1, "pip")
+        self.have |= {"safetensors": "0.5.0", "jsonschema": "4.23.0"}
+
+    def _torch(self):
+        if self.torch_works:
+            self.have["torch"] = "2.6.0"
+        return self.torch_works
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return World(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    return folder
+
+
+def test_only_what_is_missing_is_asked_for_and_everything_present_is_pinned(world):
+    world.installer.start()
+    assert world.process.arguments[:4] == ["-m", "pip", "install", "--dry-run"]
+    assert world.process.arguments[-2:] == ["safetensors>=0.4", "jsonschema>=4.20"]
+    for name, version in BUNDLED.items():
+        assert f"{name}=={version}\n" in world.process.constraints
+
+
+def test_one_question_names_what_why_and_how_large(world):
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", jsonschema="4.23.0", attrs="25.1.0")
+    (question,) = world.questions
+    for fact in ("safetensors", "cannot hold code", "0.6 MB", "attrs 25.1.0", "Python Package Index"):
+        assert fact in question
+    assert world.said == ["Installed."]
+
+
+def test_the_installation_itself_keeps_to_the_constraints(world):
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", jsonschema="4.23.0")
+    (arguments,) = world.installed
+    assert arguments[0] == "--constraint"
+    assert arguments[-2:] == ["safetensors>=0.4", "jsonschema>=4.20"]
+
+
+def test_a_plan_that_would_change_slicers_numpy_is_refused_without_a_question(world):
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", numpy="2.5.0")
+    assert world.questions == []
+    assert world.installed == []
+    assert "numpy 2.4.6 to 2.5.0" in world.errors[0]
+
+
+def test_declining_says_what_that_means_and_installs_nothing(world):
+    world.agrees = False
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", jsonschema="4.23.0")
+    assert world.installed == []
+    assert "Nothing was installed" in world.errors[0]
+
+
+def test_torch_comes_through_its_extension_first(world):
+    del world.have["torch"]
+    world.installer.start()
+    assert world.have["torch"] == "2.6.0"
+    assert not any(argument.startswith("torch") for argument in world.process.arguments)
+
+
+def test_without_the_pytorch_extension_the_sentence_says_where_to_get_it(world):
+    del world.have["torch"]
+    world.torch_works = False
+    world.installer.start()
+    assert "PyTorch extension" in world.errors[0]
+    assert world.process.arguments == []
+
+
+def test_a_wheel_folder_is_used_instead_of_the_network_also_for_torch(world, wheels):
+    del world.have["torch"]
+    world.torch_works = False
+    world.installer.start(wheels)
+    arguments = world.process.arguments
+    assert arguments[arguments.index("--find-links") + 1] == str(wheels)
+    assert "--no-index" in arguments
+    assert "torch>=2.5" in arguments
+    world.process.plans(torch="2.6.0", safetensors="0.5.0", jsonschema="4.23.0")
+    assert str(wheels) in world.questions[0]
+
+
+def test_a_wheel_folder_that_is_missing_is_a_sentence(world, tmp_path):
+    world.installer.start(tmp_path / "nowhere")
+    assert "no folder" in world.errors[0]
+
+
+def test_when_pip_finds_no_way_its_last_line_is_shown(world):
+    world.installer.start()
+    world.process.errors(b"Looking\nERROR: No matching distribution found for safetensors\n")
+    world.process.ended(1, False)
+    assert "No matching distribution" in world.errors[0]
+
+
+def test_a_pip_that_fails_half_way_is_a_sentence(world):
+    world.pip_works = False
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", jsonschema="4.23.0")
+    assert "pip failed with code 1" in world.errors[0]
+
+
+def test_nothing_missing_asks_nothing(world):
+    world.have |= {"safetensors": "0.5.0", "jsonschema": "4.23.0"}
+    world.installer.start()
+    assert world.process.arguments == []
+    assert world.said == ["Everything needed is there."]
+
+
+def test_no_temporary_file_stays_behind(world, tmp_path):
+    world.installer.start()
+    world.process.plans(safetensors="0.5.0", numpy="2.5.0")
+    assert list(tmp_path.glob("imagetranslation-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"), [("2.5", True), ("2.10.0+cu121", True), ("2.4.1", False), ("10.0", True), ("dev", False)]
+)
+def test_versions_are_compared_as_numbers(version, enough):
+    torch = requirements.NEEDS[0]
+    assert (requirements.missing({"torch": version}, [torch]) == []) == enough
+
+
+def test_the_pins_are_of_what_really_is_installed():
+    import numpy
+
+    have = requirements.present()
+    assert have["numpy"] == numpy.__version__
+    assert f"numpy=={numpy.__version__}\n" in requirements.constraints_text(have)
+
+
+class TestPanel:
+    @pytest.fixture
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path))
+        return tmp_path
+
+    @pytest.fixture
+    def panel(self, home, a_scene, request):
+        pytest.importorskip("PySide6", reason="PySide6 is not installed")
+        module = request.getfixturevalue("us2mri_module")
+        module.widget.panel.install.unfold()
+        return module.widget.panel
+
+    def test_check_installation_lists_versions_and_devices(self, panel, click, wait_until, screenshot):
+        click(panel.install.ui.checkButton)
+        text = wait_until(lambda: "torch" in panel.install.ui.installationText.text and
+                          panel.install.ui.installationText.text, 60, "the probe")  # fmt: skip
+        assert "Device: CPU" in text
+        assert "Everything needed is there." in text
+        screenshot("install_checked")
+
+    def test_a_local_model_can_be_chosen_and_a_broken_one_is_a_sentence(self, panel, home):
+        from tinymodel import write_tiny_model
+
+        package = write_tiny_model(home / "elsewhere", "us2mri", "from-a-colleague")
+        panel.install.useModel(str(package / "model.json"))
+        assert panel.translate.ui.modelComboBox.currentText == "Untrained network 0.0.1 (local file)"
+        (home / "broken.zip").write_text("x")
+        panel.install.useModel(str(home / "broken.zip"))
+        assert "not a readable model package" in panel.install.ui.installationText.text
+
+    def test_downloaded_models_are_removed_after_a_question(self, panel, home, click, dialogs, wait_until):
+        from tinymodel import write_tiny_model
+
+        write_tiny_model(home / "models", "us2mri")
+        panel.translate.refreshModels()
+        panel.install._updateModels()
+        assert "Untrained" in panel.translate.ui.modelComboBox.currentText
+        dialogs.will_press("Cancel")
+        click(panel.install.ui.removeModelsButton)
+        assert (home / "models").exists()
+        dialogs.will_press("OK")
+        click(panel.install.ui.removeModelsButton)
+        assert not (home / "models").exists()
+        assert "Untrained" not in panel.translate.ui.modelComboBox.currentText
+
+    def test_a_translation_without_torch_says_what_to_install(self, panel, a_scene, click, monkeypatch, home):
+        import numpy as np
+        from tinymodel import write_tiny_model
+
+        write_tiny_model(home / "models", "us2mri")
+        panel.translate.refreshModels()
+        node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+        slicer.util.updateVolumeFromArray(node, np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+        panel.translate._lacking = lambda: ["torch"]
+        panel.install.ui.installSection.collapsed = True
+        click(panel.translate.ui.translateButton)
+        assert "torch must be installed first" in panel.translate.ui.resultLabel.text
+        assert not panel.install.ui.installSection.collapsed
