@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydicom.uid import ImplicitVRLittleEndian
 
 from imagetranslation.appearance import default_window
 from imagetranslation.dicomio import read_dicom, write_dicom_series
@@ -258,6 +259,14 @@ def test_without_our_private_element_the_rest_of_the_provenance_survives(ultraso
     assert "not for diagnosis" in record.notes[0]
 
 
+def test_an_archive_that_forgets_value_representations_keeps_the_provenance(ultrasound, tmp_path):
+    [file, *_] = write_dicom_series(made_from(ultrasound), tmp_path / "out")
+    dataset = datasets([file])[0]
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.save_as(file, implicit_vr=True, little_endian=True)
+    assert read_dicom(file).provenance == a_record()
+
+
 def test_a_damaged_private_element_still_marks_the_image(ultrasound, tmp_path):
     [*_, file] = write_dicom_series(made_from(ultrasound), tmp_path / "out")
     dataset = datasets([file])[0]
@@ -369,13 +378,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_takes_a_file_and_its_source(ultrasound, tmp_path):
-    write_volume(made_from(ultrasound), tmp_path / "mr.nrrd")
+    write_volume(translate(ultrasound, make_package(tmp_path / "package"), device="cpu"), tmp_path / "mr.nrrd")
     done = run(
         "dicom", tmp_path / "mr.nrrd", "-o", tmp_path / "out", "--source", tmp_path / "us", "--burn-in", "--json"
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert not told["standing_alone"]
+    assert "said by the person" not in told["derivation"]  # the voxels' SHA-256 proves the source
     objects = datasets([Path(file) for file in told["files"]])
     assert [ds.SourceImageSequence[0].ReferencedFrameNumber for ds in objects] == [1, 2, 3, 4, 5]
     assert {ds.BurnedInAnnotation for ds in objects} == {"YES"}

@@ -73,6 +73,7 @@ def test_a_file_finds_its_slices_in_the_source_by_their_place(suffix, series, tm
     objects = datasets(write_dicom_series(synthetic, tmp_path / "out", source=series))
     assert [ds.SourceImageSequence[0].ReferencedSOPInstanceUID for ds in objects] == scan.attributes["SOPInstanceUIDs"]
     assert read_dicom(tmp_path / "out").same_grid(scan)
+    assert "said by the person who exported" in objects[0].DerivationDescription
 
 
 def test_slices_are_found_whatever_way_the_array_is_turned(series, tmp_path):
@@ -120,6 +121,13 @@ def test_a_source_it_was_not_made_from_is_refused(grid, series, tmp_path):
     with pytest.raises(InputError, match="was not made from this DICOM series"):
         write_dicom_series(made_from(grid), tmp_path / "out", source=series)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_volume_that_remembers_its_images_takes_no_others(series, tmp_path):
+    """Another patient's ultrasound may have exactly the same grid."""
+    stack(tmp_path / "other", axial(0, 3, 6, 9), series="1.2.3.5", PatientID="somebody else")
+    with pytest.raises(InputError, match="remembers images of another one"):
+        write_dicom_series(made_from(read_volume(series)), tmp_path / "out", source=tmp_path / "other")
 
 
 def test_a_flat_source_of_another_size_or_count_is_refused(tmp_path):

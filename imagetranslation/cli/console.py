@@ -59,14 +59,13 @@ class Console:
         if failed:
             raise BatchFailed(f"{len(failed)} of {len(rows)} cases failed; {folder}/translations.csv says why.")
 
-    def series(self, files: list[Path], folder: Path, standing_alone: bool) -> None:
-        """A DICOM series that was written; standing_alone: it has no source whose study it could be in."""
+    def series(self, files: list[Path], folder: Path, derivation: str) -> None:
+        """A DICOM series that was written; derivation: what it says about where it came from."""
         if self.as_json:
-            _json({"folder": str(folder), "files": [str(file) for file in files], "standing_alone": standing_alone})
+            _json({"folder": str(folder), "files": [str(file) for file in files], "derivation": derivation})
             return
-        print(f"Wrote {len(files)} DICOM file{'s' if len(files) > 1 else ''} to {folder}. Not for diagnosis.")
-        if standing_alone:
-            print("  No DICOM source was given: patient and study are empty (--source names it).")
+        print(f"Wrote {len(files)} DICOM file{'s' if len(files) > 1 else ''} to {folder}")
+        print(f"  {derivation}")
 
     def models(self, rows: list[dict[str, Any]]) -> None:
         """The installed models."""

@@ -30,9 +30,12 @@ def dicom(
 
     imagetranslation dicom mr.nrrd -o mr_dicom/ --source us_folder/
     """
+    from pydicom import dcmread
+
     from ..dicomio import write_dicom_series
     from ..volume import read_volume
 
     volume = read_volume(synthetic)
     files = write_dicom_series(volume, output, source=source, series=series, burn_in=burn_in)
-    Console(as_json).series(files, output, standing_alone=source is None and volume.attributes.get("format") != "DICOM")
+    told = dcmread(files[0], stop_before_pixels=True).DerivationDescription
+    Console(as_json).series(files, output, str(told))

@@ -123,7 +123,7 @@ def _private_record(dataset: Any) -> Provenance | None:
     try:
         text = dataset.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[PRIVATE_ELEMENT].value
         mapping = json.loads(text.decode("utf-8") if isinstance(text, bytes) else str(text))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         return None
     return Provenance.from_dict(mapping) if isinstance(mapping, dict) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -248,7 +249,7 @@ def chosen_series(series: list[SeriesInfo], wanted: str | None, folder: str) -> 
             return series[0]
         raise InputError(f"{folder} holds {len(series)} image series; choose one with series=: {_listed(series)}.")
     wanted = str(wanted).strip()
-    if wanted.isdigit() and 1 <= int(wanted) <= len(series):
+    if re.fullmatch(r"[0-9]{1,9}", wanted) and 1 <= int(wanted) <= len(series):
         return series[int(wanted) - 1]
     exact = [s for s in series if s.uid == wanted]
     matching = exact or [s for s in series if wanted and (s.uid.startswith(wanted) or s.uid.endswith(wanted))]

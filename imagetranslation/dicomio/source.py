@@ -50,10 +50,14 @@ _SAME_DIRECTION = 0.999
 
 @dataclass(frozen=True)
 class Source:
-    """datasets: headers of the source's objects, at least one. frames: all their frames, in no particular order."""
+    """datasets: headers of the source's objects, at least one. frames: all their frames, in no particular order.
+    proven: whether UIDs or voxels prove that the synthetic image was made from it; its place alone does not, since
+    ultrasound machines put every patient's volume at the same one.
+    """
 
     datasets: list[Any]
     frames: list[Frame]
+    proven: bool
 
     @property
     def first(self) -> Any:
@@ -90,12 +94,14 @@ class Source:
         return dataset, frame.index + 1 if dataset.get("NumberOfFrames") not in (None, "", 1) else None
 
     def _named(self, volume: Volume) -> list[list[tuple[Any, int | None]]] | None:
-        """The frames that `volume` itself remembers, if it remembers any and they are here."""
+        """The frames that `volume` itself remembers, None if it remembers none; InputError where they are others."""
         uids, numbers = (volume.attributes.get(name) or [] for name in ("SOPInstanceUIDs", "FrameNumbers"))
         frames = {(text_of(self.datasets[f.file], "SOPInstanceUID"), f.index + 1): f for f in self.frames}
         wanted = list(zip(uids, numbers))
-        if len(wanted) != len(volume.array) or not all(uid and (uid, n) in frames for uid, n in wanted):
+        if len(wanted) != len(volume.array) or not all(uids):
             return None
+        if not all(key in frames for key in wanted):
+            raise InputError(f"{volume.name} was not made from this DICOM series: it remembers images of another one.")
         return [[self._reference(frames[key])] for key in wanted]
 
     def _by_place(self, volume: Volume) -> list[list[tuple[Any, int | None]]]:
@@ -173,7 +179,21 @@ def open_source(source: str | Path | Sequence[Any] | None, volume: Volume, serie
             if len({text_of(dataset, keyword) for dataset in datasets}) > 1:
                 raise InputError(f"The source images are of different {what}; give those of one series.")
         frames = [f for n, ds in enumerate(datasets) for f in frames_of(ds, n, text_of(ds, "SOPInstanceUID"))]
-    return Source(datasets, frames)
+    return Source(datasets, frames, _proven(source, volume, series))
+
+
+def _proven(source: Any, volume: Volume, series: str | None) -> bool:
+    from ..inference import voxels_sha256
+    from .reading import read_dicom
+
+    if source is None or all(volume.attributes.get("SOPInstanceUIDs") or [""]):
+        return True  # the volume's own files, or images that `references` insists on
+    if volume.provenance is None or not isinstance(source, (str, Path)):
+        return False
+    try:
+        return voxels_sha256(read_dicom(source, series=series)) == volume.provenance.source_sha256
+    except InputError:  # of several views or frames, one was chosen: which one is not known here
+        return False
 
 
 def carry_over(source: Source, dataset: Any) -> list[str]:

@@ -84,7 +84,7 @@ def chosen_view(dataset: Any, frames: list[Frame], component: int | str | None, 
     wanted = str(component).strip().lower()
     matching = [n for n, view in enumerate(names) if wanted and view.lower().startswith(wanted)]
     exact = [n for n in matching if names[n].lower() == wanted]
-    if wanted.isdigit():
+    if wanted.isdecimal():
         index = chosen_component(len(frames), component, name, "planar views")
     elif len(exact or matching) == 1:
         index = (exact or matching)[0]

@@ -152,6 +152,10 @@ def _patient_and_study(dataset: Any, source: Source | None, record: Provenance) 
         dataset.StudyInstanceUID = generate_uid()
         return ["The source was no DICOM image: patient is unknown, and the study is the synthetic image's own."]
     sentences = carry_over(source, dataset)
+    if not source.proven:
+        sentences.append(
+            "That these are the source images was said by the person who exported; nothing in them proves it."
+        )
     if not text_of(dataset, "StudyInstanceUID"):
         dataset.StudyInstanceUID = generate_uid()
         sentences.append("The source names no study: this one is the synthetic image's own.")
@@ -248,5 +252,10 @@ def _compare(stage: Path, volume: Volume, record: Provenance, stored: Stored) ->
     same = back.array.shape == stored.array.shape and all(
         np.allclose(plane, stored.values(k), rtol=1e-6, atol=1e-6 * stored.slope) for k, plane in enumerate(back.array)
     )
-    if not same or not volume.same_grid(back) or back.provenance != record:
+    if (
+        not same
+        or not volume.same_grid(back)
+        or back.provenance is None
+        or back.provenance.to_dict() != record.to_dict()
+    ):
         raise RunFailed("The DICOM series read back differently after writing; nothing was left behind.")
