@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
-from ..pythonqt import invokable
+from ..pythonqt import cpp_signals, invokable
 
 _READERS = {
     (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".tif"): "VolumeFile",
@@ -20,8 +20,12 @@ _READERS = {
 }
 
 
+@cpp_signals(newFileLoaded="qSlicerIO::IOProperties", fileSaved="qSlicerIO::IOProperties")
 class qSlicerCoreIOManager(QObject):
     """Files to nodes and back: volumes and scenes are read; every node that has a storage node is written."""
+
+    newFileLoaded = Signal(object)
+    fileSaved = Signal(object)
 
     @invokable
     def fileType(self, path: str) -> str:
@@ -56,6 +60,7 @@ class qSlicerCoreIOManager(QObject):
             raise NotImplementedError(f"the harness loads no {file_type}")
         if node is not None and loaded is not None:
             loaded.AddItem(node)
+        self.newFileLoaded.emit(properties)
         return node is not None
 
     @invokable
@@ -76,7 +81,9 @@ class qSlicerCoreIOManager(QObject):
         node.GetStorageNode().SetFileName(properties["fileName"])
         if "useCompression" in properties:
             node.GetStorageNode().SetUseCompression(properties["useCompression"])
-        return bool(node.GetStorageNode().WriteData(node))
+        written = bool(node.GetStorageNode().WriteData(node))
+        self.fileSaved.emit(properties)
+        return written
 
     @invokable
     def saveScene(self, path: str, screenshot: Any) -> bool:

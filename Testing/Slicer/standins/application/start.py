@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _APPLICATION: Application | None = None
+_module_logics: list[Any] = []
 _SHIM = Path(__file__).resolve().parent.parent / "slicerapi"
 
 
@@ -102,6 +103,8 @@ def _scene_and_logics() -> tuple[Any, Any]:
         module_logic.SetMRMLScene(scene)
         module_logic.SetMRMLApplicationLogic(logic)
         logic.SetModuleLogic(name, module_logic)
+        # The application logic only refers to them; in the application their modules hold them.
+        _module_logics.append(module_logic)
     return scene, logic
 
 

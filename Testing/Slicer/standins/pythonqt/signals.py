@@ -31,7 +31,8 @@ def cpp_signals(**aliases: str) -> Callable[[type], type]:
     def decorate(cls: type) -> type:
         inherited = dict(getattr(cls, "_cpp_signatures", {}))
         for name, arguments in aliases.items():
-            native = ",".join("PyObject" if a.endswith("*") or a == "PyObject" else a for a in arguments.split(","))
+            foreign = [a.endswith("*") or "::" in a or a == "PyObject" for a in arguments.split(",")]
+            native = ",".join("PyObject" if f else a for f, a in zip(foreign, arguments.split(",")))
             inherited[f"{name}({arguments})"] = f"{name}({native})"
         cls._cpp_signatures = inherited
         return cls
