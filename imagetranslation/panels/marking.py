@@ -1,6 +1,6 @@
 """Switching the synthetic mark on for the whole application, once, whichever of the modules came first.
 
-Imports `slicer` and needs its layout manager; what is drawn lies in `mrml.viewmarks`.
+Imports `slicer` and needs its layout manager; what is drawn lies in `mrml.viewmarks`, what is written in `filemarks`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import vtk
 
 from ..mrml.layouts import register
 from ..mrml.viewmarks import ViewMarks
+from .filemarks import FileMarks
 
 _application: Any = None
 
 
 class ApplicationMarks:
-    """Marks every view, and follows layouts and scenes that are opened."""
+    """Marks every view and every saved file, and follows layouts and scenes that are opened."""
 
-    def __init__(self, layout_manager: Any, scene: Any) -> None:
+    def __init__(self, layout_manager: Any, io_manager: Any, scene: Any) -> None:
         self.marks = ViewMarks(layout_manager)
+        self.files = FileMarks(io_manager, scene)
         self._manager, self._scene = layout_manager, scene
         layout_manager.connect("layoutChanged(int)", self.onChange)
         events = (scene.EndImportEvent, scene.EndCloseEvent, scene.EndBatchProcessEvent)
@@ -48,6 +50,7 @@ class ApplicationMarks:
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self.marks.detach()
+        self.files.detach()
 
 
 def mark_all_views() -> ApplicationMarks | None:
@@ -55,5 +58,5 @@ def mark_all_views() -> ApplicationMarks | None:
     global _application
     if _application is None and slicer.app.layoutManager() is not None:
         register(slicer.mrmlScene)
-        _application = ApplicationMarks(slicer.app.layoutManager(), slicer.mrmlScene)
+        _application = ApplicationMarks(slicer.app.layoutManager(), slicer.app.coreIOManager(), slicer.mrmlScene)
     return _application
