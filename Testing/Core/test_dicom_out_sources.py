@@ -175,6 +175,16 @@ def test_a_flat_ultrasound_gets_a_frame_of_reference_of_its_own(tmp_path):
     assert "BurnedInAnnotation" not in dataset  # ultrasound frames often carry writing, and this one doesn't say
 
 
+@pytest.mark.parametrize("modality", ["MR", "NM"])
+def test_a_pixel_size_that_nobody_knows_is_empty_or_called_an_assumption(modality, tmp_path):
+    save(image(np.arange(120, dtype=np.uint8).reshape(12, 10), US, "US"), tmp_path / "us" / "us.dcm")
+    synthetic = made_from(read_volume(tmp_path / "us"), modality)
+    [dataset] = datasets(write_dicom_series(synthetic, tmp_path / "out"))
+    assert dataset["PixelSpacing"].is_empty is (modality == "NM")
+    assert ("1 mm given here is an assumption" in dataset.DerivationDescription) is (modality == "MR")
+    assert read_dicom(tmp_path / "out").same_grid(synthetic)
+
+
 def test_a_3d_ultrasound_lends_the_frame_of_reference_its_positions_are_in(tmp_path):
     path = a_3d_ultrasound(tmp_path / "us" / "us.dcm")
     assert derived_from(path, tmp_path / "out").FrameOfReferenceUID == "1.2.3.9"

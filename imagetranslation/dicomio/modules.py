@@ -107,7 +107,7 @@ def nm_image(
     dataset.SOPClassUID, dataset.Modality = NM_STORAGE, "NM"
     dataset.ImageType = ["DERIVED", "PRIMARY", kind, "EMISSION"]
     dataset.InstanceNumber, dataset.NumberOfFrames = 1, count
-    dataset.PixelSpacing = _decimals(volume.spacing[1::-1])
+    dataset.PixelSpacing = None if assumed_spacing(volume, source) else _decimals(volume.spacing[1::-1])
     dataset.pop("PatientPosition", None)  # the codes take its place in this IOD
     for keyword in ("PatientOrientationCodeSequence", "PatientGantryRelationshipCodeSequence"):
         setattr(dataset, keyword, _codes(source, keyword))
@@ -127,6 +127,11 @@ def nm_image(
 def assumed_thickness(volume: Volume, source: Source | None) -> bool:
     """Whether the extent of a single slice is not known but was taken to be 1 mm."""
     return source is not None and len(volume.array) == 1 and volume.spacing[2] == 1.0 and not _stated_thickness(source)
+
+
+def assumed_spacing(volume: Volume, source: Source | None) -> bool:
+    """Whether the size of a pixel is not known but was taken to be 1 mm."""
+    return source is not None and volume.spacing[:2] == (1.0, 1.0) and all(f.spacing is None for f in source.frames)
 
 
 def _planar(dataset: Any, detector: Any, kind: str, volume: Volume, source: Source | None, references: Any) -> None:

@@ -7,6 +7,7 @@ all. Patient and study come from `source`, the marks from `marking` and `overlay
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,8 @@ def _common(volume: Volume, record: Provenance, source: Source | None, stored: S
     dataset: Any = pydicom.Dataset()
     sentences = [modules.MADE_UP[record.modality], *_patient_and_study(dataset, source, record)]
     sentences += _frame_of_reference(dataset, source, record)
+    if record.modality == "MR" and modules.assumed_spacing(volume, source):
+        sentences.append("The source states no pixel spacing: the 1 mm given here is an assumption.")
     if not stored.identity:
         sentences.append(f"Values are kept in steps of {decimal_string(stored.slope)} (Rescale Slope).")
     mark_as_synthetic(dataset, record, sentences)
@@ -124,7 +127,7 @@ def _common(volume: Volume, record: Provenance, source: Source | None, stored: S
     dataset.ContributingEquipmentSequence = makers
     dataset.SeriesInstanceUID = generate_uid()
     number = text_of(source.first, "SeriesNumber") if source else ""
-    dataset.SeriesNumber = SERIES_NUMBER_STEP + (int(number) if number.isdigit() and len(number) < 9 else 0)
+    dataset.SeriesNumber = SERIES_NUMBER_STEP + (int(number) if re.fullmatch("[0-9]{1,8}", number) else 0)
     made = moment(record, text_of(dataset, "TimezoneOffsetFromUTC"))
     for name in ("InstanceCreation", "Series", "Content"):
         setattr(dataset, f"{name}Date", made.strftime("%Y%m%d"))
