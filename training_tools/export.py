@@ -1,8 +1,10 @@
-"""From a finished run to a model package: `python -m training_tools.export RUN --data PREPARED -o PACKAGE`.
+"""From a finished run to a model package.
+
+Run: python -m training_tools.export RUN --config CONFIG --data PREPARED --scores CV/scores.json -o PACKAGE
 
 Weights are stored as float16; the held-out cases are scored with the very package that is written, through
-`imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`; the words from the
-configuration's `card`.
+`imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`; the words from the `card` of the
+configuration.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from imagetranslation.models import ModelPackage, write_package
 
 from . import evaluation
 from .card import render
-from .config import Config
+from .config import Card, Config, read_config
 from .console import run as run_command
 from .dataset import Case, load_cases
 
@@ -45,9 +47,12 @@ def read_run(run: Path) -> tuple[Config, list[str], Path]:
     return Config.model_validate(record["config"]), list(record["cases"]), weights
 
 
-def export(run: Path, data: Path, output: Path, scores: dict[str, Any] | None = None) -> ModelPackage:
+def export(
+    run: Path, data: Path, output: Path, *, scores: dict[str, Any] | None = None, card: Card | None = None
+) -> ModelPackage:
     """Write the package of a run. scores: what `crossval` wrote, or None; held-out scores are added here."""
     config, names, weights = read_run(run)
+    config = config.model_copy(update={"card": card})
     train = load_cases(data, config, names)
     metadata = describe(config, train)
     package = write(output, metadata, config, weights, {})
@@ -138,12 +143,14 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training_tools.export", description="Write a run's model package.")
     parser.add_argument("run", type=Path, help="finished run folder of training_tools.train")
+    parser.add_argument("--config", type=Path, help="the run's configuration, for the words of its card")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("--scores", type=Path, help="scores.json written by training_tools.crossval")
     parser.add_argument("-o", "--output", type=Path, required=True, help="package folder")
     options = parser.parse_args(arguments)
     scores = json.loads(options.scores.read_text(encoding="utf-8")) if options.scores else None
-    package = export(options.run, options.data, options.output, scores)
+    card = read_config(options.config).card if options.config else None
+    package = export(options.run, options.data, options.output, scores=scores, card=card)
     print(json.dumps({"package": str(package.path), "weights_sha256": package.weights_sha256}))
     return 0
 

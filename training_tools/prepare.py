@@ -101,14 +101,15 @@ def prepare_pair(pair: PairFiles, *, method: str, source_modality: str, target_m
     for volume in (source, target):
         check_usable(volume)
     fixed, moving = _float_image(source), _float_image(target)
+    fan = field_of_view(Volume(source.array, modality=source_modality, field_of_view=source.field_of_view))
+    seen = source.with_array(fan.astype(np.uint8))
     labels = None
     if pair.source_label and pair.target_label:
         own, other = read_label(pair.source_label, source), read_label(pair.target_label, target)
         labels = registration.to_sitk(own), registration.to_sitk(other)
         found = registration.register_labels(*labels, method=method)
     else:
-        found = registration.register_images(fixed, moving)
-    fan = field_of_view(Volume(source.array, modality=source_modality, field_of_view=source.field_of_view))
+        found = registration.register_images(fixed, moving, registration.to_sitk(seen))
     valid = fan & _covered(moving, fixed, found.transform)
     if not valid.any():
         raise InputError(

@@ -1,8 +1,8 @@
 """Registering a target (MR) to a source (ultrasound) with SimpleITK, deterministically (one thread, all voxels).
 
 With gland labels the two glands' signed distance maps are matched: centroids first, then a scale along each axis or,
-on request, an affine and a coarse B-spline transform. Without labels mutual information (Mattes) of the images drives
-a rigid and then an affine transform. Transforms map points of the source into the target, ready for resampling.
+on request, an affine and a coarse B-spline transform. Without labels mutual information (Mattes) of the images, inside
+the source's field of view, drives a shift. Transforms map points of the source into the target, ready for resampling.
 """
 
 from __future__ import annotations
@@ -74,19 +74,23 @@ def register_labels(source: sitk.Image, target: sitk.Image, method: str = "scale
     return Registration(bent, "gland labels: B-spline", least)
 
 
-def register_images(source: sitk.Image, target: sitk.Image) -> Registration:
-    """Register by mutual information of the images themselves (float32): rigid, then affine, on two resolutions."""
-    start = sitk.CenteredTransformInitializer(
+def register_images(source: sitk.Image, target: sitk.Image, seen: sitk.Image) -> Registration:
+    """Register by mutual information of the images themselves (float32) inside the source's field of view (uint8).
+
+    Only a shift, from the centres of the two grids: on the public pairs freeing a rotation as well took the mean gland
+    Dice from 0.62 to 0.45, and an unmasked affine to 0.32. It is a fallback; labels do far better.
+    """
+    centred = sitk.CenteredTransformInitializer(
         source, target, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
     )
-    rigid = sitk.Euler3DTransform(start)
-    _inform(source, target, rigid)
-    affine = sitk.AffineTransform(3)
-    affine.SetCenter(rigid.GetCenter())
-    affine.SetMatrix(rigid.GetMatrix())
-    affine.SetTranslation(rigid.GetTranslation())
-    _inform(source, target, affine)
-    return Registration(affine, "mutual information: affine", _volume_ratio(affine))
+    shift = sitk.TranslationTransform(3, sitk.Euler3DTransform(centred).GetTranslation())
+    method = _method(shift)
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricFixedMask(seen)
+    method.SetOptimizerAsRegularStepGradientDescent(0.5, 1e-3, 60, relaxationFactor=0.6)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.Execute(source, target)
+    return Registration(shift, "mutual information: shift", 1.0)
 
 
 def resample(image: sitk.Image, like: sitk.Image, transform: sitk.Transform, *, labels: bool = False) -> sitk.Image:
@@ -154,13 +158,3 @@ def _bend(fixed: sitk.Image, moving: sitk.Image, domain: sitk.Image, affine: sit
     method.SetOptimizerAsLBFGSB(numberOfIterations=20)
     method.Execute(fixed, moving)
     return sitk.CompositeTransform([affine, spline])
-
-
-def _inform(source: sitk.Image, target: sitk.Image, transform: sitk.Transform) -> None:
-    method = _method(transform)
-    method.SetMetricAsMattesMutualInformation(32)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 100, relaxationFactor=0.6)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([2, 1])
-    method.SetSmoothingSigmasPerLevel([1, 0])
-    method.Execute(source, target)

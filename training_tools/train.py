@@ -244,8 +244,11 @@ def _masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _claim(run: Path, config: Config, names: list[str]) -> None:
-    """Store the resolved configuration in the run folder, or check that it is the one already there."""
-    record = {"config": config.model_dump(mode="json"), "cases": names}
+    """Store the resolved configuration in the run folder, or check that it is the one already there.
+
+    The card's words are left out: they change nothing about the weights and are added by `export`.
+    """
+    record = {"config": config.model_dump(mode="json", exclude={"card"}), "cases": names}
     path = make_folder(run) / "config.json"
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from imagetranslation.errors import InputError
 from imagetranslation.volume import Volume, read_volume, write_volume
@@ -37,7 +38,7 @@ def two_pairs(tmp_path: Path) -> dict[str, Path]:
         own, other = ball(centre, np.array([7.0, 8, 6])), ball(centre + SHIFT, np.array([7.0, 8, 7.2]))
         noise = random.uniform(20, 40, own.shape)
         for folder, label, gland in (("us", "us_labels", own), ("mr", "mr_labels", other)):
-            image = np.where(gland, 150, noise).astype(np.float32)
+            image = gaussian_filter(np.where(gland, 150, noise), 2).astype(np.float32)
             write_volume(Volume(image, spacing=(0.5, 0.5, 0.5)), folders[folder] / f"{case}.nrrd")
             write_volume(Volume(gland.astype(np.uint8), spacing=(0.5, 0.5, 0.5)), folders[label] / f"{case}.nrrd")
     return folders
@@ -94,7 +95,7 @@ def test_without_labels_mutual_information_aligns_the_images(two_pairs: dict, tm
     assert case.quality.dice_after is None
     gland = read_volume(two_pairs["us_labels"] / "one.nrrd").array > 0
     found = case.target.array > 90
-    assert 2 * (found & gland).sum() / (found.sum() + gland.sum()) > 0.9
+    assert 2 * (found & gland).sum() / (found.sum() + gland.sum()) > 0.85
 
 
 def test_padding_slices_of_the_target_are_not_valid(two_pairs: dict, tmp_path: Path) -> None:
