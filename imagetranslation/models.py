@@ -107,12 +107,16 @@ def list_packages() -> list[ModelPackage | ModelRefused]:
     """Every package in the model folders, newest version of an id first; a broken one is listed as its refusal."""
     found: list[ModelPackage | ModelRefused] = []
     for folder in model_folders():
-        for path in sorted(folder.iterdir()):
-            if (path / METADATA).is_file() or path.suffix == ".zip":
-                try:
-                    found.append(load_package(path))
-                except ModelRefused as refusal:
-                    found.append(refusal)
+        try:
+            packages = [p for p in sorted(folder.iterdir()) if p.suffix == ".zip" or (p / METADATA).is_file()]
+        except OSError as error:
+            found.append(ModelRefused(f"The model folder {folder} cannot be read: {error.strerror}."))
+            continue
+        for path in packages:
+            try:
+                found.append(load_package(path))
+            except ModelRefused as refusal:
+                found.append(refusal)
     return found
 
 
@@ -158,6 +162,16 @@ def check_metadata(metadata: Any, where: str) -> dict[str, Any]:
         raise ModelRefused(
             f"{where} is not a valid model package: orientation {inputs['orientation']} repeats an axis."
         )
+    lines = [metadata[key] for key in ("id", "version", "title", "authors", "licence", "created", "task")]
+    sides = metadata["network_data_format"]
+    if not all(line.isprintable() for line in (*lines, inputs["modality"], sides["outputs"]["image"]["modality"])):
+        raise ModelRefused(f"{where} is not a valid model package: a name in it holds control characters.")
+    lower, upper = metadata["network_data_format"]["outputs"]["image"]["value_range"]
+    if not lower < upper:
+        raise ModelRefused(f"{where} is not a valid model package: its output range must rise; it is {lower}, {upper}.")
+    ranges = metadata["training"]["ranges"]
+    if len(ranges.get("quantiles_mean", ())) != len(ranges.get("quantiles_sd", ())):
+        raise ModelRefused(f"{where} is not a valid model package: quantiles_mean and quantiles_sd belong together.")
     return dict(metadata)
 
 
@@ -204,14 +218,19 @@ def _skeleton(spec: Mapping[str, Any]) -> Any:
 
 def _locate(id_or_path: str | Path) -> Path:
     path = Path(id_or_path)
-    if path.exists():
-        return path
-    if (path.suffix == ".zip") or len(path.parts) > 1:
+    try:
+        if path.suffix != ".zip" and len(path.parts) == 1:
+            # An installed model comes before a folder that happens to have its name.
+            for folder in model_folders():
+                for candidate in (folder / path.name, folder / f"{path.name}.zip"):
+                    if candidate.exists():
+                        return candidate
+        if path.exists():
+            return path
+    except OSError as error:
+        raise ModelRefused(f"There is no readable model package at {path}: {error.strerror}.") from error
+    if path.suffix == ".zip" or len(path.parts) > 1:
         raise ModelRefused(f"There is no model package at {path}.")
-    for folder in model_folders():
-        for candidate in (folder / path.name, folder / f"{path.name}.zip"):
-            if candidate.exists():
-                return candidate
     raise ModelRefused(f"There is no model called {path.name}; `imagetranslation models list` shows those installed.")
 
 
@@ -224,13 +243,17 @@ def _read(path: Path, name: str) -> bytes:
             return _read_member(archive, path, name)
     except FileNotFoundError as error:
         raise ModelRefused(f"{path} is not a model package: it has no {name}.") from error
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except ModelRefused:
+        raise
+    except Exception as error:  # what a damaged zip raises depends on how its members are packed
         raise ModelRefused(f"{path} is not a readable model package: {_line(error)}.") from error
 
 
 def _read_file(path: Path, name: str) -> bytes:
     if path.resolve().parent != path.parent.resolve():
         raise ModelRefused(f"{path} is a link out of its package; a package must hold its own files.")
+    if path.exists() and not path.is_file():
+        raise ModelRefused(f"{path} is not a file; a package holds plain files.")
     if path.stat().st_size > _LARGEST[name]:
         raise ModelRefused(f"{path} is larger than a model package's {name} may be ({_LARGEST[name] >> 20} MiB).")
     return path.read_bytes()
@@ -256,9 +279,13 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
 
 def _json(data: bytes, path: Path) -> Any:
     try:
-        return json.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return json.loads(data.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise ModelRefused(f"{path} is not a valid model package: {METADATA} is not JSON ({_line(error)}).") from error
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _line(error: object) -> str:

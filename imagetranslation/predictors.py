@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import InputError
+from .errors import InputError, ModelRefused, RunFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +34,21 @@ class TorchPredictor:
         """See `Predictor.predict`."""
         import torch
 
-        with torch.inference_mode():
-            result = self._network(torch.from_numpy(batch).to(self.device))
-        return result.float().cpu().numpy()
+        try:
+            with torch.inference_mode():
+                result = self._network(torch.from_numpy(batch).to(self.device)).float().cpu().numpy()
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise RunFailed(
+                    f"The memory of {self.device} is too small for {self.package.id}; use --device cpu or free some."
+                ) from error
+            raise ModelRefused(
+                f"{self.package.id} cannot run on windows of {batch.shape[1:]}: its network and its model.json "
+                f"contradict each other ({str(error).strip().splitlines()[0][:120].rstrip('.')})."
+            ) from error
+        if result.shape != batch.shape:
+            raise ModelRefused(f"{self.package.id} turns windows of {batch.shape[1:]} into {result.shape[1:]}.")
+        return result
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -47,7 +60,7 @@ def choose_device(wanted: str = "auto") -> str:
             return "cuda:0"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, index = wanted.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and re.fullmatch(r"[0-9]{1,4}", index))):
         raise InputError(f"There is no device called {wanted}; use auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()

@@ -43,4 +43,11 @@ def user_folder() -> Path:
 def model_folders() -> list[Path]:
     """Folders searched for model packages by id: the person's own first, then the shipped ones."""
     shipped = [folder / "Models" for folder in resource_folders()]
-    return [folder for folder in (user_folder() / "models", *shipped) if folder.is_dir()]
+    return [folder for folder in (user_folder() / "models", *shipped) if _is_folder(folder)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # below a folder that may not be entered
+        return False

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imagetranslation.errors import ModelRefused
 from imagetranslation.models import ModelPackage, check_metadata, list_packages, load_package, verify
+from imagetranslation.predictors import TorchPredictor
 from Testing.packages import make_package, metadata
 
 
@@ -97,6 +101,10 @@ def test_a_giant_network_is_refused_without_taking_its_memory(a_package: ModelPa
         verify(load_package(a_package.path))
 
 
+def output(made: dict) -> dict:
+    return made["network_data_format"]["outputs"]["image"]
+
+
 FAULTS = {
     "no id": lambda m: m.pop("id"),
     "an id that is a path": lambda m: m.update(id="../evil"),
@@ -110,6 +118,21 @@ FAULTS = {
     "spacing missing": lambda m: m["network_data_format"]["inputs"]["image"].update(resampling={"mode": "spacing"}),
     "a nested argument": lambda m: m["network"]["arguments"].update(hook={"__class__": "x"}),
     "a huge patch": lambda m: m["network_data_format"]["inputs"]["image"].update(patch_size=[10**6, 10**6]),
+    "an id of two lines": lambda m: m.update(id="tiny\n"),
+    "a title that talks to the terminal": lambda m: m.update(title="\x1b[2Jsafe"),
+    "a background that is no number": lambda m: output(m).update(background=float("nan")),
+    "an endless output range": lambda m: output(m).update(value_range=[float("-inf"), float("inf")]),
+    "an output range that falls": lambda m: output(m).update(value_range=[255, 0]),
+    "an overlap that is no number": lambda m: m["inference"].update(overlap=float("nan")),
+    "a spacing that takes all memory": lambda m: m["network_data_format"]["inputs"]["image"].update(
+        resampling={"mode": "spacing", "spacing": [1e-9, 1e-9, 1e-9]}
+    ),
+    "a normalisation without a name": lambda m: m["network_data_format"]["inputs"]["image"].update(
+        normalisation={"name": ["percentile"]}
+    ),
+    "ranges that are words": lambda m: m["training"].update(ranges={"spacing_mm": "abc"}),
+    "axis codes that are a number": lambda m: m["training"].update(ranges={"axis_codes": 5}),
+    "quantiles without their spread": lambda m: m["training"].update(ranges={"quantiles_mean": [0.0] * 21}),
     "a format that is true": lambda m: m.update(format_version=True),
 }
 
@@ -123,7 +146,9 @@ def test_a_schema_fault_is_one_sentence(a_package: ModelPackage, fault: str) -> 
     assert len(str(refusal.value)) < 500
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "\x00\x01", "[" * 100_000, '{"format_version": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '"x"', "\x00\x01", "[" * 100_000, "1" * 5000, '{"format_version": 1}']
+)
 def test_a_model_json_that_is_none_is_refused(a_package: ModelPackage, text: str) -> None:
     (a_package.path / "model.json").write_text(text)
     with pytest.raises(ModelRefused):
@@ -156,6 +181,49 @@ def test_a_link_out_of_the_package_is_refused(a_package: ModelPackage, tmp_path:
     card.symlink_to(secret)
     with pytest.raises(ModelRefused, match="link out of its package"):
         a_package.card()
+
+
+def test_a_zip_damaged_anywhere_is_refused(a_package: ModelPackage, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(a_package.path.iterdir()):
+            archive.write(file, file.name)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:place] + bytes(255 - b for b in whole[place : place + 8]) + whole[place + 8 :])
+        with contextlib.suppress(ModelRefused):  # a changed date in the zip changes nothing
+            verify(load_package(path))
+
+
+def test_a_pipe_in_a_package_is_not_waited_for(a_package: ModelPackage) -> None:
+    (a_package.path / "weights.safetensors").unlink()
+    os.mkfifo(a_package.path / "weights.safetensors")
+    with pytest.raises(ModelRefused, match="plain files"):
+        a_package.weights()
+
+
+def test_a_folder_that_has_a_models_name_does_not_hide_it(
+    a_package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "tiny").mkdir(parents=True)
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    a_package.path.rename(tmp_path / "home" / "models" / "tiny")
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_package("tiny").path == tmp_path / "home" / "models" / "tiny"
+    assert load_package(tmp_path / "home" / "models" / "tiny").id == "tiny"
+
+
+def test_a_name_too_long_for_the_disk_is_refused() -> None:
+    with pytest.raises(ModelRefused):
+        load_package("n" * 300)
+
+
+def test_a_network_that_its_model_json_contradicts_is_refused(a_package: ModelPackage) -> None:
+    edit(a_package, lambda m: m["network_data_format"]["inputs"]["image"].update(spatial_dims=3, patch_size=[8, 8, 8]))
+    package = load_package(a_package.path)
+    with pytest.raises(ModelRefused, match="contradict"):
+        TorchPredictor(package, "cpu").predict(np.zeros((1, 1, 8, 8, 8), np.float32))
 
 
 def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
