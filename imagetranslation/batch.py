@@ -35,8 +35,14 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
     input. What lies in the `output` folder is no input. Raises InputError when nothing is found.
     """
     path = Path(pattern)
-    if path.is_dir():
-        inputs = [found for found in _in_folder(path) if not found.is_relative_to(output)]
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise InputError(f"{pattern} cannot be read: {error.strerror}.") from error
+    if is_folder:
+        if path.resolve() == output.resolve():
+            raise InputError(f"{output} is the folder of the scans themselves; name another one for what is made.")
+        inputs = [found for found in _in_folder(path) if not found.resolve().is_relative_to(output.resolve())]
         if not inputs:
             raise InputError(f"{path} holds no image: no {', '.join(SUFFIXES)} file and no DICOM file.")
         return None if inputs == [path] else inputs
@@ -77,16 +83,18 @@ def run_batch(
             rows.append(_failure(job, error))
             _write(rows, folder)
             raise
-        except ImageTranslationError as error:
+        except Exception as error:  # noqa: BLE001  one case, whatever is wrong with it, must not end the others
             row = _failure(job, error)
         rows.append(row)
         _write(rows, folder)
     return rows
 
 
-def _failure(job: Job, error: ImageTranslationError) -> dict[str, Any]:
+def _failure(job: Job, error: Exception) -> dict[str, Any]:
     status = "cancelled" if isinstance(error, Cancelled) else "failed"
-    return {"input": job.input, "output": "", "status": status, "model": job.model, "message": str(error)}
+    known = isinstance(error, ImageTranslationError)
+    message = str(error) if known else f"Unexpected {type(error).__name__}: {error}. Please report this."
+    return {"input": job.input, "output": "", "status": status, "model": job.model, "message": message}
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -106,8 +114,11 @@ def _in_folder(folder: Path) -> list[Path]:
 def _is_dicom(path: Path) -> bool:
     if path.suffix.lower() in (".dcm", ".ima", ".dicom"):
         return True
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _items(inputs: list[Path], modality: str) -> Iterator[Item]:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import RunFailed
+from .errors import InputError, RunFailed
 
 
 @contextlib.contextmanager
@@ -34,7 +34,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise RunFailed(_sentence(error, target)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -60,10 +61,27 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def printable_name(path: str | Path) -> str:
+    """The path for a sentence, bytes that are no UTF-8 escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def require_text_name(path: str | Path) -> None:
+    """InputError where a path is not UTF-8 (an old archive, another system): ITK ends the process on such names."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{printable_name(path)} has bytes in its name that are not UTF-8; rename the file or folder."
+        ) from None
+    if "\0" in os.fspath(path):
+        raise InputError("A path holds a zero byte; that is no file name.")
+
+
 def write_text(path: str | Path, text: str) -> Path:
-    """Write UTF-8 text atomically and return the path."""
+    """Write UTF-8 text atomically and return the path; what UTF-8 cannot hold (odd file names) is escaped."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import json
 import math
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -65,7 +66,7 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
             if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
                 raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
             if header.fields.get("datatype") in _NIFTI_FLOATS and reader.GetNumberOfComponents() == 1:
-                array = _nifti_floats(path, header)
+                array = _nifti_floats(path, header, tuple(reader.GetSize()[::-1]))
             else:
                 array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
@@ -73,14 +74,17 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
     return _to_volume(reader, array, path, header, component)
 
 
-def _nifti_floats(path: Path, header: Header) -> np.ndarray:
-    """The scaled voxels of a decimal NIfTI file: ITK would silently turn its NaN and infinite values into 0."""
+def _nifti_floats(path: Path, header: Header, shape: tuple[int, ...]) -> np.ndarray:
+    """The scaled voxels of a decimal NIfTI file: ITK would silently turn its NaN and infinite values into 0.
+
+    shape: as ITK gives it (slowest axis first), which drops trailing axes of one.
+    """
     fields = header.fields
     kind = np.dtype(fields["order"] + _NIFTI_FLOATS[fields["datatype"]])
     with gzip.open(path, "rb") if header.encoding == "gzip" else open(path, "rb") as stream:
         stream.seek(int(fields["vox_offset"]))
         content = stream.read(header.numbers * kind.itemsize)
-    array = np.frombuffer(content, kind).reshape(header.sizes[::-1]).astype(kind.newbyteorder("="))
+    array = np.frombuffer(content, kind).reshape(shape).astype(kind.newbyteorder("="))
     slope, intercept = fields["scaling"]
     if not (np.isfinite([slope, intercept]).all() and slope != 0) or (slope, intercept) == (1.0, 0.0):
         return array
@@ -98,7 +102,7 @@ def chosen_component(count: int, component: int | str | None, name: str, what: s
     allowed = f"choose one with component=0 to component={count - 1}" if count > 1 else "leave component out"
     if component is None:
         raise InputError(f"{name} holds {count} {what}, and one image is needed: {allowed}.")
-    if not str(component).strip().isdigit() or int(component) >= count:
+    if not re.fullmatch(r"[0-9]{1,9}", str(component).strip()) or int(component) >= count:
         raise InputError(f"{name} holds {count} {what} and none is called {component}: {allowed}.")
     return int(component)
 
@@ -167,7 +171,8 @@ def _geometry(
     if rank == 2:
         notes.append("A 2-D image was read as one slice; its thickness is not in the file and is set to 1 mm.")
     if not (np.isfinite(spacing).all() and np.isfinite(origin).all() and spacing.min() > 0):
-        raise InputError(f"{path.name} has an impossible geometry: spacing {tuple(spacing)}, origin {tuple(origin)}.")
+        listed = " and origin ".join(", ".join(f"{v:.6g}" for v in values) for values in (spacing, origin))
+        raise InputError(f"{path.name} has an impossible geometry: spacing {listed}.")
     perpendicular(direction, path.name)
     if header.kind == "NIfTI":
         notes.extend(_nifti_notes(header.fields, spacing, origin, direction))
@@ -249,7 +254,6 @@ def _link(path: Path, alone: Path) -> None:
 
 def _unpack_bzip2(path: Path, header: Header, target: Path) -> None:
     import bz2
-    import re
     import shutil
 
     text = path.read_bytes()[: header.offset or None].decode("latin-1")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RunFailed
-from .files import make_folder
+from .files import make_folder, require_text_name
 
 if TYPE_CHECKING:
     from .predictors import TorchPredictor
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 DEFAULT_MODEL = "us2mri-pix2pix-small"
 _BYTES_PER_VOXEL = 32
+_NOTHING = type(None)
+_JOB_TYPES: dict[str, tuple[type, ...]] = {
+    "model": (str,), "device": (str,), "series": (str, _NOTHING), "component": (int, str, _NOTHING),
+    "frames_as_slices": (int, float, _NOTHING), "allow_synthetic": (bool,), "overwrite": (bool,),
+    "mask": (str, _NOTHING),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,10 @@ class Job:
             )
         if missing := [name for name in ("input", "output") if not isinstance(mapping.get(name), str)]:
             raise InputError(f"The job does not say its {' and its '.join(missing)} (a path).")
+        for name, kinds in _JOB_TYPES.items():
+            value = mapping.get(name, getattr(cls, name, ""))
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise InputError(f"The job's {name} is {json.dumps(value)[:60]}, which is not what it can be.")
         return cls(**mapping)
 
 
@@ -121,7 +131,7 @@ def load_job(path: str | Path) -> dict[str, Any]:
         mapping = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"The job file {path} is not JSON: {error}.") from error
     if not isinstance(mapping, dict):
         raise InputError(f"The job file {path} must hold one JSON object.")
@@ -142,15 +152,20 @@ def suffix_of(path: str | Path) -> str:
 def default_name(source: str | Path, modality: str, suffix: str = "") -> str:
     """File name of the synthetic image of `source`: its stem, "_synthetic-", the modality, and its suffix."""
     own = suffix_of(source)
-    stem = Path(source).name[: len(Path(source).name) - len(own)] if own else Path(source).stem or Path(source).name
+    name = Path(source).name or Path(source).resolve().name  # "." stands for a folder that has a name
+    stem = name[: len(name) - len(own)] if own else Path(name).stem
     return f"{stem}_synthetic-{modality.lower()}{suffix or own or '.nrrd'}"
 
 
 def _check_output(job: Job, output: Path) -> None:
     if not suffix_of(output):
         raise InputError(f"{output.name} has no suffix that can be written; use one of {', '.join(SUFFIXES)}.")
-    if not output.exists():
-        return
+    require_text_name(output)
+    try:
+        if not output.exists():
+            return
+    except OSError as error:
+        raise RunFailed(f"{output} cannot be written: {error.strerror}. Choose another name or folder.") from error
     if output.is_dir():
         raise InputError(f"{output} is a folder; name a file to write, for example {output / 'synthetic.nii.gz'}.")
     if output.resolve() == Path(job.input).resolve():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .errors import ImageTranslationError, InputError
+from .files import require_text_name
 from .formats import read_file, suffix_of
 from .headers import HEADER_LIMIT
 from .volume import Volume
@@ -22,6 +23,7 @@ def read_path(path: Path, *, series: str | None, frames_as_slices: float | None,
 
     if frames_as_slices is not None and not 0 < frames_as_slices < 1e4:
         raise InputError(f"The spacing for frames as slices is {frames_as_slices}; it must be a positive number of mm.")
+    require_text_name(path)
     try:
         if not path.exists():
             raise InputError(f"{path} does not exist.")

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import ImageTranslationError
+from .errors import ImageTranslationError, InputError
 
 
 def main(job_path: str | Path) -> int:
@@ -44,8 +44,11 @@ def _run(job_path: str | Path, events: TextIO, stop: threading.Event) -> dict[st
     from .jobs import Job, load_job, run_job
 
     settings = load_job(job_path)
-    if parent := settings.pop("parent_pid", None):
-        threading.Thread(target=_watch, args=(int(parent), stop), daemon=True).start()
+    parent = settings.pop("parent_pid", None)
+    if parent is not None and (not isinstance(parent, int) or parent < 1):
+        raise InputError("The job's parent_pid is not the number of a process.")
+    if parent:
+        threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
     job = Job.from_dict(settings)
     return run_job(job, lambda done, total: _emit(events, event="progress", done=done, total=total), stop.is_set)
 

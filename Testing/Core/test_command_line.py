@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from imagetranslation import cli
+from imagetranslation import batch, cli, jobs
 from imagetranslation.volume import Volume, read_volume, write_volume
 from Testing.packages import an_ultrasound, make_package
 
@@ -155,6 +155,85 @@ def test_a_batch_goes_on_past_failures_and_says_what_happened(run: Run, tiny: st
     assert all(read_volume(o).synthetic for o in outputs)
     again = run("translate", scans, "-o", scans / "results", "-m", tiny, "--json")
     assert json.loads(again.out)["done"] == 3, "what lies in the output folder is no input of a second run"
+
+
+def test_a_batch_goes_on_past_names_and_files_that_cannot_be_read(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    good = write_volume(an_ultrasound(), scans / "z.nrrd")
+    for name in (b"M\xfcller.nrrd", b"M\xfcller.nii.gz"):  # Latin-1, as old archives hold it
+        shutil.copy(good, os.fsencode(scans) + b"/" + name)
+    (scans / "sealed").write_text("may not be opened")
+    opened = Path.open
+
+    def refusing(path: Path, *args: object, **kwargs: object):
+        if path.name == "sealed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refusing)
+    outcome = run("translate", scans, "-o", tmp_path / "out", "-m", tiny, "--json")
+    assert outcome.code == 4
+    report = json.loads(outcome.out)
+    assert (report["done"], report["failed"]) == (1, 2)
+    assert all("UTF-8" in case["message"] for case in report["cases"] if case["status"] == "failed")
+    assert "M\\udcfcller" in (tmp_path / "out" / "translations.csv").read_text()
+
+
+def test_a_bug_met_in_one_case_does_not_end_the_batch(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scans").mkdir()
+    for name in ("a.nrrd", "b.nrrd"):
+        write_volume(an_ultrasound(), tmp_path / "scans" / name)
+    real = batch.run_job
+
+    def faulty(job: jobs.Job, *rest: object) -> dict:
+        if job.input.endswith("a.nrrd"):
+            raise ValueError("nobody thought of this")
+        return real(job, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "run_job", faulty)
+    report = json.loads(run("translate", tmp_path / "scans", "-o", tmp_path / "out", "-m", tiny, "--json").out)
+    assert [case["status"] for case in report["cases"]] == ["failed", "done"]
+    assert "nobody thought of this" in report["cases"][0]["message"]
+
+
+def test_a_batch_into_the_folder_of_its_scans_is_refused_and_one_below_it_is_left_out(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scans").mkdir()
+    write_volume(an_ultrasound(), tmp_path / "scans" / "a.nrrd")
+    monkeypatch.chdir(tmp_path)
+    refused = run("translate", "scans", "-o", tmp_path / "scans", "-m", tiny)
+    assert refused.code == 2
+    assert "folder of the scans themselves" in refused.err
+    for _ in range(2):
+        outcome = run("translate", "scans", "-o", tmp_path / "scans" / "out", "-m", tiny, "--json")
+        assert json.loads(outcome.out)["done"] == 1
+        assert outcome.code == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "code"),
+    [("us.nrrd", "o\udcff.nrrd", 2), ("us.nrrd", "n" * 300 + ".nrrd", 4), ("n" * 300 + ".nrrd", "mr.nrrd", 2)],
+    ids=["not UTF-8", "output too long", "input too long"],
+)
+def test_names_the_disk_or_itk_cannot_take_are_one_sentence(
+    run: Run, tiny: str, an_ultrasound_file: Path, source: str, target: str, code: int
+) -> None:
+    folder = an_ultrasound_file.parent
+    outcome = run("translate", folder / source, "-o", folder / target, "-m", tiny)
+    assert outcome.code == code
+    assert outcome.err.strip().count("\n") == 0
+    assert "Unexpected" not in outcome.err
+    assert [f.name for f in folder.iterdir()] == ["us.nrrd"]
+
+
+def test_the_folder_one_is_in_gives_its_name_to_the_result() -> None:
+    assert jobs.default_name(".", "MR") == f"{Path.cwd().name}_synthetic-mr.nrrd"
 
 
 def test_a_glob_is_a_batch(run: Run, tiny: str, tmp_path: Path) -> None:

@@ -376,3 +376,29 @@ def test_a_detached_header_of_a_bzip2_file_is_read(data_dir, tmp_path):
     np.testing.assert_array_equal(
         read_volume(tmp_path / "ball.nhdr").array, read_volume(data_dir / "odd_nrrd/BallBinary30x30x30.nrrd").array
     )
+
+
+@pytest.mark.parametrize("extra", [1, 2, 4])
+def test_a_decimal_nifti_with_trailing_axes_of_one_is_a_volume(extra, tmp_path):
+    array = np.arange(24, dtype="<f4").reshape(2, 3, 4)
+    path = nifti_of_rank(tmp_path / "float.nii", array, 3 + extra)
+    assert np.array_equal(read_volume(path).array, array)
+
+
+def nifti_of_rank(path: Path, array: np.ndarray, rank: int) -> Path:
+    """A float32 NIfTI-1 file that counts trailing axes of one, as FSL writes it."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, rank, *array.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 16, 32)
+    struct.pack_into("<8f", header, 76, *(8 * [1.0]))
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:348] = b"n+1\0"
+    path.write_bytes(bytes(header) + array.tobytes())
+    return path
+
+
+def test_a_component_in_foreign_digits_is_refused_and_not_a_crash(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 2, 4, 5), np.int16), isVector=False), tmp_path / "four.nrrd")
+    with pytest.raises(InputError, match="choose one"):
+        read_volume(tmp_path / "four.nrrd", component="²")

@@ -69,6 +69,12 @@ def test_a_job_ends_in_a_result(tmp_path: Path, tiny: str) -> None:
         ({"model": "no-such-model"}, "model", 3),
         ({"unknown": 1}, "input", 2),
         ({"device": "cuda:77"}, "input", 2),
+        ({"device": "cuda:²"}, "input", 2),
+        ({"device": 5}, "input", 2),
+        ({"frames_as_slices": "3"}, "input", 2),
+        ({"parent_pid": "me"}, "input", 2),
+        ({"input": "us\udcff.nrrd"}, "input", 2),
+        ({"output": "mr\x00.nrrd"}, "input", 2),
     ],
 )
 def test_a_refusal_is_an_error_event(tmp_path: Path, tiny: str, change: dict, code: str, exit_code: int) -> None:
@@ -80,7 +86,7 @@ def test_a_refusal_is_an_error_event(tmp_path: Path, tiny: str, change: dict, co
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff", "[" * 100_000, "1" * 5000])
 def test_a_job_that_is_no_job_is_an_error_event(tmp_path: Path, text: str) -> None:
     job = tmp_path / "job.json"
     job.write_text(text, encoding="latin-1")

@@ -129,6 +129,8 @@ def fail(error: Exception, as_json: bool, verbose: bool) -> int:
         code, exit_code, message = error.code, error.exit_code, str(error)
     elif hasattr(error, "format_message"):  # typer's own: wrong usage
         code, exit_code, message = "usage", 2, error.format_message()
+    elif isinstance(error, OSError) and error.strerror:
+        code, exit_code, message = "run", 4, f"{error.filename or 'A file'} cannot be used: {error.strerror}."
     else:
         code, exit_code = "bug", 4
         message = f"Unexpected {type(error).__name__}: {error}. Please report this (--verbose)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
@@ -51,7 +52,7 @@ def translate(
     """
     from ..batch import find_inputs, run_batch
 
-    chosen = int(component) if component is not None and component.isdigit() else component
+    chosen = int(component) if component is not None and re.fullmatch(r"[0-9]{1,9}", component) else component
     job = Job(input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite)
     stop, console = cancel_on_interrupt(), Console(as_json)
     inputs = find_inputs(input_, output)
