@@ -80,6 +80,18 @@ class TestAttributes:
         label.visible = 0
         assert (spin.value, label.text, label.visible) == (7, "3.5", False)
 
+    def test_a_tool_tip_becomes_rich_text(self, qt):
+        button = qt.QPushButton()
+        button.toolTip = "Starts & stops"
+        assert button.toolTip == "<p>Starts &amp; stops</p>"
+        button.setToolTip("<b>rich</b>")
+        assert button.toolTip == "<b>rich</b>"
+
+    def test_what_was_a_method_in_qt5_is_a_method(self, qt):
+        layout = qt.QVBoxLayout()
+        layout.setContentsMargins(1, 2, 3, 4)
+        assert layout.contentsMargins().left() == 1
+
     def test_name_is_the_object_name(self, qt):
         widget = qt.QWidget()
         widget.name = "panel"

@@ -85,6 +85,17 @@ class TestViews:
         top_left = (slice(0, drawn.shape[0] // 4), slice(0, drawn.shape[1] // 2))
         assert (drawn[top_left].max(), without[top_left].max()) == (255, 0)
 
+    def test_the_application_overwrites_the_corners_of_slice_views(self, a_ramp):
+        import slicer
+
+        widget = slicer.app.layoutManager().sliceWidget("Red")
+        annotation = widget.sliceView().cornerAnnotation()
+        annotation.SetText(annotation.UpperLeft, "SYNTHETIC")
+        slicer.util.setSliceViewerLayers(background=a_ramp, fit=True)
+        widget.sliceLogic().SetSliceOffset(4)
+        assert not annotation.GetText(annotation.UpperLeft)
+        assert "ramp" in annotation.GetText(annotation.LowerLeft)
+
     def test_the_offset_slider_moves_the_slice(self, a_ramp, process_events):
         import slicer
 

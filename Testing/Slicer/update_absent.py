@@ -15,21 +15,30 @@ from pathlib import Path
 ABSENT = Path(__file__).resolve().parent / "standins" / "pythonqt" / "absent.json"
 
 
-def names_in_the_application() -> dict[str, list[str]]:
-    """Class name to the names PythonQt lists for it."""
+def names_in_the_application() -> dict[str, dict[str, str]]:
+    """Class name to what PythonQt lists for it: name to the type of the class attribute; a property's is NoneType."""
     import qt
 
-    classes = {name: getattr(qt, name) for name in dir(qt) if name.startswith("Q")}
-    return {name: sorted(n for n in dir(cls) if not n.startswith("_")) for name, cls in classes.items()}
+    found: dict[str, dict[str, str]] = {}
+    for name in dir(qt):
+        cls = getattr(qt, name)
+        if name.startswith("Q") and isinstance(cls, type):
+            members = [n for n in dir(cls) if not n.startswith("_")]
+            found[name] = {n: type(getattr(cls, n, "")).__name__ for n in members}
+    return found
 
 
-def absent(known: dict[str, list[str]]) -> dict[str, object]:
-    """Classes, and for each class its own methods, properties and signals, that `known` lacks."""
+def absent(known: dict[str, dict[str, str]]) -> dict[str, object]:
+    """Classes, and for each class its own methods, properties and signals, that `known` lacks.
+
+    `methods` are what is a property in PySide6's Qt and a method in the application's.
+    """
     from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
     from shiboken6 import Shiboken
 
     missing_classes: list[str] = []
     missing_names: dict[str, list[str]] = {}
+    methods: dict[str, list[str]] = {}
     for library in (QtCore, QtGui, QtWidgets, QtNetwork):
         for name in dir(library):
             cls = getattr(library, name)
@@ -42,13 +51,17 @@ def absent(known: dict[str, list[str]]) -> dict[str, object]:
             own.discard("staticMetaObject")
             if issubclass(cls, QtCore.QObject):
                 meta = cls.staticMetaObject
-                own |= {meta.property(i).name() for i in range(meta.propertyOffset(), meta.propertyCount())}
+                properties = {meta.property(i).name() for i in range(meta.propertyOffset(), meta.propertyCount())}
+                turned = sorted(n for n in properties if known[name].get(n) == "builtin_qt_slot")
+                if turned:
+                    methods[name] = turned
+                own |= properties
             # PythonQt finds `raise` when asked for `raise_`.
             own |= {"staticMetaObject"} if name == "QObject" else set()
             lacking = sorted(n for n in own if n.removesuffix("_") not in known[name] and n not in known[name])
             if lacking:
                 missing_names[name] = lacking
-    return {"classes": sorted(set(missing_classes)), "names": dict(sorted(missing_names.items()))}
+    return {"classes": sorted(set(missing_classes)), "names": dict(sorted(missing_names.items())), "methods": methods}
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ class UiLoader(QtUiTools.QUiLoader):
         widget = super().load(buffer, parent)
         if widget is None:
             raise RuntimeError(f"the .ui file could not be loaded: {self.errorString()}")
+        for child in [widget, *widget.findChildren(QtWidgets.QWidget)]:
+            child.setToolTip(deviations.word_wrapped(child.toolTip()))
         for sender, signal, receiver, slot in connections:
             _connect(_named(widget, sender), signal, _named(widget, receiver), slot)
         _loaded.add(widget)

@@ -18,6 +18,7 @@ from . import signals
 _ABSENT = json.loads((Path(__file__).resolve().parent / "absent.json").read_text())
 """What PySide6 offers and PythonQt does not: Qt 6's additions and PySide6's own. See update_absent.py."""
 absent_classes = frozenset(_ABSENT["classes"])
+_METHODS = {name: frozenset(members) for name, members in _ABSENT["methods"].items()}
 _ABSENT_NAMES = {name: frozenset(members) for name, members in _ABSENT["names"].items()}
 
 opened_urls: list[str] = []
@@ -106,6 +107,7 @@ _TABLE: dict[tuple[type, str], Callable] = {
     (QtCore.QObject, "findChildren"): _find_children,
     (QtCore.QTimer, "singleShot"): _single_shot,
     (QtGui.QDesktopServices, "openUrl"): _open_url,
+    (QtWidgets.QWidget, "setToolTip"): lambda widget, text: widget.setToolTip(word_wrapped(text)),
     **{
         (QtWidgets.QFileDialog, name): _first_of(getattr(QtWidgets.QFileDialog, name))
         for name in ("getOpenFileName", "getOpenFileNames", "getSaveFileName")
@@ -136,6 +138,17 @@ def is_absent(native: type, name: str) -> bool:
         if name in vars(cls):
             return False
     return False
+
+
+def is_method(native: type, name: str) -> bool:
+    """Whether a property of PySide6's Qt is a method in the application's."""
+    return any(name in _METHODS.get(cls.__name__, ()) for cls in native.__mro__)
+
+
+def word_wrapped(text: str) -> str:
+    """A widget's tool tip as the application makes it: plain text becomes rich text, so that long lines are broken."""
+    plain = text and not QtGui.Qt.mightBeRichText(text)
+    return QtGui.Qt.convertFromPlainText(text, QtCore.Qt.WhiteSpaceMode.WhiteSpaceNormal) if plain else text
 
 
 def is_static(name: str) -> bool:

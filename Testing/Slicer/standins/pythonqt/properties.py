@@ -13,7 +13,7 @@ from typing import Any
 
 from PySide6.QtCore import QMetaProperty, QObject
 
-from .deviations import is_absent
+from .deviations import is_absent, is_method, word_wrapped
 
 _INTEGERS = {"int", "uint", "short", "ushort", "long", "ulong", "qlonglong", "qulonglong", "char", "uchar"}
 
@@ -24,7 +24,7 @@ def property_index(native: QObject, name: str) -> int:
 
     if name == "singleShot" and isinstance(native, QTimer):
         return -1
-    if is_absent(type(native), name):
+    if is_absent(type(native), name) or is_method(type(native), name):
         return -1
     meta = native.metaObject()
     index = meta.indexOfProperty(name)
@@ -73,7 +73,7 @@ def _convert(prop: QMetaProperty, value: Any) -> Any:
             raise TypeError
         return int(value) if isinstance(value, int) else value
     if kind == "QString":
-        return str(value)
+        return word_wrapped(str(value)) if prop.name() == "toolTip" else str(value)
     if kind == "bool":
         return bool(value)
     if kind in _INTEGERS:

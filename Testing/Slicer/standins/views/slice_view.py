@@ -60,7 +60,19 @@ class qMRMLSliceView(VtkView):
         connection = self._logic.GetImageDataConnection()
         self._mapper.SetInputConnection(connection)
         self._actor.SetVisibility(connection is not None)
+        self._write_annotations()
         self.scheduleRender()
+
+    def _write_annotations(self) -> None:
+        """What the application's own slice annotations do at each change: write, or clear, all four corners."""
+        composite = self._logic.GetSliceCompositeNode()
+        scene = self._logic.GetMRMLScene()
+        lines = []
+        for label, volume_id in (("F", composite.GetForegroundVolumeID()), ("B", composite.GetBackgroundVolumeID())):
+            volume = scene.GetNodeByID(volume_id) if volume_id else None
+            lines += [f"{label}: {volume.GetName()}"] if volume is not None else []
+        for corner in range(4):
+            self._corner.SetText(corner, "\n".join(lines) if corner == self._corner.LowerLeft else "")
 
     @invokable
     def mrmlSliceNode(self) -> Any:
