@@ -58,6 +58,20 @@ def test_a_scene_bundle_keeps_the_whole_record(a_synthetic, a_scene, tmp_path):
     assert provenance_of(slicer.util.getNode("SYNTHETIC MR")) == RECORD
 
 
+def test_views_of_a_loaded_scene_carry_the_mark_at_once(a_synthetic, a_scene, the_marks, process_events, tmp_path):
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    slicer.util.setSliceViewerLayers(background=a_synthetic)
+    slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    a_scene.Clear(False)
+    process_events()
+    assert the_marks.marks.texts == {}
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    process_events()
+    assert {the_marks.marks.texts.get(name) for name in ("Red", "Green", "Yellow")} == {
+        "SYNTHETIC, not for diagnosis: m, 1.0.0"
+    }
+
+
 def test_a_real_volume_gets_no_mark_and_no_file(a_scene, the_marks, tmp_path):
     node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "real")
     slicer.util.updateVolumeFromArray(node, np.zeros((3, 4, 5), np.float32))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLColorTableNode, vtkMRMLScalarVolumeNode
 
 COLOURS = "ImageTranslation difference"
-LEGEND_TITLE = "synthetic - reference, % of window"
+LEGEND_TITLE = "difference, %"
 
 
 def checkerboard_node(
@@ -190,6 +190,7 @@ def _legend(node: vtkMRMLScalarVolumeNode) -> None:
     # Made here and not by its class's name, which only the application registers with a scene.
     legend = scene.AddNode(slicer.vtkMRMLColorLegendDisplayNode())
     legend.SetTitleText(LEGEND_TITLE)
+    legend.GetTitleTextProperty().SetFontSize(12)
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(5)
     legend.SetAndObserveColorNodeID(node.GetDisplayNode().GetColorNodeID())

@@ -58,7 +58,6 @@ class SideBySide:
         self._orientation, self._swapped, self._over = orientation, False, None
         self._layout.show(len(self._images))
         self._assign()
-        link(composite for _, composite in self._views())
         self._share_crosshair()
 
     def fit(self) -> None:
@@ -111,7 +110,10 @@ class SideBySide:
         return [(view, composite) for view, composite in pairs if view is not None and composite is not None]
 
     def _assign(self) -> None:
-        """Put the images into the views' layers."""
+        """Put the images into the views' layers, unlinked: linked views would take over one another's layers."""
+        for _, composite in self._views():
+            composite.SetLinkedControl(False)
+            composite.SetHotLinkedControl(False)
         order = list(self._images)
         if self._swapped:
             order[0], order[1] = order[1], order[0]
@@ -121,6 +123,7 @@ class SideBySide:
                 _set_layers(composite, self._images[0], *self._over)
             else:
                 _set_layers(composite, order[number], None, 0.0)
+        link(composite for _, composite in self._views())
 
     def _share_crosshair(self) -> None:
         node = self._crosshair_node()

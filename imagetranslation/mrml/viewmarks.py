@@ -35,6 +35,8 @@ class CornerText3D:
         self.annotation = vtk.vtkCornerAnnotation()
         self.annotation.GetTextProperty().SetColor(*AMBER)
         self.annotation.GetTextProperty().BoldOn()
+        self.annotation.GetTextProperty().SetBackgroundColor(0, 0, 0)
+        self.annotation.GetTextProperty().SetBackgroundOpacity(0.72)
         self.annotation.SetMaximumFontSize(15)
         renderer.AddViewProp(self.annotation)
         self._tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self.update)
@@ -58,12 +60,28 @@ class CornerText3D:
         self._renderer.RemoveViewProp(self.annotation)
 
 
+class _EachTime(CornerText):
+    """A slice view's mark that also looks each time the view is drawn.
+
+    A scene that is loaded puts ids into the view first and the volumes of these ids into the scene later.
+    """
+
+    def __init__(self, renderer: vtk.vtkRenderer, composite: Any, request_render: Any) -> None:
+        super().__init__(renderer, composite, request_render=request_render)
+        self._drawing, self._drawing_tag = renderer, renderer.AddObserver(vtk.vtkCommand.StartEvent, self.update)
+
+    def detach(self) -> None:
+        """Remove the text and stop following the view."""
+        self._drawing.RemoveObserver(self._drawing_tag)
+        super().detach()
+
+
 class ViewMarks:
     """The marks of all views of a layout manager; call `refresh` when its views changed."""
 
     def __init__(self, layout_manager: Any) -> None:
         self._manager = layout_manager
-        self._slices: dict[str, tuple[Any, CornerText]] = {}
+        self._slices: dict[str, tuple[Any, _EachTime]] = {}
         self._threed: dict[str, tuple[Any, CornerText3D]] = {}
         self.refresh()
 
@@ -75,7 +93,7 @@ class ViewMarks:
         return {name: text for name, text in {**slices, **threed}.items() if text}
 
     def refresh(self) -> None:
-        """Mark views that are new, and those whose nodes were exchanged."""
+        """Mark views that are new, and those whose nodes were exchanged; look again at all."""
         for name in list(self._manager.sliceViewNames()):
             widget = self._manager.sliceWidget(name)
             if widget is not None:
@@ -96,12 +114,15 @@ class ViewMarks:
     def _mark_slice(self, name: str, widget: Any) -> None:
         composite, view = widget.mrmlSliceCompositeNode(), widget.sliceView()
         known = self._slices.get(name)
-        if composite is None or (known is not None and known[0] == composite):
+        if composite is None:
+            return
+        if known is not None and known[0] == composite:
+            known[1].update()
             return
         if known is not None:
             known[1].detach()
         renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
-        self._slices[name] = (composite, CornerText(renderer, composite, request_render=view.scheduleRender))
+        self._slices[name] = (composite, _EachTime(renderer, composite, view.scheduleRender))
 
     def _mark_3d(self, widget: Any) -> None:
         node, view = widget.mrmlViewNode(), widget.threeDView()

@@ -194,6 +194,7 @@ class ComparePanel:
                 raise InputError(_("Choose a reference image to see the difference from it."))
             self._keep(DIFFERENCE, difference_node(synthetic, reference, self._derived.get(mode)))
             self.view.lay_over(self._derived[mode])
+            self._notice(_("Synthetic minus reference, each first scaled to 0-100 % of its own window."))
         else:
             self.view.lay_over(None)
 

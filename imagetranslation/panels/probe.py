@@ -18,6 +18,8 @@ def report() -> dict[str, Any]:
     """versions: of PACKAGES, null where absent. devices: (id, label) that `predictors.choose_device` takes."""
     versions = {name: _version(name) for name in PACKAGES}
     facts: dict[str, Any] = {"event": "probe", "python": platform.python_version(), "versions": versions}
+    if versions["torch"] is None:
+        return {**facts, "devices": [], "trouble": "torch is not installed: see Installation below."}
     try:
         return {**facts, "devices": _devices(), "trouble": ""}
     except Exception as error:  # noqa: BLE001  a broken torch installation raises anything

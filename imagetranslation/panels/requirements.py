@@ -134,7 +134,7 @@ def describe(report: dict[str, Any]) -> str:
         if versions.get(need.name):
             lines.append(f"{need.name} {need.minimum} or newer is needed")
     lines.extend(f"Device: {label}" for _, label in report.get("devices", []))
-    if report.get("trouble"):
+    if report.get("trouble") and versions.get(TORCH):
         lines.append(report["trouble"])
     lines.append("Everything needed is there." if not lacking and not report.get("trouble") else "Not ready.")
     return "\n".join(lines)
