@@ -51,6 +51,11 @@ def write_file(volume: Volume, path: Path) -> Path:
         _flush(stage)
         _compare(volume, array, staged, path)
         for name in sorted(f.name for f in stage.iterdir() if f != staged):
+            if path.with_name(name).exists() and not path.exists():
+                raise InputError(
+                    f"{path.name} cannot be written: its voxels would replace {name}, which belongs to another image; "
+                    "choose another name or remove it."
+                )
             place(stage / name, path.with_name(name))
         _place_sidecar(volume, path, stage, place)
         os.replace(staged, temporary)

@@ -128,6 +128,17 @@ def test_a_synthetic_image_does_not_replace_someone_elses_json(synthetic, tmp_pa
     assert set(contents(tmp_path)) == {"x.json"}
 
 
+@pytest.mark.parametrize(("name", "voxels"), [("x.mhd", "x.zraw"), ("x.nhdr", "x.raw.gz")])
+def test_a_detached_header_does_not_take_another_images_voxel_file(name, voxels, synthetic, tmp_path):
+    (tmp_path / voxels).write_bytes(b"of another image")
+    with pytest.raises(InputError, match="belongs to another image"):
+        write_volume(synthetic, tmp_path / name)
+    assert contents(tmp_path) == {voxels: b"of another image"}
+    (tmp_path / voxels).unlink()
+    for _ in range(2):
+        write_volume(synthetic, tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_sidecar_about_another_models_image_is_not_believed(suffix, synthetic, record, tmp_path):
     write_volume(synthetic, tmp_path / f"x{suffix}")
