@@ -62,3 +62,10 @@ def test_a_taken_port_is_refused_with_the_option_to_use(monkeypatch):
         taken.listen()
         with pytest.raises(RunFailed, match="--port"):
             app.serve([Case("x", lambda: pytest.fail("read"), lambda: None)], port=taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("port", [0, 8080])
+def test_a_host_that_does_not_exist_is_refused_in_one_sentence(monkeypatch, port):
+    monkeypatch.setattr(app, "opengl_available", lambda: None)
+    with pytest.raises(RunFailed, match="--host"):
+        app.serve([Case("x", lambda: pytest.fail("read"), lambda: None)], host="no such host", port=port)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imagetranslation import cli, samples
-from imagetranslation.errors import InputError
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.files import sha256_of
 from imagetranslation.volume import read_volume, write_volume
 from Testing.packages import an_ultrasound, make_package
@@ -72,11 +72,14 @@ def test_the_listed_samples_are_held_out_cases_of_the_real_data(prostate_pairs: 
     assert sha256_of(prostate_pairs / "mr" / "case17.nii.gz") == reference.sha256
 
 
+@pytest.mark.parametrize(
+    "trouble", [OSError("no network"), InputError("a portal's own page"), RunFailed("no room")], ids=str
+)
 def test_without_a_network_the_demo_simulates_a_case(
-    a_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    a_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trouble: Exception
 ) -> None:
     def no_network(sample: samples.Sample) -> Path:
-        raise OSError("no network")
+        raise trouble
 
     monkeypatch.setattr(samples, "fetch", no_network)
     package = make_package(tmp_path / "tiny")

@@ -343,16 +343,14 @@ def _favicon() -> str:
 def _require_free(host: str, port: int) -> None:
     import socket
 
-    if port == 0:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise RunFailed(
-                f"Port {port} on {host} cannot be used ({error.strerror}); choose another --port."
-            ) from error
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        what = f"Port {port} on {host}" if port else f"The address {host}"
+        raise RunFailed(f"{what} cannot be used ({error.strerror}); choose another --port or --host.") from error
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..errors import InputError
+from ..errors import ImageTranslationError, InputError
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .console import Console
 from .options import Browser, Device, Model, Port, cancel_on_interrupt
@@ -67,7 +67,7 @@ def _example(context: typer.Context, folder: Path) -> tuple[Path, Path | None]:
     sample = samples()[0]
     try:
         return fetch(sample), None
-    except OSError as error:
+    except (OSError, ImageTranslationError) as error:  # no network, a portal that answers with its own page, no room
         print(
             f"The example {sample.name} could not be downloaded ({error}); simulating a case instead.", file=sys.stderr
         )
