@@ -176,7 +176,8 @@ class ComparePanel:
 
     def _pair(self) -> tuple[Any, Any] | None:
         source, synthetic = self.images()
-        return None if source is None or synthetic is None else (source, synthetic)
+        # A selector whose image is removed goes on to another one by itself, which may be the other image.
+        return None if source is None or synthetic is None or source is synthetic else (source, synthetic)
 
     def _layOver(self, mode: int) -> None:
         source, synthetic = self._pair() or (None, None)
