@@ -50,7 +50,7 @@ system-test:
 # The stamps' order-only prerequisites look at the machine each time; the stamps themselves only at the lock files.
 $(VENV)/.run: requirements.lock pyproject.toml | system-run
 	@echo "Setting up $(VENV) (once; some minutes)"
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	@$(if $(TORCH_INDEX),$(PIP) --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	@$(PIP) -r requirements.lock
 	@$(PIP) --no-build-isolation --no-deps -e .
