@@ -244,6 +244,13 @@ class TestLeaving:
         assert crosshair.GetCrosshairMode() == slicer.vtkMRMLCrosshairNode.NoCrosshair
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == before
 
+    def test_another_module_gets_the_earlier_layout_and_coming_back_the_comparison(self, the_module, shown):
+        slicer.util.selectModule("")
+        assert _arrangement() < 1000
+        slicer.util.selectModule("US2MRITranslate")
+        assert shown.view.on
+        assert _arrangement() > 1000
+
     def test_a_layout_chosen_meanwhile_is_respected(self, shown, click):
         slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
         click(shown.ui.compareButton)

@@ -135,8 +135,8 @@ class TestTranslating:
         assert "Done in" in panel.resultLabel.text
         assert "on cpu" in panel.resultLabel.text
         assert panel.translateButton.text == "Translate"
-        names = set(slicer.app.layoutManager().sliceViewNames())
-        assert names == {"ImageTranslationSource", "ImageTranslationSynthetic"}
+        assert slicer.app.layoutManager().sliceWidget("ImageTranslationSynthetic").visible
+        assert not slicer.app.layoutManager().sliceWidget("Red").visible
         screenshot("us2mri_translated")
         wait_until(lambda: not _workers(), 5, "the worker's end")
         assert _work_folders() == []
@@ -224,8 +224,10 @@ class TestStopping:
     def test_another_module_may_be_opened_meanwhile(self, the_module, panel, a_scan, click, finish):
         click(panel.translateButton)
         slicer.util.selectModule("")
+        layout = slicer.app.layoutManager().layout
         finish()
         assert _only_synthetic().GetName() == "SYNTHETIC MR of case 17"
+        assert slicer.app.layoutManager().layout == layout, "the views of another module are left alone"
 
     def test_a_folder_that_a_crash_left_behind_is_cleared_at_the_next_start(
         self, a_slicer_app, load_module, repository
@@ -235,6 +237,24 @@ class TestStopping:
         assert not is_running(4194303)
         load_module(repository / "US2MRITranslate" / "US2MRITranslate.py")
         assert not stale.exists()
+
+    @pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.soak)])
+    def test_starting_and_stopping_again_and_again_leaves_nothing_behind(
+        self, the_module, panel, a_scan, click, wait_until, rounds
+    ):
+        nodes = slicer.mrmlScene.GetNumberOfNodes()
+        for number in range(rounds):
+            click(panel.translateButton)
+            # Stopped at another moment each time: while voxels are sent, while Python starts, while torch loads.
+            deadline = time.monotonic() + (number % 10) * 0.15
+            wait_until(lambda deadline=deadline: time.monotonic() > deadline, 5)
+            if number % 3 == 2:
+                slicer.util.selectModule("")
+                slicer.util.selectModule("US2MRITranslate")
+            if the_module.widget.panel.translation.busy:
+                click(panel.translateButton)
+        wait_until(lambda: not _workers() and not _work_folders(), 10, "the last worker's end")
+        assert slicer.mrmlScene.GetNumberOfNodes() == nodes + len(_synthetic_nodes())
 
 
 class TestChoosing:

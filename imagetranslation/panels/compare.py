@@ -36,6 +36,7 @@ class ComparePanel:
         self._parameters: Any = None
         self._guiTag: Any = None
         self._derived: dict[int, Any] = {}
+        self._away, self._comesBack = False, False
         self._direction = ROCK_STEP
         self._rocker = qt.QTimer()
         self._rocker.setInterval(ROCK_INTERVAL_MS)
@@ -67,11 +68,28 @@ class ComparePanel:
             blocked = selector.blockSignals(True)
             selector.setCurrentNode(node)
             selector.blockSignals(blocked)
-        if self.ui.compareButton.checked:
+        if self._away:
+            # A result for a module that is not in view: its views wait until the person comes back.
+            self._comesBack = True
+            self._update()
+        elif self.ui.compareButton.checked:
             self._open()
         else:
             self._update()
             self.ui.compareButton.checked = True
+
+    def suspend(self) -> None:
+        """The module is left: bring the earlier views back until it is shown again."""
+        if not self._away:
+            self._away, self._comesBack = True, self.ui.compareButton.checked
+            self.ui.compareButton.checked = False
+
+    def resume(self) -> None:
+        """The module is shown again."""
+        if self._away:
+            self._away = False
+            if self._comesBack and self._pair() is not None:
+                self.ui.compareButton.checked = True
 
     def images(self) -> tuple[Any, Any]:
         """(source, synthetic) as chosen, None where nothing is."""

@@ -24,14 +24,18 @@ MISSING_SENTENCE = "Models can be listed once the missing packages are installed
 
 
 def choices(task: str) -> list[Choice]:
-    """Installed models of a task, by title; broken packages come last with their trouble."""
+    """Installed models of a task, by title; broken packages come last with their trouble.
+
+    Of several packages with one id the first found counts, as when a job names it: a person's own hides a shipped one.
+    """
     try:
         found = list_packages()
     except ModuleNotFoundError as error:
         if error.name != MISSING_CHECKER:
             raise
         return [Choice("", MISSING_SENTENCE, MISSING_SENTENCE)]
-    good = [_choice(p) for p in found if isinstance(p, ModelPackage) and p.metadata["task"] == task]
+    packages = [p for p in found if isinstance(p, ModelPackage) and p.metadata["task"] == task]
+    good = [_choice(p) for p in {p.id: p for p in reversed(packages)}.values()]
     broken = [Choice("", str(p), str(p)) for p in found if isinstance(p, ModelRefused)]
     return [*sorted(good, key=lambda choice: choice.label), *broken]
 

@@ -62,11 +62,13 @@ class ModulePanel:
             panel.setParameterNode(parameters)
 
     def enter(self) -> None:
-        """The module is shown: find out once a session which devices there are."""
+        """The module is shown: its views come back; find out once a session which devices there are."""
+        self.compare.resume()
         self.probe.ask()
 
     def exit(self) -> None:
-        """Another module is shown: widgets stop following the parameter node; a translation under way goes on."""
+        """Another module is shown: the earlier views come back; a translation under way goes on."""
+        self.compare.suspend()
         self.setParameterNode(None)
 
     def sceneCloses(self) -> None:
