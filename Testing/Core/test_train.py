@@ -61,7 +61,7 @@ def a_config(request: pytest.FixtureRequest) -> Config:
         id="tiny",
         title="Tiny",
         task="us2mri",
-        network={"name": "pix2pix-small", "arguments": {**arguments, **({"prior": 4} if volumes else {})}},
+        network={"name": "pix2pix-small", "arguments": {**arguments, **({"points": 4} if volumes else {})}},
         discriminator={"base": 4, "layers": 1},
         source={"spatial_dims": 3, "patch_size": [10, 16, 16]} if volumes else {"patch_size": [16, 16]},
         augmentation={"elastic": 0.05, "mixup": 0.5, "mirror": "columns"},

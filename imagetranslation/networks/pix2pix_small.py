@@ -105,40 +105,43 @@ class PositionedGenerator(nn.Module):
 
     One slice doesn't tell its depth in the body, and with few patients the average anatomy is the best first guess.
     So the convolutions stay two-dimensional, but the network is given a whole volume: the slice's position is one
-    more input channel, and a small learnt volume (`prior` points along each axis, trilinear) is added to the
-    convolutions' output before the final tanh. The convolutions start at zero and learn what the source says beyond
-    the average.
+    more input channel, and what the convolutions say is a correction, before the final tanh, to the mean of the
+    training volumes (`start_from`; a fixed grid of `points` along each axis, trilinear). A second such grid is learnt
+    and corrects the mean where augmentation or position call for it.
 
-    survival: in training the convolutions' output is left out of a sample with probability 1 - survival, and in
-    evaluation multiplied by survival (stochastic depth, Huang et al. 2016): the prior learns the whole average, and a
-    correction learnt from few patients is trusted by that share only.
+    trust: in evaluation both corrections are multiplied by it: learnt from few patients, they are taken for part of
+    the truth only, and the rest is left to the mean (shrinkage). In training they count in full.
 
     generator: (n, in_channels + 1, H, W) -> (n, 1, H, W) without the tanh. forward: a volume
     (batch, in_channels, D, H, W) -> (batch, 1, D, H, W); or, for training, slices (n, in_channels, H, W) with their
     `positions` (n,), -1 at the volume's first face and +1 at its last.
     """
 
-    def __init__(self, generator: nn.Module, prior: int, survival: float) -> None:
+    mean: torch.Tensor
+    # Adam moves every parameter at one pace; the learnt grid is in units of the output and needs a faster one.
+    PACE = 10.0
+
+    def __init__(self, generator: nn.Module, points: int, trust: float) -> None:
         super().__init__()
-        if not 0 < survival <= 1:
-            raise ValueError(f"survival must lie in (0, 1], not {survival}")
+        if not 0 < trust <= 1:
+            raise ValueError(f"trust must lie in (0, 1], not {trust}")
         self.generator = generator
-        self.survival = survival
-        self.prior = nn.Parameter(torch.zeros(1, 1, prior, prior, prior))
+        self.trust = trust
+        self.register_buffer("mean", torch.zeros(1, 1, points, points, points))
+        self.shift = nn.Parameter(torch.zeros(1, 1, points, points, points))
 
     def start_from(self, average: torch.Tensor, weight: torch.Tensor) -> None:
-        """Let the prior start as the mean of the training volumes.
+        """Take the mean of the training volumes as the first guess.
 
         average: (D, H, W) in [-1, 1]. weight: the same shape, how much data is behind each voxel; where there is
         none the overall mean is put.
         """
-        size = self.prior.shape[-1]
+        size = self.mean.shape[-1]
         total = functional.adaptive_avg_pool3d((average * weight)[None, None], size)
         behind = functional.adaptive_avg_pool3d(weight[None, None], size)
         overall = (average * weight).sum() / weight.sum()
         mean = torch.where(behind > 0, total / behind.clamp(min=1e-6), overall)
-        with torch.no_grad():
-            self.prior.copy_(torch.atanh(mean.clamp(-0.95, 0.95)))
+        self.mean.copy_(torch.atanh(mean.clamp(-0.95, 0.95)))
 
     def forward(self, x: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """Translate a volume or positioned slices; see the class."""
@@ -155,39 +158,30 @@ class PositionedGenerator(nn.Module):
         rows, columns = torch.meshgrid(_centres(height, x), _centres(width, x), indexing="ij")
         in_plane = torch.stack([columns, rows], dim=-1).expand(count, -1, -1, -1)
         points = torch.cat([in_plane, place.permute(0, 2, 3, 1)], dim=-1).unsqueeze(1)
-        average = functional.grid_sample(
-            self.prior.expand(count, -1, -1, -1, -1),
-            points,
-            padding_mode="border",
-            align_corners=False,
-        )[:, :, 0]
-        return torch.tanh(average + self._kept(count, x) * self.generator(torch.cat([x, place], dim=1)))
-
-    def _kept(self, count: int, like: torch.Tensor) -> torch.Tensor | float:
-        if not self.training:
-            return self.survival
-        return (torch.rand(count, 1, 1, 1, device=like.device) < self.survival).to(like)
+        guess, shift = (_sample(grid, points) for grid in (self.mean, self.PACE * self.shift))
+        correction = shift + self.generator(torch.cat([x, place], dim=1))
+        return torch.tanh(guess + (1.0 if self.training else self.trust) * correction)
 
 
 def pix2pix_small(
     spatial_dims: int = 2,
     in_channels: int = 1,
     members: int = 1,
-    prior: int = 20,
-    survival: float = 0.5,
+    points: int = 12,
+    trust: float = 0.5,
     **arguments: int | float | str | bool,
 ) -> nn.Module:
     """The small generator: `members` of `SmallUNetGenerator` (a `Committee` of them where more than one).
 
     spatial_dims: 2 for single slices; 3 for whole volumes, still with two-dimensional convolutions, each slice
-    knowing its position (`PositionedGenerator`, which explains `prior` and `survival`).
+    knowing its position (`PositionedGenerator`, which explains `points` and `trust`).
     """
     if spatial_dims not in (2, 3):
         raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
     if not 1 <= members <= 64:
         raise ValueError(f"members must be 1 to 64, not {members}")
-    if not 2 <= prior <= 64:
-        raise ValueError(f"prior must be 2 to 64, not {prior}")
+    if not 2 <= points <= 64:
+        raise ValueError(f"points must be 2 to 64, not {points}")
     positioned = spatial_dims == 3
     extra = {"bounded": False} if positioned else {}
     generators: list[nn.Module] = [
@@ -195,7 +189,7 @@ def pix2pix_small(
         for _ in range(members)
     ]
     generator = generators[0] if members == 1 else Committee(generators)
-    return PositionedGenerator(generator, prior, survival) if positioned else generator
+    return PositionedGenerator(generator, points, trust) if positioned else generator
 
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -211,6 +205,12 @@ def _block(before: int, after: int, norm: str, dropout: float) -> nn.Sequential:
     if dropout:
         layers.append(nn.Dropout2d(dropout))
     return nn.Sequential(*layers)
+
+
+def _sample(grid: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """(1, 1, p, p, p) at (n, 1, H, W, 3) places in [-1, 1], ordered column, row, slice: (n, 1, H, W)."""
+    values = grid.expand(len(points), -1, -1, -1, -1)
+    return functional.grid_sample(values, points, padding_mode="border", align_corners=False)[:, :, 0]
 
 
 def _centres(size: int, like: torch.Tensor) -> torch.Tensor:
