@@ -7,6 +7,7 @@ of it succeeded.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -163,6 +164,7 @@ def _check_output(job: Job, output: Path) -> None:
     require_text_name(output)
     try:
         if not output.exists():
+            _require_writable(output)
             return
     except OSError as error:
         raise RunFailed(f"{output} cannot be written: {error.strerror}. Choose another name or folder.") from error
@@ -172,6 +174,13 @@ def _check_output(job: Job, output: Path) -> None:
         raise InputError(f"{output} is the input itself; the synthetic image must go to another file.")
     if not job.overwrite and not _is_synthetic(output):
         raise InputError(f"{output} exists and is not a synthetic image; it is kept. Use --overwrite to replace it.")
+
+
+def _require_writable(output: Path) -> None:
+    """RunFailed before any work is done, where the folder that will hold the output can't be written."""
+    folder = next(parent for parent in output.absolute().parents if parent.exists())
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise RunFailed(f"{output} cannot be written: no permission for {folder}. Choose another folder.")
 
 
 def _is_synthetic(path: Path) -> bool:

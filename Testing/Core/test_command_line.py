@@ -274,7 +274,7 @@ def test_bad_input_is_one_sentence_exit_code_2_and_no_output(run: Run, tiny: str
 
 
 def test_verbose_shows_the_traceback(run: Run, tiny: str, tmp_path: Path) -> None:
-    outcome = run("--verbose", "translate", tmp_path / "missing.nrrd", "-o", tmp_path / "mr.nrrd", "-m", tiny)
+    outcome = run("translate", tmp_path / "missing.nrrd", "-o", tmp_path / "mr.nrrd", "-m", tiny, "--verbose")
     assert outcome.code == 2
     assert "Traceback" in outcome.err
 

@@ -67,13 +67,15 @@ app.add_typer(models.app, name="models")
 def main() -> None:
     """Entry point: register the plug-ins' commands, run, and turn every error into one sentence and an exit code."""
     as_json, verbose = "--json" in sys.argv, "--verbose" in sys.argv
+    # People add --verbose at the end of the line that failed.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold what the terminal's encoding does not.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _register_plugins()
         # For machines, wrong usage arrives here as an exception; for people, typer prints it with the usage.
-        code = app(standalone_mode=not as_json)
+        code = app(arguments, standalone_mode=not as_json)
     except SystemExit as end:
         code = end.code
     except KeyboardInterrupt:
