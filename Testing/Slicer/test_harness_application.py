@@ -161,6 +161,29 @@ class TestLayouts:
         process_events()
         assert synthetic.sliceLogic().GetSliceOffset() == pytest.approx(7)
 
+    def test_renaming_a_shown_volume_puts_it_into_every_linked_view(self, the_side_by_side_layout, a_ramp, a_scene):
+        import slicer
+
+        other = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.uint8), name="other")
+        shown = {"Source": a_ramp, "Synthetic": other}
+        composites = {name: the_side_by_side_layout.sliceWidget(name).mrmlSliceCompositeNode() for name in shown}
+        for name, volume in shown.items():
+            composites[name].SetLinkedControl(True)
+            composites[name].SetBackgroundVolumeID(volume.GetID())
+        other.SetName("renamed")
+        assert {c.GetBackgroundVolumeID() for c in composites.values()} == {other.GetID()}
+
+    def test_a_view_whose_volume_is_removed_shows_another(self, a_ramp, a_scene, process_events):
+        import slicer
+
+        other = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.uint8), name="other")
+        slicer.util.setSliceViewerLayers(background=a_ramp)
+        process_events()
+        a_scene.RemoveNode(a_ramp)
+        process_events()
+        composite = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+        assert composite.GetBackgroundVolumeID() == other.GetID()
+
     def test_the_earlier_layout_comes_back(self, the_side_by_side_layout):
         import slicer
 

@@ -166,6 +166,13 @@ class TestNodeSelector:
         choose(a_node_selector, "after")
         assert a_node_selector.currentNode() is volume
 
+    def test_renaming_the_current_node_announces_it_again(self, a_node_selector, a_scene):
+        volume, got = a_volume(a_scene, "before"), []
+        a_node_selector.setCurrentNode(volume)
+        a_node_selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: got.append(node))
+        volume.SetName("after")
+        assert got == [volume]
+
     @pytest.mark.parametrize("name", ["setNodeTypes", "setNoneEnabled", "comboBox", "getCurrentNode", "addItem"])
     def test_what_cpp_does_not_show_is_missing(self, a_node_selector, name):
         assert not hasattr(a_node_selector, name)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWi
 
 from ..pythonqt import cpp_signals, invokable
 from ..widgets.mrml_widgets import qMRMLSliderWidget
+from .layer_selectors import LayerSelectors
 from .vtk_view import VtkView
 
 _MANAGERS = [
@@ -123,6 +124,7 @@ class qMRMLSliceControllerWidget(QWidget):
         self._fit.clicked.connect(self.fitSliceToBackground)
         # The application moves the slice when it next processes events, not at once.
         self._slider.valueChanged.connect(self._move_soon)
+        self._layers = LayerSelectors(logic, self)
         self._updating = False
         self._wanted = 0.0
         self._mover = QTimer(self)
@@ -200,6 +202,7 @@ class qMRMLSliceControllerWidget(QWidget):
         self._logic.GetSliceNode().SetSliceVisible(visible)
 
     def finish(self) -> None:
+        self._layers.finish()
         self._logic.RemoveObserver(self._observed)
 
 

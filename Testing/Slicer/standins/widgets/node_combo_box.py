@@ -224,6 +224,8 @@ class qMRMLNodeComboBox(QWidget):
             node = self._scene.GetNodeByID(self._id_at(row)) if self._scene is not None and self._id_at(row) else None
             if node is not None and self._combo.itemText(row) != node.GetName():
                 self._combo.setItemText(row, node.GetName() or "")
+                if row == self._combo.currentIndex():
+                    self._current_changed(always=True)
 
     # The current node
 
