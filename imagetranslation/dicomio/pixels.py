@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..formats import quiet_sitk, to_grey
 from ..headers import require_memory
+from .codestreams import frame_shape
 from .opening import damage_means, number_of, text_of
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -90,7 +91,7 @@ def _decoded(dataset: Any, name: str) -> np.ndarray:
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated:
-        _refuse_cut_stream(dataset, name)
+        _refuse_false_streams(dataset, name)
     try:
         with damage_means(f"{name} has truncated or damaged pixel data; copy it again."):
             array: np.ndarray = pixel_array(dataset)
@@ -102,17 +103,29 @@ def _decoded(dataset: Any, name: str) -> np.ndarray:
     return _without_overlays(dataset, array)
 
 
-def _refuse_cut_stream(dataset: Any, name: str) -> None:
-    """JPEG streams end in a marker; decoders invent the rest of a cut one, so the marker is asked for here."""
+def _refuse_false_streams(dataset: Any, name: str) -> None:
+    """Compressed frames must have an end and be as large as the object says, before a decoder believes them.
+
+    Decoders invent the rest of a cut JPEG stream, and spend minutes on one that claims a million rows.
+    """
     from pydicom import uid
     from pydicom.encaps import generate_frames
 
     with damage_means(f"{name} has truncated or damaged pixel data; copy it again."):
         frames = list(generate_frames(dataset.PixelData, number_of_frames=number_of(dataset, "NumberOfFrames", 1) or 1))
     families = (uid.JPEGTransferSyntaxes, uid.JPEGLSTransferSyntaxes, uid.JPEG2000TransferSyntaxes)
-    jpeg = any(dataset.file_meta.TransferSyntaxUID in family for family in families)
-    if jpeg and not all(b"\xff\xd9" in frame[-64:] for frame in frames):
+    if not any(dataset.file_meta.TransferSyntaxUID in family for family in families):
+        return
+    if not all(b"\xff\xd9" in frame[-64:] for frame in frames):
         raise InputError(f"{name} has truncated pixel data: a compressed frame has no end; copy it again.")
+    stated = tuple(number_of(dataset, keyword, 1) for keyword in ("Rows", "Columns", "SamplesPerPixel"))
+    for frame in frames:
+        claimed = frame_shape(frame)
+        if claimed is None:
+            raise InputError(f"{name} has damaged pixel data: a compressed frame has no valid header; copy it again.")
+        if claimed != stated:
+            listed = [f"{columns}x{rows} pixels of {samples} samples" for rows, columns, samples in (claimed, stated)]
+            raise InputError(f"{name} is a damaged DICOM file: a frame of {listed[0]} where {listed[1]} are stated.")
 
 
 def _decoded_by_gdcm(dataset: Any, name: str) -> np.ndarray:
