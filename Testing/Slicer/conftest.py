@@ -129,7 +129,7 @@ def load_module(context: Any, the_application: Any) -> Iterator[Callable[[Path],
         return LoadedModule(name, module, slicer.util.getModuleWidget(name), module.widgetRepresentation())
 
     yield load
-    slicer.util.selectModule("")
+    slicer.util.selectModule("Welcome")
     for name in the_application.modules.modulesNames():
         the_application.modules.unload(name)
 

@@ -273,11 +273,20 @@ class TestModuleLife:
         import slicer
 
         a_scene.Clear(False)
-        slicer.util.selectModule("")
+        slicer.util.selectModule("Welcome")
         the_application.modules.unload("Probe")
         a_scene.Clear(False)
         assert heard == ["setup", "enter", "closed", "exit", "cleanup"]
         assert not hasattr(slicer.modules, "probe")
+
+    def test_it_is_entered_again_after_another_module_but_not_after_none(self, a_probe, heard):
+        import slicer
+
+        slicer.util.selectModule("Welcome")
+        slicer.util.selectModule("Probe")
+        slicer.util.selectModule("")
+        slicer.util.selectModule("Probe")
+        assert heard == ["setup", "enter", "exit", "enter", "exit"]
 
     def test_its_self_test_runs(self, a_probe, heard):
         import slicer

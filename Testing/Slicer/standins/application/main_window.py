@@ -9,6 +9,9 @@ from PySide6.QtWidgets import QComboBox, QDockWidget, QMainWindow, QScrollArea, 
 
 from ..pythonqt import invokable
 
+WELCOME = "Welcome"
+"""The module the application starts with; it has no panel here."""
+
 
 class qSlicerModuleSelectorToolBar(QToolBar):
     """Chooses the module: leaves the one shown, enters the new one."""
@@ -19,25 +22,32 @@ class qSlicerModuleSelectorToolBar(QToolBar):
         super().__init__("Modules", window)
         self._window = window
         self._manager = manager
-        self._selected = ""
+        self._selected = WELCOME
+        self._left_for_nothing = ""
         self._combo = QComboBox(self)
         self.addWidget(self._combo)
+        self._combo.addItem(WELCOME)
         manager.moduleLoaded.connect(self._combo.addItem)
         self._combo.textActivated.connect(self.selectModule)
 
     @invokable
     def selectModule(self, name: str) -> None:
         module = self._manager.module(name) if name else None
-        if name and module is None:
+        if name and name != WELCOME and module is None:
             raise RuntimeError(f"there is no module named {name}")
+        if name == self._selected:
+            return
         previous = self._manager.module(self._selected)
-        if previous is not None:
+        if previous is not None and previous.widgetRepresentation().property("isEntered"):
             previous.widgetRepresentation().exit()
         self._selected = name
         self._combo.setCurrentText(name)
         if module is not None:
             self._window.show_panel(module.widgetRepresentation())
-            module.widgetRepresentation().enter()
+            # The application does not enter again a module that was left for no module at all.
+            if name != self._left_for_nothing:
+                module.widgetRepresentation().enter()
+        self._left_for_nothing = "" if name else previous.name if previous is not None else ""
         self.moduleSelected.emit(name)
 
     selectedModule = Property("QString", lambda self: self._selected, selectModule, notify=moduleSelected)
