@@ -173,3 +173,17 @@ def test_a_name_is_registered_once() -> None:
 def test_looking_up_names_does_not_import_torch() -> None:
     code = "import sys; from imagetranslation import networks; networks.names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("pix2pix", {"levels": 4096}),
+        ("pix2pix", {"levels": 1}),
+        ("pix2pix-small", {"levels": 17}),
+        ("patch-discriminator", {"layers": 4096}),
+    ],
+)
+def test_a_network_of_absurd_depth_is_refused_before_it_is_built(name, arguments):
+    with pytest.raises(ModelRefused, match="cannot be built"):
+        networks.build(name, **arguments)

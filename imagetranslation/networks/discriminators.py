@@ -15,6 +15,8 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, spatial_dims: int = 2, in_channels: int = 2, base: int = 64, layers: int = 3) -> None:
         super().__init__()
+        if not 1 <= layers <= 16:
+            raise ValueError(f"layers must be 1 to 16, not {layers}")
         from monai.networks.nets import PatchDiscriminator as MonaiPatchDiscriminator
 
         self.network = MonaiPatchDiscriminator(

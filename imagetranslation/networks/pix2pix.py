@@ -35,8 +35,8 @@ class UNetGenerator(nn.Module):
         super().__init__()
         if spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
-        if levels < 2:
-            raise ValueError(f"levels must be at least 2, not {levels}")
+        if not 2 <= levels <= 16:
+            raise ValueError(f"levels must be 2 to 16, not {levels}")
         self.factor = 2**levels
         features = [base * min(2**level, LARGEST_MULTIPLE) for level in range(levels)]
         self.down = nn.ModuleList()

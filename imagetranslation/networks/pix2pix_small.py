@@ -42,8 +42,8 @@ class SmallUNetGenerator(nn.Module):
         super().__init__()
         if norm not in _NORMS:
             raise ValueError(f"norm must be one of {', '.join(_NORMS)}, not {norm!r}")
-        if levels < 2:
-            raise ValueError(f"levels must be at least 2, not {levels}")
+        if not 2 <= levels <= 16:
+            raise ValueError(f"levels must be 2 to 16, not {levels}")
         self.coordinates = coordinates
         self.factor = 2 ** (levels - 1)
         widths = [base * min(2**level, 8) for level in range(levels)]
