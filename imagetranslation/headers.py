@@ -77,14 +77,18 @@ def inspect(path: Path) -> Header:
     return _inspect_nifti(path, start)
 
 
-def require_memory(path: Path, size: int) -> None:
-    """Refuse an image whose voxels (`size` bytes, held twice while they are converted) exceed the free memory."""
+def free_memory() -> int:
+    """Bytes of memory that are free; inside Slicer psutil may be absent, then only impossible sizes are too large."""
     try:
         import psutil
-    except ImportError:  # inside Slicer psutil may be absent; then only impossible sizes are refused
-        free = 1 << 40
-    else:
-        free = psutil.virtual_memory().available
+    except ImportError:
+        return 1 << 40
+    return int(psutil.virtual_memory().available)
+
+
+def require_memory(path: Path, size: int) -> None:
+    """Refuse an image whose voxels (`size` bytes, held twice while they are converted) exceed the free memory."""
+    free = free_memory()
     if 2 * size > free:
         raise InputError(
             f"{path.name} says it holds {_bytes(size)} of voxels, but only {_bytes(free)} of memory is free; "

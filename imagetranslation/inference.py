@@ -8,6 +8,7 @@ outside the field of view is background: nothing is synthesised where nothing wa
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,6 +20,7 @@ from . import __version__, grid, intensity, windows
 from .checks import warnings_for
 from .errors import Cancelled, InputError, ModelRefused
 from .fieldofview import field_of_view
+from .headers import free_memory
 from .predictors import Predictor, TorchPredictor, choose_device
 from .provenance import Provenance, display_name
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 BATCH_VOXELS = 1 << 19
+# More windows than this take days, and a plan of them gigabytes; a 500-voxel cube in 32-voxel patches has 14,000.
+MOST_WINDOWS = 2_000_000
+# What a voxel of the model's grid costs at the worst moment: image, padded copy, sum, weight, quotient and resampling.
+BYTES_PER_MODEL_VOXEL = 32
 
 
 def translate(
@@ -56,9 +62,10 @@ def translate(
         )
     if package.inputs["num_channels"] != 1:
         raise ModelRefused(f"{package.id} wants {package.inputs['num_channels']} input channels; a volume gives one.")
+    model_grid = grid.model_grid(volume, package.inputs)
+    _refuse_excess(model_grid, package)
     seen = field_of_view(volume, package.inputs["field_of_view"])
     runner = predictor or TorchPredictor(package, choose_device(device))
-    model_grid = grid.model_grid(volume, package.inputs)
     normalised, _ = intensity.normalise(volume.array, seen, package.inputs["normalisation"])
     produced = run_windows(model_grid.forward(normalised), package, runner, progress, cancelled)
     array = intensity.denormalise(model_grid.back(produced), package.outputs)
@@ -109,6 +116,27 @@ def voxels_sha256(volume: Volume) -> str:
     for plane in little:
         digest.update(plane.tobytes())
     return digest.hexdigest()
+
+
+def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage) -> None:
+    """ModelRefused where the package's grid or windows for this volume are out of all proportion to the machine."""
+    patch = tuple(package.inputs["patch_size"])
+    padded = windows.padded_shape(model_grid.model_shape, patch)
+    # Resampling an axis holds a matrix of new by old voxels, three times in 64 bits.
+    matrices = sum(24 * new * old for new, old in zip(model_grid.model_shape, model_grid.shape))
+    needed, free = BYTES_PER_MODEL_VOXEL * math.prod(padded) + matrices, free_memory()
+    size = " x ".join(str(n) for n in padded)
+    if needed > free:
+        raise ModelRefused(
+            f"{package.id} would resample this volume to {size} voxels, which takes about {needed / 2**30:.1f} GiB of "
+            f"memory, and {free / 2**30:.1f} GiB is free; crop the volume, take another model or a larger machine."
+        )
+    count = windows.count(model_grid.model_shape, patch, package.metadata["inference"]["overlap"])
+    if count > MOST_WINDOWS:
+        raise ModelRefused(
+            f"{package.id} would cut this volume of {size} voxels into {count:,} windows of "
+            f"{' x '.join(str(n) for n in patch)}, more than the {MOST_WINDOWS:,} allowed; take another model."
+        )
 
 
 def _pad(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

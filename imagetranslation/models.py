@@ -17,6 +17,7 @@ from typing import Any
 
 from .errors import ModelRefused
 from .files import atomic_path, make_folder, write_text
+from .headers import free_memory
 from .resources import model_folders
 
 METADATA, WEIGHTS, CARD = "model.json", "weights.safetensors", "MODEL_CARD.md"
@@ -62,7 +63,7 @@ class ModelPackage:
 
     def weights(self) -> bytes:
         """The bytes of the weights file, their SHA-256 checked; ModelRefused when it differs."""
-        data = _read(self.path, WEIGHTS)
+        data = _read(self.path, WEIGHTS, self._largest_weights())
         found = hashlib.sha256(data).hexdigest()
         if found != self.weights_sha256:
             raise ModelRefused(
@@ -70,6 +71,20 @@ class ModelPackage:
                 f"{self.weights_sha256[:12]}...: the package {self.path} is damaged or was changed. Get it again."
             )
         return data
+
+    def _largest_weights(self) -> int:
+        """Bytes the weights file may have: 64-bit parameters, as much again of other state, and a header.
+
+        ModelRefused where so many parameters, in the file and in 32 bits for the network, exceed the free memory.
+        """
+        parameters = int(self.metadata["weights"]["parameters"])
+        needed, free = 8 * parameters, free_memory()
+        if needed > free:
+            raise ModelRefused(
+                f"{self.id} has {parameters:,} parameters, which take about {needed / 2**30:.1f} GiB of memory, and "
+                f"{free / 2**30:.1f} GiB is free; use a larger machine."
+            )
+        return 16 * parameters + (16 << 20)
 
     def network(self) -> Any:
         """The network as a torch module in float32 evaluation mode, weights loaded; ModelRefused when they don't fit.
@@ -234,13 +249,14 @@ def _locate(id_or_path: str | Path) -> Path:
     raise ModelRefused(f"There is no model called {path.name}; `imagetranslation models list` shows those installed.")
 
 
-def _read(path: Path, name: str) -> bytes:
-    """One member of a package, as bytes, whatever it is packed in."""
+def _read(path: Path, name: str, largest: int = 1 << 62) -> bytes:
+    """One member of a package of at most `largest` bytes, whatever it is packed in."""
+    largest = min(largest, _LARGEST[name], free_memory() // 2)
     try:
         if path.is_dir():
-            return _read_file(path / name, name)
+            return _read_file(path / name, largest)
         with zipfile.ZipFile(path) as archive:
-            return _read_member(archive, path, name)
+            return _read_member(archive, path, name, largest)
     except FileNotFoundError as error:
         raise ModelRefused(f"{path} is not a model package: it has no {name}.") from error
     except ModelRefused:
@@ -249,17 +265,16 @@ def _read(path: Path, name: str) -> bytes:
         raise ModelRefused(f"{path} is not a readable model package: {_line(error)}.") from error
 
 
-def _read_file(path: Path, name: str) -> bytes:
+def _read_file(path: Path, largest: int) -> bytes:
     if path.resolve().parent != path.parent.resolve():
         raise ModelRefused(f"{path} is a link out of its package; a package must hold its own files.")
     if path.exists() and not path.is_file():
         raise ModelRefused(f"{path} is not a file; a package holds plain files.")
-    if path.stat().st_size > _LARGEST[name]:
-        raise ModelRefused(f"{path} is larger than a model package's {name} may be ({_LARGEST[name] >> 20} MiB).")
+    _require_size(path, path.stat().st_size, path.name, largest)
     return path.read_bytes()
 
 
-def _read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
+def _read_member(archive: zipfile.ZipFile, path: Path, name: str, largest: int) -> bytes:
     """A member at the archive's root or in its single top folder; any name that leaves the archive refuses it all."""
     matches = []
     for info in archive.infolist():
@@ -272,9 +287,16 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
         raise FileNotFoundError(name)
     if len(matches) > 1:
         raise ModelRefused(f"{path} is refused: it holds {name} more than once.")
-    if matches[0].file_size > _LARGEST[name]:
-        raise ModelRefused(f"{path} is larger than a model package's {name} may be ({_LARGEST[name] >> 20} MiB).")
+    _require_size(path, matches[0].file_size, name, largest)
     return archive.read(matches[0])
+
+
+def _require_size(path: Path, size: int, name: str, largest: int) -> None:
+    if size > largest:
+        raise ModelRefused(
+            f"{path} is refused: its {name} is {size / 2**20:.1f} MiB, and what its model.json declares and this "
+            f"machine's memory allow is {largest / 2**20:.1f} MiB."
+        )
 
 
 def _json(data: bytes, path: Path) -> Any:

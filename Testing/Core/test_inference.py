@@ -207,3 +207,37 @@ def test_warnings_name_modality_orientation_spacing_and_intensities(tmp_path: Pa
     notes = " ".join(translate(odd, package, device="cpu").notes)
     for word in ("CT image", "axes run RAS", "voxel spacing", "intensity histogram"):
         assert word in notes
+
+
+class Unused(Echo):
+    """A predictor that must not be asked."""
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        raise AssertionError("the network was run")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"patch_size": [2048, 2048]},
+        {"patch_size": [2048, 2048], "resampling": {"mode": "none", "spacing": None}},
+        {"resampling": {"mode": "spacing", "spacing": [0.001, 0.001, 0.001]}},
+        {"spatial_dims": 3, "patch_size": [2048, 2048, 2048]},
+    ],
+    ids=["fit", "padding", "spacing", "a cube"],
+)
+def test_a_package_whose_grid_exceeds_the_memory_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: dict
+) -> None:
+    monkeypatch.setattr("imagetranslation.inference.free_memory", lambda: 8 << 30)
+    package = make_package(tmp_path / "m", made=metadata(**image))
+    with pytest.raises(ModelRefused, match=r"tiny would resample this volume to .* 8\.0 GiB is free"):
+        translate(an_ultrasound((200, 20, 24)), package, predictor=Unused())
+
+
+def test_a_package_that_asks_for_millions_of_windows_is_refused(tmp_path: Path) -> None:
+    image = {"patch_size": [1, 1], "resampling": {"mode": "none", "spacing": None}}
+    package = make_package(tmp_path / "m", made=metadata(**image))
+    with pytest.raises(ModelRefused, match="2,080,000 windows of 1 x 1"):
+        translate(an_ultrasound((130, 160, 100)), package, predictor=Unused())
+    assert translate(an_ultrasound(), package, predictor=Echo()).synthetic

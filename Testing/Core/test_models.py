@@ -133,6 +133,7 @@ FAULTS = {
     "ranges that are words": lambda m: m["training"].update(ranges={"spacing_mm": "abc"}),
     "axis codes that are a number": lambda m: m["training"].update(ranges={"axis_codes": 5}),
     "quantiles without their spread": lambda m: m["training"].update(ranges={"quantiles_mean": [0.0] * 21}),
+    "more parameters than any file holds": lambda m: m["weights"].update(parameters=10**300),
     "a format that is true": lambda m: m.update(format_version=True),
 }
 
@@ -193,6 +194,31 @@ def test_a_zip_damaged_anywhere_is_refused(a_package: ModelPackage, tmp_path: Pa
         path.write_bytes(whole[:place] + bytes(255 - b for b in whole[place : place + 8]) + whole[place + 8 :])
         with contextlib.suppress(ModelRefused):  # a changed date in the zip changes nothing
             verify(load_package(path))
+
+
+def test_a_zip_that_swells_beyond_its_declared_parameters_is_refused_unread(
+    a_package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (a_package.path / "weights.safetensors").write_bytes(bytes(64 << 20))
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(a_package.path.iterdir()):
+            archive.write(file, file.name)
+    assert path.stat().st_size < 1 << 20
+    package = load_package(path)
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("the weights were inflated"))
+    with pytest.raises(ModelRefused, match=r"its weights\.safetensors is 64\.0 MiB"):
+        package.network()
+
+
+def test_more_parameters_than_the_memory_holds_are_refused(
+    a_package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(a_package, lambda m: m["weights"].update(parameters=2_000_000_000))
+    package = load_package(a_package.path)
+    monkeypatch.setattr("imagetranslation.models.free_memory", lambda: 8 << 30)
+    with pytest.raises(ModelRefused, match=r"2,000,000,000 parameters.*14\.9 GiB of memory, and 8\.0 GiB is free"):
+        package.network()
 
 
 def test_a_pipe_in_a_package_is_not_waited_for(a_package: ModelPackage) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagetranslation import windows
 from imagetranslation.windows import gaussian_weights, plan
 
 
@@ -54,3 +55,12 @@ def test_gaussian_weights_peak_at_the_centre_and_never_vanish(patch: tuple[int, 
     assert weights.max() == 1
     assert weights.min() >= 1e-3
     assert weights[tuple((n - 1) // 2 for n in patch)] == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 40, 9), (20, 64, 65), (3, 200, 17)])
+@pytest.mark.parametrize("patch", [(16, 16), (1, 1), (4, 16, 33)])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.9])
+def test_windows_are_counted_as_they_are_planned(shape, patch, overlap):
+    made = windows.plan(shape, patch, overlap)
+    assert windows.count(shape, patch, overlap) == len(made.windows)
+    assert windows.padded_shape(shape, patch) == made.padded_shape
