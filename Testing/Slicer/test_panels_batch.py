@@ -65,6 +65,17 @@ def _synthetic():
     return [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if provenance_of(n) is not None]
 
 
+def test_only_what_belongs_to_the_chosen_kind_is_shown(the_module, panel, choose):
+    def shown():
+        return [name for name in ("batchInputPath", "sequenceSelector") if getattr(panel, name).visible]
+
+    assert shown() == []
+    choose(panel.batchSourceComboBox, "All images of a folder")
+    assert shown() == ["batchInputPath"]
+    choose(panel.batchSourceComboBox, "A sequence")
+    assert shown() == ["sequenceSelector"]
+
+
 def test_all_volumes_of_the_scene_are_translated_past_a_failure(the_module, panel, a_scene, run, screenshot):
     _node(a_scene, "good", _voxels(1))
     _node(a_scene, "constant", np.zeros((2, 24, 20), np.uint8))

@@ -245,6 +245,43 @@ class TestPanel:
         assert not (home / "models").exists()
         assert "Untrained" not in panel.translate.ui.modelComboBox.currentText
 
+    def test_without_anything_to_download_nothing_is_offered(self, panel):
+        assert not panel.install.ui.downloadButton.visible
+
+    def test_a_model_is_downloaded_after_a_question_and_can_be_chosen(
+        self, panel, home, click, dialogs, wait_until, monkeypatch
+    ):
+        import functools
+        import http.server
+        import shutil
+        import threading
+
+        from tinymodel import write_tiny_model
+
+        from imagetranslation.downloads import Download
+        from imagetranslation.files import sha256_of
+        from imagetranslation.panels import installing
+
+        package = write_tiny_model(home / "web", "us2mri", "from-the-web")
+        archive = Path(shutil.make_archive(str(home / "web" / "model"), "zip", package))
+        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(home / "web"))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/model.zip"
+        item = Download("from-the-web", "us2mri", "A model from the web", url, sha256_of(archive), 2.5)
+        monkeypatch.setattr(installing, "available", lambda task: [] if item.target.exists() else [item])
+        panel.install._updateModels()
+        dialogs.will_press("OK")
+        click(panel.install.ui.downloadButton)
+        wait_until(lambda: item.target.exists() and not panel.install._download.busy, 30, "the download")
+        server.shutdown()
+        server.server_close()
+        assert "2.5 MB" in dialogs.texts[-1]
+        assert not panel.install.ui.downloadButton.visible
+        assert panel.translate._indexOfModel("from-the-web") == panel.translate.ui.modelComboBox.findText(
+            "Untrained network 0.0.1"
+        )
+
     def test_a_translation_without_torch_says_what_to_install(self, panel, a_scene, click, monkeypatch, home):
         import numpy as np
         from tinymodel import write_tiny_model

@@ -28,6 +28,8 @@ class BatchPanel:
         self.widget, self.ui = ui.load("BatchPanel")
         self._task, self._batch, self._translate = task, batch, translate
         self.ui.batchTable.horizontalHeader().setStretchLastSection(True)
+        # Unfolding a section may show what was hidden in it while it was folded.
+        self.ui.batchSection.connect("contentsCollapsed(bool)", self.onFolded)
         self.ui.batchSourceComboBox.connect("currentIndexChanged(int)", self.onSource)
         self.ui.batchButton.connect("clicked(bool)", self.onStartOrCancel)
         batch.changed.connect(self.onRow)
@@ -40,6 +42,11 @@ class BatchPanel:
     def close(self) -> None:
         """Stop."""
         self._batch.cancel()
+
+    def onFolded(self, folded: bool) -> None:
+        """The section was folded or unfolded."""
+        if not folded:
+            self.onSource(self._kind())
 
     def onSource(self, index: int) -> None:
         """Show only what belongs to the chosen kind."""

@@ -1,6 +1,6 @@
-"""The Installation panel: check, install what is missing, use a local model, remove downloaded ones. Imports `qt`.
+"""The Installation panel: check, install what is missing, download, use local and remove models. Imports `qt`.
 
-What is done lies in `installation`, `requirements` and `probing`.
+What is done lies in `installation`, `requirements`, `probing` and `downloading`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,38 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..downloads import Download, available
 from ..errors import ImageTranslationError
 from ..resources import user_folder
 from . import ui
+from .downloading import ModelDownload
 from .installation import Installer
 from .process import QtWorkerProcess
 from .requirements import describe
 from .signal import Signal
 
 if TYPE_CHECKING:
+    from ..tasks import Task
     from .probing import Probe
 
 
 class InstallPanel:
-    """Face of one `Installer` and one `Probe`. modelPicked(path), modelsRemoved(): for the Translate panel."""
+    """Face of an `Installer`, a `Probe` and a `ModelDownload`.
 
-    def __init__(self, probe: Probe, installer: Installer) -> None:
-        self.modelPicked, self.modelsRemoved = Signal(), Signal()
+    Signals for the Translate panel: modelPicked(path), modelsChanged().
+    """
+
+    def __init__(self, task: Task, probe: Probe, installer: Installer, download: ModelDownload) -> None:
+        self.modelPicked, self.modelsChanged = Signal(), Signal()
         self.widget, self.ui = ui.load("InstallPanel")
-        self._probe, self._installer = probe, installer
+        self._task, self._probe, self._installer, self._download = task, probe, installer, download
+        self._offers: list[Download] = []
+        self.ui.downloadButton.connect("clicked(bool)", self.onDownloadOrStop)
+        download.progressed.connect(self.onDownloadProgress)
+        download.finished.connect(self.onDownloaded)
+        download.failed.connect(self.onDownloadFailed)
+        # Unfolding a section may show what was hidden in it while it was folded.
+        self.ui.installSection.connect("contentsCollapsed(bool)", self.onFolded)
         self.ui.checkButton.connect("clicked(bool)", self.onCheck)
         self.ui.installButton.connect("clicked(bool)", self.onInstall)
         self.ui.localModelButton.connect("clicked(bool)", self.onLocalModel)
@@ -47,6 +60,12 @@ class InstallPanel:
     def close(self) -> None:
         """End what runs."""
         self._installer.close()
+        self._download.close()
+
+    def onFolded(self, folded: bool) -> None:
+        """The section was folded or unfolded."""
+        if not folded:
+            self._updateModels()
 
     def unfold(self) -> None:
         """Show the section."""
@@ -106,9 +125,40 @@ class InstallPanel:
         shutil.rmtree(folder)
         self.ui.installationText.text = _("The downloaded models are gone.")
         self._updateModels()
-        self.modelsRemoved()
+        self.modelsChanged()
+
+    def onDownloadOrStop(self, *_arguments: object) -> None:
+        """The one button of downloads."""
+        if self._download.busy:
+            self._download.cancel()
+            return
+        item = self._offers[self.ui.downloadComboBox.currentIndex]
+        question = _("Download {title}, about {size:g} MB, from {url}?")
+        if slicer.util.confirmOkCancelDisplay(question.format(title=item.title, size=item.megabytes, url=item.url)):
+            self.ui.downloadButton.text = _("Stop")
+            self._download.start(item)
+
+    def onDownloadProgress(self, done: int, total: int) -> None:
+        """Bytes done and in all."""
+        text = _("{done:.1f} of {total:.1f} MB") if total else _("{done:.1f} MB")
+        self.ui.installationText.text = text.format(done=done / 1e6, total=total / 1e6)
+
+    def onDownloaded(self, item: Download) -> None:
+        """A model is there."""
+        self.ui.installationText.text = _("{title} can be chosen now.").format(title=item.title)
+        self._updateModels()
+        self.modelsChanged()
+
+    def onDownloadFailed(self, error: ImageTranslationError) -> None:
+        """A download was stopped or went wrong."""
+        self.ui.installationText.text = str(error)
+        self._updateModels()
 
     def _updateModels(self) -> None:
+        self._offers = available(self._task.id)
+        ui.fill(self.ui.downloadComboBox, [item.title for item in self._offers], 0)
+        self.ui.downloadComboBox.visible = self.ui.downloadButton.visible = bool(self._offers)
+        self.ui.downloadButton.text = _("Download")
         self.ui.removeModelsButton.enabled = _downloads().is_dir() and any(_downloads().iterdir())
 
 

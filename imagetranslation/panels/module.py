@@ -15,6 +15,7 @@ from .batch import Batch
 from .batchpanel import BatchPanel
 from .compare import ComparePanel
 from .counting import CountsPanel
+from .downloading import ModelDownload
 from .installing import InstallPanel, slicer_installer
 from .marking import mark_all_views
 from .probing import Probe
@@ -42,10 +43,10 @@ class ModulePanel:
         self.several = BatchPanel(task, self.batch, self.translate)
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)
-        self.install = InstallPanel(self.probe, slicer_installer())
+        self.install = InstallPanel(task, self.probe, slicer_installer(), ModelDownload(QtWorkerProcess))
         self.translate.installationNeeded.connect(self.install.unfold)
         self.install.modelPicked.connect(self.translate.addModel)
-        self.install.modelsRemoved.connect(self.translate.refreshModels)
+        self.install.modelsChanged.connect(self.translate.refreshModels)
         self.panels: list[Any] = [self.translate, self.several, self.compare, self.install]
         if task.counts:
             self.counts = CountsPanel(task, self.compare.images)
