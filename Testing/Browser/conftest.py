@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -40,3 +47,29 @@ def a_loaded_case(source: Volume, *, reference: bool = True, name: str = "made-u
     synthetic = source.with_array(negative, modality="MR", provenance=RECORD)
     real = source.with_array(np.roll(negative, 2, axis=2), modality="MR") if reference else None
     return LoadedCase(name, source, synthetic, real)
+
+
+@contextlib.contextmanager
+def a_server(repository: Path, *arguments: str) -> Iterator[str]:
+    """`Testing.Browser.serving` in a process and on a port of its own: the address it printed. Ended afterwards."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "Testing.Browser.serving", *arguments],
+        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said: list[str] = []
+    try:
+        assert server.stdout is not None
+        for line in server.stdout:
+            said.append(line)
+            if "http://" in line:
+                yield "http://" + line.split("http://")[1].split()[0]
+                break
+        else:
+            pytest.fail("the server ended before it could be opened: " + "".join(said[-20:]))
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()

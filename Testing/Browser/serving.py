@@ -1,6 +1,7 @@
-"""The server the Chromium test talks to: real ultrasound, real MR, and a stand-in for the synthetic image.
+"""The server the tests talk to: real ultrasound, real MR, and a stand-in for the synthetic image.
 
-Run as `python -m Testing.Browser.serving FOLDER-OF-PAIRS`; prints the address and serves until it is ended.
+Run as `python -m Testing.Browser.serving FOLDER-OF-PAIRS`; prints the address and serves until it is ended. Without a
+folder it shows one made-up case.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from imagetranslation.browser.cases import Case
 from imagetranslation.errors import InputError
 from imagetranslation.provenance import Provenance
 from imagetranslation.volume import Volume, read_volume
+
+from .conftest import a_loaded_case, a_lopsided_volume
 
 NOTE = "A stand-in: the MR smoothed, not a translation."
 
@@ -61,5 +64,10 @@ def the_cases(pairs: Path) -> list[Case]:
     return [case("case16", "case16", True), case("case17", "case17", False), broken, *others]
 
 
+def a_made_up_case() -> Case:
+    case = a_loaded_case(a_lopsided_volume())
+    return Case(case.name, case.source, case.synthetic, case.reference)
+
+
 if __name__ == "__main__":
-    serve(the_cases(Path(sys.argv[1])), port=0)
+    serve(the_cases(Path(sys.argv[1])) if sys.argv[1:] else [a_made_up_case()], port=0)

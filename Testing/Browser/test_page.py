@@ -9,12 +9,10 @@ import base64
 import io
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ import pytest
 from imagetranslation.browser.page import NOT_FOR_DIAGNOSIS
 from imagetranslation.mrml.corner import AMBER
 
+from .conftest import a_server
 from .serving import NOTE
 
 pytestmark = pytest.mark.browser
@@ -35,28 +34,9 @@ MARK = "SYNTHETIC: stand-in 0.0.1"
 
 @pytest.fixture(scope="module")
 def address(drawing, prostate_pairs: Path, repository: Path) -> Iterator[str]:
-    """A server of its own process and port, ended afterwards."""
-    server = subprocess.Popen(
-        [sys.executable, "-u", "-m", "Testing.Browser.serving", str(prostate_pairs)],
-        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    said: list[str] = []
-    try:
-        assert server.stdout is not None
-        for line in server.stdout:
-            said.append(line)
-            if "http://" in line:
-                yield line.split("http://")[1].split()[0]
-                break
-        else:
-            pytest.fail("the server ended before it could be opened: " + "".join(said[-20:]))
-    finally:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    """Where the page is, as the server printed it."""
+    with a_server(repository, str(prostate_pairs)) as printed:
+        yield printed
 
 
 class Reader:
@@ -145,7 +125,7 @@ def the_reader(address, requested, tmp_path_factory) -> Iterator[Reader]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 860})
         page.on("request", lambda request: requested.append(request.url))
-        page.goto(f"http://{address}")
+        page.goto(address)
         page.wait_for_selector(".it-view img", timeout=30000)
         yield Reader(page, tmp_path_factory.mktemp("screenshots"))
         browser.close()
@@ -379,6 +359,33 @@ def test_the_page_says_how_the_image_was_made_and_what_it_is_not_for(a_reader):
 
 
 def test_the_page_asked_nothing_of_any_other_machine(a_reader, requested, address):
-    elsewhere = [url for url in requested if not url.startswith(("data:", "blob:")) and address not in url]
+    server = address.partition("?")[0]
+    elsewhere = [url for url in requested if not url.startswith(("data:", "blob:", server))]
     assert requested
     assert elsewhere == []
+
+
+def test_the_page_can_be_loaded_again_and_its_address_passed_on(a_reader, address):
+    pictures = a_reader.pictures()
+    assert parse_qs(urlsplit(a_reader.page.url).query) == parse_qs(urlsplit(address).query)
+    a_reader.page.reload()
+    a_reader.page.wait_for_selector(".it-view img", timeout=30000)
+    a_reader.wait()
+    assert alike(pictures, a_reader.pictures())
+
+
+def test_a_page_of_another_site_gets_nothing_from_the_viewer(a_reader, address):
+    """The attack itself: a foreign page in the browser of someone who has the viewer open, and who knows the secret."""
+    other = a_reader.page.context.browser.new_page()
+    other.route("http://evil.example/*", lambda route: route.fulfill(body="<p>Win a prize</p>"))
+    other.goto("http://evil.example/")
+    seen = other.evaluate(
+        """socket => new Promise(told => {
+            const tried = new WebSocket(socket);
+            tried.onopen = () => told("open");
+            tried.onerror = () => told("refused");
+        })""",
+        address.replace("http://", "ws://").replace("/?", "/ws?"),
+    )
+    other.close()
+    assert seen == "refused"

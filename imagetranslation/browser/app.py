@@ -41,6 +41,7 @@ def serve(
     """Show the cases in a web page until the process is interrupted.
 
     port: 0 takes a free one. ready: called with the page's address once it can be opened; by default it is printed.
+    The address holds a secret made for this run, without which the page cannot be opened (see `guard`).
     One scene a process: every tab shows the same. Raises InputError for no cases or when none can be read, RunFailed
     when this machine cannot draw (with the line that installs what is missing) or the port is taken.
     """
@@ -53,19 +54,29 @@ def serve(
     with _no_arguments():
         from trame.app import get_server
 
+        from . import guard
+
         server = get_server("imagetranslation", client_type="vue3")
         Viewer(server, cases)
+        secret = guard.new_secret()
+        server.cli.set_defaults(authKey=secret)
+        # For `static/viewer.js`; the state reaches only clients that gave the secret.
+        server.state.page_secret = secret
+        server.controller.on_server_bind.add(
+            lambda web_server: web_server.app.middlewares.append(guard.middleware(host, secret))
+        )
 
         def announce(**_: object) -> None:
-            address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{server.port}/"
+            address = guard.page_address(host, server.port, secret)
             (ready or (lambda text: print(f"The viewer is at {text}  (stop it with Ctrl+C)", flush=True)))(address)
             if open_browser:
                 webbrowser.open(address)
 
         server.controller.on_server_ready.add(announce)
         server.start(
-            host=host, port=port, open_browser=False, show_connection_info=False, disable_logging=True, timeout=0
-        )
+            host=host, port=port, open_browser=False, show_connection_info=False, disable_logging=True, timeout=0,
+            backend="aiohttp",
+        )  # fmt: skip
 
 
 class Viewer:

@@ -1,3 +1,12 @@
+// The client takes the secret out of the address as soon as it has read it. Put back, the page can be loaded again.
+(function () {
+  const secret = window.trame && window.trame.state.get("page_secret");
+  if (!secret) return;
+  const address = new URL(window.location);
+  address.searchParams.set("secret", secret);
+  window.history.replaceState({}, document.title, address);
+})();
+
 // Keys of the viewer, caught before the picture and the sliders see them, and sent to the server by name.
 (function () {
   const names = {
