@@ -173,15 +173,22 @@ class TestTranslating:
         assert "grey" in panel.resultLabel.text
         assert _only_synthetic().GetImageData().GetNumberOfScalarComponents() == 1
 
-    def test_the_main_thread_is_never_held_up(self, the_module, panel, a_scene, click, choose, finish, main_thread):
+    def test_the_main_thread_is_never_held_up(
+        self, the_module, panel, a_scene, click, choose, wait_until, finish, main_thread
+    ):
         _scan(a_scene, "large", (40, 256, 256))
         choose(panel.inputSelector, "large")
         # Opening the views draws them for the first time, which is not the translation's doing.
         the_module.widget.panel.translate.translated.disconnect()
+        heard = []
+        the_module.widget.panel.translation.progressed.connect(lambda done, total: heard.append(time.monotonic()))
         with main_thread.watched() as gaps:
             click(panel.translateButton)
+            wait_until(_workers, 10, "the worker's start")
+            started = time.monotonic()
             finish()
         assert max(gaps) < 0.1, sorted(gaps)[-5:]
+        assert heard[0] - started < 1, "the first progress comes within a second"
 
 
 class TestStopping:
