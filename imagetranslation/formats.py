@@ -31,6 +31,13 @@ LUMA = (0.299, 0.587, 0.114)
 # Axes further from perpendicular than this (about 0.06 degrees) cannot be held by a spacing and a rotation.
 SHEAR_TOLERANCE = 1e-3
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
+_NIFTI_WHOLE = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+# The names of an NRRD's space whose axes SimpleITK turns into LPS.
+_NRRD_SPACES = {
+    f"{name}{time}"
+    for name in ("right-anterior-superior", "left-anterior-superior", "left-posterior-superior")
+    for time in ("", "-time")
+} | {"ras", "las", "lps", "rast", "last", "lpst"}
 
 
 def suffix_of(path: str | Path) -> str:
@@ -65,8 +72,8 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
             # The voxels are only read once ITK has understood the same size that was checked against the bytes.
             if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
                 raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
-            if header.fields.get("datatype") in _NIFTI_FLOATS and reader.GetNumberOfComponents() == 1:
-                array = _nifti_floats(path, header, tuple(reader.GetSize()[::-1]))
+            if reader.GetNumberOfComponents() == 1 and _read_here(header):
+                array = _nifti_values(path, header, tuple(reader.GetSize()[::-1]))
             else:
                 array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
@@ -74,20 +81,35 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
     return _to_volume(reader, array, path, header, component)
 
 
-def _nifti_floats(path: Path, header: Header, shape: tuple[int, ...]) -> np.ndarray:
-    """The scaled voxels of a decimal NIfTI file: ITK would silently turn its NaN and infinite values into 0.
+def _read_here(header: Header) -> bool:
+    """Whether the voxels are those of a NIfTI file whose numbers ITK changes.
+
+    It turns the NaN and infinite values of decimal ones into 0, and adds the intercept where a slope of 0 says that
+    there is no scaling (NIfTI-1 standard, scl_slope).
+    """
+    kind = header.fields.get("datatype") if header.kind == "NIfTI" else None
+    return kind in _NIFTI_FLOATS or (kind in _NIFTI_WHOLE and not _is_scaled(header))
+
+
+def _is_scaled(header: Header) -> bool:
+    slope, intercept = header.fields["scaling"]
+    return bool(np.isfinite(slope)) and slope != 0 and (slope, intercept) != (1.0, 0.0)
+
+
+def _nifti_values(path: Path, header: Header, shape: tuple[int, ...]) -> np.ndarray:
+    """The voxels of a NIfTI file with one number each, scaled as the header says.
 
     shape: as ITK gives it (slowest axis first), which drops trailing axes of one.
     """
     fields = header.fields
-    kind = np.dtype(fields["order"] + _NIFTI_FLOATS[fields["datatype"]])
+    kind = np.dtype(fields["order"] + {**_NIFTI_FLOATS, **_NIFTI_WHOLE}[fields["datatype"]])
     with gzip.open(path, "rb") if header.encoding == "gzip" else open(path, "rb") as stream:
         stream.seek(int(fields["vox_offset"]))
         content = stream.read(header.numbers * kind.itemsize)
     array = np.frombuffer(content, kind).reshape(shape).astype(kind.newbyteorder("="))
-    slope, intercept = fields["scaling"]
-    if not (np.isfinite([slope, intercept]).all() and slope != 0) or (slope, intercept) == (1.0, 0.0):
+    if not _is_scaled(header):
         return array
+    slope, intercept = fields["scaling"]
     return (array.astype(np.float64) * slope + intercept).astype(array.dtype)
 
 
@@ -175,9 +197,12 @@ def _geometry(
         raise InputError(f"{path.name} has an impossible geometry: spacing {listed}.")
     perpendicular(direction, path.name)
     if header.kind == "NIfTI":
-        notes.extend(_nifti_notes(header.fields, spacing, origin, direction))
+        notes.extend(_nifti_notes(path, header.fields, spacing, origin, direction))
     elif not _has_spacing(header):
         notes.append("The file gives no voxel spacing; 1 mm is assumed.")
+    if header.kind == "NRRD" and (space := str(header.fields.get("space", ""))).lower() not in _NRRD_SPACES:
+        says = f"gives its axes in '{space[:40]}', not in the patient" if space else "names no patient space"
+        notes.append(f"The NRRD header {says}; left-posterior-superior is assumed.")
     x, y, z = (float(v) for v in spacing)
     a, b, c = (float(v) for v in origin)
     return (x, y, z), (a, b, c), tuple(float(v) for v in direction.ravel())
@@ -189,25 +214,45 @@ def _has_spacing(header: Header) -> bool:
 
 
 def _nifti_notes(
-    fields: dict[str, Any], spacing: np.ndarray, origin: np.ndarray, direction: np.ndarray
+    path: Path, fields: dict[str, Any], spacing: np.ndarray, origin: np.ndarray, direction: np.ndarray
 ) -> Iterator[str]:
-    """Sentences on a NIfTI file whose two transforms disagree, or that has neither."""
-    if fields["qform_code"] <= 0 and fields["sform_code"] <= 0:
+    """Sentences on a NIfTI file whose two transforms disagree or are damaged, or that has neither, or no voxel size."""
+    sizes = fields["pixdim"][1 : 1 + min(len(fields["sizes"]), 3)]
+    if not all(math.isfinite(size) and size != 0 for size in sizes):
+        yield "The NIfTI header gives no voxel spacing along every axis; 1 mm is assumed where it is missing."
+    if not fields["stated"]:
         yield "The NIfTI header has neither qform nor sform; the orientation is a guess."
         return
-    if fields["qform_code"] <= 0 or fields["sform_code"] <= 0:
+    reach = _nifti_reach(fields, spacing, origin, direction)
+    if len(reach) == 1:
+        yield from _lone_transform_notes(path, fields["stated"], *reach.popitem())
         return
-    scale = {1: 1000.0, 3: 0.001}.get(fields["units"], 1.0)
-    used = np.diag((-1.0, -1.0, 1.0)) @ np.column_stack([direction * spacing, origin])  # LPS to NIfTI's RAS
-    steps = np.array([n - 1 for n in (*fields["sizes"], 1, 1)[:3]])
-    reach = {}
-    for name, affine in (("qform", _qform(fields)), ("sform", np.reshape(fields["sform"], (3, 4)))):
-        difference = np.abs(used - scale * affine)
-        reach[name] = float((difference[:, :3] @ steps + difference[:, 3]).max())
     worst = max(reach, key=lambda name: reach[name])
     if reach[worst] > 0.1:
         other = "qform" if worst == "sform" else "sform"
         yield f"The NIfTI sform and qform disagree by up to {reach[worst]:.1f} mm; the {other} was used."
+
+
+def _lone_transform_notes(path: Path, stated: list[str], used: str, distance: float) -> Iterator[str]:
+    """Sentences on the only sound transform, followed to within `distance` mm."""
+    if len(stated) == 2 and distance > 0.1:
+        raise InputError(f"{path.name} is a damaged NIfTI file: only its {used} is sound, and it is not followed.")
+    if len(stated) == 2:
+        yield f"The NIfTI {'qform' if used == 'sform' else 'sform'} is damaged; the {used} was used."
+    elif distance > 0.1:
+        yield f"The NIfTI {used} and voxel sizes disagree by up to {distance:.1f} mm; the voxel sizes were used."
+
+
+def _nifti_reach(
+    fields: dict[str, Any], spacing: np.ndarray, origin: np.ndarray, direction: np.ndarray
+) -> dict[str, float]:
+    """How far (mm) each usable transform puts a voxel from where the geometry that was read puts it, at the most."""
+    scale = {1: 1000.0, 3: 0.001}.get(fields["units"], 1.0)
+    used = np.diag((-1.0, -1.0, 1.0)) @ np.column_stack([direction * spacing, origin])  # LPS to NIfTI's RAS
+    steps = np.array([n - 1 for n in (*fields["sizes"], 1, 1)[:3]])
+    affines = {"qform": _qform(fields), "sform": np.reshape(fields["sform"], (3, 4))}
+    off = {name: np.abs(used - scale * affines[name]) for name in fields["usable"]}
+    return {name: float((matrix[:, :3] @ steps + matrix[:, 3]).max()) for name, matrix in off.items()}
 
 
 def _qform(fields: dict[str, Any]) -> np.ndarray:

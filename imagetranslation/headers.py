@@ -145,6 +145,9 @@ def _inspect_metaimage(path: Path) -> Header:
     compressed = str(fields.get("CompressedData", "False")).lower() in ("true", "1", "t")
     binary = str(fields.get("BinaryData", "True")).lower() in ("true", "1", "t")
     encoding = "zlib" if compressed else "raw" if binary else "text"
+    units = str(fields.get("DistanceUnits", ""))
+    if units.lower() not in ("mm", "?", ""):
+        raise InputError(f"{path.name} gives its geometry in '{units[:20]}'; expected mm; convert it.")
     local = fields["ElementDataFile"].upper() == "LOCAL"
     data = path if local else _beside(path, fields["ElementDataFile"])
     header = Header("MetaImage", sizes, channels, encoding, data, fields, offset if local else 0)
@@ -173,6 +176,12 @@ def _inspect_nifti(path: Path, start: bytes) -> Header:
         raise InputError(f"{path.name} is a damaged NIfTI file: its axes have {sizes} voxels.")
     if not 352 <= fields["vox_offset"] < 1 << 30:
         raise InputError(f"{path.name} is a damaged NIfTI file: its voxels would start at {fields['vox_offset']}.")
+    if fields["stated"] and not fields["usable"]:
+        what = " and ".join(fields["stated"])
+        raise InputError(f"{path.name} is a damaged NIfTI file: its {what} cannot place it in the patient.")
+    slope, intercept = fields["scaling"]
+    if math.isfinite(slope) and slope != 0 and not math.isfinite(intercept):
+        raise InputError(f"{path.name} is a damaged NIfTI file: its values are scaled with intercept {intercept}.")
     channels = {128: 3, 2304: 4}.get(fields["datatype"], 1)
     header = Header("NIfTI", sizes, channels, "gzip" if zipped else "raw", path, fields)
     # The offset counts uncompressed bytes, so it is part of what must be there.
@@ -182,7 +191,10 @@ def _inspect_nifti(path: Path, start: bytes) -> Header:
 
 
 def nifti_fields(start: bytes) -> dict[str, Any] | None:
-    """The fields of a single-file NIfTI-1 header (its first 348 bytes) that are checked; None if it is not one."""
+    """The fields of a single-file NIfTI-1 header (its first 348 bytes) that are checked; None if it is not one.
+
+    stated: which of qform and sform have a code. usable: those of them that are a rotation, or at least numbers.
+    """
     if len(start) < 348 or start[344:347] != b"n+1":
         return None
     order = next((o for o in "<>" if struct.unpack(o + "i", start[:4])[0] == 348), None)
@@ -197,6 +209,11 @@ def nifti_fields(start: bytes) -> dict[str, Any] | None:
 
     q_code, s_code = struct.unpack(order + "2h", start[252:256])
     offset = floats(108, 1)[0]
+    quaternion, sform = floats(256, 6), floats(280, 12)
+    stated = [name for name, code in (("qform", q_code), ("sform", s_code)) if code > 0]
+    # b, c and d of a rotation have a length of at most 1; readers turn anything else into some rotation silently.
+    turns = all(map(math.isfinite, quaternion)) and sum(v * v for v in quaternion[:3]) < 1.001
+    sound = {"qform": turns, "sform": all(map(math.isfinite, sform))}
     return {
         "sizes": tuple(dims[:rank]),
         "order": order,
@@ -205,10 +222,10 @@ def nifti_fields(start: bytes) -> dict[str, Any] | None:
         "scaling": floats(112, 2),
         "pixdim": floats(76, 8),
         "units": start[123] & 7,
-        "qform_code": q_code,
-        "sform_code": s_code,
-        "quaternion": floats(256, 6),
-        "sform": floats(280, 12),
+        "stated": stated,
+        "usable": [name for name in stated if sound[name]],
+        "quaternion": quaternion,
+        "sform": sform,
         "description": start[148:228].split(b"\0")[0].decode("latin-1"),
     }
 
