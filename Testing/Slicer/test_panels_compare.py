@@ -245,7 +245,7 @@ class TestLeaving:
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == before
 
     def test_another_module_gets_the_earlier_layout_and_coming_back_the_comparison(self, the_module, shown):
-        slicer.util.selectModule("")
+        slicer.util.selectModule("Welcome")
         assert _arrangement() < 1000
         slicer.util.selectModule("US2MRITranslate")
         assert shown.view.on

@@ -230,7 +230,7 @@ class TestStopping:
 
     def test_another_module_may_be_opened_meanwhile(self, the_module, panel, a_scan, click, finish):
         click(panel.translateButton)
-        slicer.util.selectModule("")
+        slicer.util.selectModule("Welcome")
         layout = slicer.app.layoutManager().layout
         finish()
         assert _only_synthetic().GetName() == "SYNTHETIC MR of case 17"
@@ -256,7 +256,7 @@ class TestStopping:
             deadline = time.monotonic() + (number % 10) * 0.15
             wait_until(lambda deadline=deadline: time.monotonic() > deadline, 5)
             if number % 3 == 2:
-                slicer.util.selectModule("")
+                slicer.util.selectModule("Welcome")
                 slicer.util.selectModule("US2MRITranslate")
             if the_module.widget.panel.translation.busy:
                 click(panel.translateButton)

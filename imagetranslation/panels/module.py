@@ -68,9 +68,11 @@ class ModulePanel:
         self.probe.ask()
 
     def exit(self) -> None:
-        """Another module is shown: the earlier views come back; a translation under way goes on."""
+        """Another module is shown: the earlier views come back; a translation under way goes on.
+
+        The panels keep their parameter node: the application may show a module again without entering it.
+        """
         self.compare.suspend()
-        self.setParameterNode(None)
 
     def sceneCloses(self) -> None:
         """The scene is about to go: nothing of ours may outlive it."""
