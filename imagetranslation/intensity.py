@@ -15,6 +15,9 @@ import numpy as np
 
 from .errors import InputError, ModelRefused
 
+# Fixed bounds beyond this, or closer than its inverse, are no intensities.
+LARGEST = 1e30
+
 
 class Normalisation(Protocol):
     """Finds the two intensities that become -1 and +1."""
@@ -77,8 +80,10 @@ class ZScore(_JsonForm):
     width: float = 2.5
 
     def __post_init__(self) -> None:
-        if not self.width > 0:
-            raise ModelRefused(f"The width of a z-score must be positive; the model asks for {self.width}.")
+        if not 0 < self.width <= 1e6:
+            raise ModelRefused(
+                f"The width of a z-score must be positive, at most 1e6; the model asks for {self.width}."
+            )
 
     def bounds(self, values: np.ndarray) -> tuple[float, float]:
         mean, half = float(values.mean()), self.width * float(values.std())
@@ -96,6 +101,11 @@ class Fixed(_JsonForm):
     def __post_init__(self) -> None:
         if not self.lower < self.upper:
             raise ModelRefused(f"Fixed bounds must rise; the model asks for {self.lower} and {self.upper}.")
+        if max(abs(self.lower), abs(self.upper)) > LARGEST or self.upper - self.lower < 1 / LARGEST:
+            raise ModelRefused(
+                f"Fixed bounds must lie within {LARGEST:g} of zero and {1 / LARGEST:g} apart, so that they can be "
+                "calculated with; those of the model do not."
+            )
 
     def bounds(self, values: np.ndarray) -> tuple[float, float]:
         return float(self.lower), float(self.upper)
@@ -131,12 +141,18 @@ def normalise(
     if not np.isfinite(values).all():
         raise InputError("The image holds NaN or infinite voxels; replace them before translating.")
     # float64 for the bounds, so that 64-bit integers and large offsets keep their differences.
-    lower, upper = from_dict(spec).bounds(np.asarray(values, dtype=np.float64).ravel())
+    with np.errstate(over="ignore", invalid="ignore"):
+        lower, upper = from_dict(spec).bounds(np.asarray(values, dtype=np.float64).ravel())
+    if not 1e-300 <= upper - lower <= 1e300 and upper != lower:  # the map below would overflow
+        raise InputError(
+            f"The image's intensities span {lower:g} to {upper:g}, too far or too little to calculate with; rescale it."
+        )
     if not upper > lower:
         raise InputError(
             f"The image is constant inside its field of view (value {lower:g}): there is nothing to translate."
         )
-    inside = (np.asarray(array, dtype=np.float64) - lower) * (2.0 / (upper - lower)) - 1.0
+    with np.errstate(over="ignore", invalid="ignore"):  # what lies outside the mask may be anything
+        inside = (np.asarray(array, dtype=np.float64) - lower) * (2.0 / (upper - lower)) - 1.0
     scaled = np.clip(inside, -1.0, 1.0).astype(np.float32)
     if mask is not None:
         scaled = np.where(mask, scaled, np.float32(-1.0))

@@ -108,7 +108,12 @@ def test_a_nan_outside_the_mask_does_no_harm(a_ramp: np.ndarray) -> None:
         ({"name": "minmax", "extra": 1}, "does not take"),
         ({"name": "percentile", "lower": 90, "upper": 10}, "must rise"),
         ({"name": "fixed", "lower": 2, "upper": 2}, "must rise"),
+        ({"name": "fixed", "lower": -1e308, "upper": 1e308}, "Fixed bounds must lie within"),
+        ({"name": "fixed", "lower": 0, "upper": 5e-324}, "Fixed bounds must lie within"),
+        ({"name": "fixed", "lower": 0, "upper": 10**400}, "Fixed bounds must lie within"),
+        ({"name": "fixed", "lower": 0, "upper": float("inf")}, "Fixed bounds must lie within"),
         ({"name": "zscore", "width": 0}, "must be positive"),
+        ({"name": "zscore", "width": 1e308}, "at most 1e6"),
     ],
 )
 def test_a_package_with_an_impossible_normalisation_is_refused(spec: dict, word: str) -> None:
@@ -119,3 +124,21 @@ def test_a_package_with_an_impossible_normalisation_is_refused(spec: dict, word:
 def test_an_output_range_that_falls_is_refused() -> None:
     with pytest.raises(ModelRefused, match="must rise"):
         intensity.denormalise(np.zeros(3, np.float32), {"value_range": [1, 0]})
+
+
+@pytest.mark.parametrize("spec", SPECS[:3], ids=lambda spec: spec["name"])
+@pytest.mark.parametrize("reach", [1.7e308, 1e-310])
+def test_intensities_that_cannot_be_calculated_with_are_refused_without_a_warning(spec, reach, recwarn) -> None:
+    array = reach * np.linspace(-1, 1, 64).reshape(4, 4, 4)
+    with pytest.raises(InputError, match=r"too far or too little|constant"):
+        intensity.normalise(array, None, spec)
+    assert not recwarn.list
+
+
+def test_one_wild_voxel_among_sound_ones_is_clipped(recwarn) -> None:
+    array = np.linspace(0, 100, 1000).reshape(10, 10, 10)
+    array[0, 0, 0] = 1e308
+    scaled, _ = intensity.normalise(array, None, SPECS[0])
+    assert np.isfinite(scaled).all()
+    assert scaled[0, 0, 0] == 1
+    assert not recwarn.list
