@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from imagetranslation.browser.app import serve
-from imagetranslation.browser.cases import Case
+from imagetranslation.browser.cases import Case, LoadedCase
 from imagetranslation.errors import InputError
 from imagetranslation.provenance import Provenance
 from imagetranslation.volume import Volume, read_volume
@@ -52,8 +52,20 @@ def a_broken_file() -> Volume:
     raise InputError("broken.nrrd ends before its last voxel; copy it again.")
 
 
+def a_fault_in_reading() -> Volume:
+    raise ZeroDivisionError("of Miller John")
+
+
+class Unshowable(Case):
+    """Can be read, but lacks the record that the page needs to show it: a fault that nobody foresaw."""
+
+    def load(self) -> LoadedCase:
+        case = a_loaded_case(a_lopsided_volume())
+        return replace(case, name=self.name, synthetic=replace(case.synthetic, provenance=None))
+
+
 def the_cases(pairs: Path) -> list[Case]:
-    """case16 with a reference, case17 without, a broken one, and enough others for a search box."""
+    """case16 with a reference, case17 without, three broken ones, and enough others for a search box."""
 
     def case(name: str, shown: str, with_reference: bool) -> Case:
         reference = (lambda: the_mr_on_the_ultrasound_grid(pairs, name)) if with_reference else None
@@ -61,7 +73,10 @@ def the_cases(pairs: Path) -> list[Case]:
 
     others = [case(f"case{n:02d}", f"case{n:02d}", True) for n in range(7)]
     broken = Case("/home/Miller John/broken.nrrd", a_broken_file, a_broken_file)
-    return [case("case16", "case16", True), case("case17", "case17", False), broken, *others]
+    unreadable = Case("unreadable", a_fault_in_reading, a_fault_in_reading)
+    unshowable = Unshowable("unshowable", a_fault_in_reading, a_fault_in_reading)
+    good = [case("case16", "case16", True), case("case17", "case17", False)]
+    return [*good, broken, unreadable, unshowable, *others]
 
 
 def a_made_up_case() -> Case:

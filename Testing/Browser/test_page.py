@@ -55,19 +55,24 @@ class Reader:
         self.wait()
 
     def wait(self) -> None:
-        """Until the pictures have stopped changing for 0.35 s."""
-        deadline, still, last = time.monotonic() + 10, time.monotonic(), None
+        """Until the pictures have stood still for 0.35 s and through six questions to the server.
+
+        The questions stretch the wait where the machine is busy: each is answered after what the server had to draw.
+        """
+        deadline, still, asked, last = time.monotonic() + 30, time.monotonic(), 0, None
         while time.monotonic() < deadline:
+            self.page.evaluate("() => window.trame.trigger('viewer_key', ['no such key'])")
             sources = self._sources()
             if sources != last:
-                still, last = time.monotonic(), sources
-            elif sources and time.monotonic() - still > 0.35:
+                still, asked, last = time.monotonic(), 0, sources
+            elif sources and asked >= 6 and time.monotonic() - still > 0.35:
                 return
+            asked += 1
             time.sleep(0.03)
         pytest.fail("the pictures never came to rest")
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while not holds():
             if time.monotonic() > deadline:
                 pytest.fail(f"never happened: {what}")
@@ -80,13 +85,28 @@ class Reader:
         """What each view shows: (row, column, RGB)."""
         from PIL import Image
 
-        data = self.page.evaluate(
-            """() => Promise.all([...document.querySelectorAll('.it-view img')].map(async i => {
-                const bytes = new Uint8Array(await (await fetch(i.src)).arrayBuffer());
-                return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
-            }))"""
-        )
+        data: list[str] = []
+
+        def all_read() -> bool:
+            """A picture that gives way to the next while it is read comes as nothing."""
+            data[:] = self.page.evaluate(
+                """() => Promise.all([...document.querySelectorAll('.it-view img')].map(async i => {
+                    const answer = await fetch(i.src).catch(() => null);
+                    const bytes = new Uint8Array(answer ? await answer.arrayBuffer() : 0);
+                    return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
+                }))"""
+            )
+            return all(data)
+
+        self.until(all_read, "every view has a picture")
         return [np.asarray(Image.open(io.BytesIO(base64.b64decode(d))).convert("RGB")).astype(int) for d in data]
+
+    def sees(self, holds: Callable[[list[np.ndarray]], bool]) -> bool:
+        """Whether the pictures are so, at once or within 5 s: a busy machine draws late."""
+        deadline = time.monotonic() + 5
+        while not (so := holds(self.pictures())) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return so
 
     def labels(self) -> list[str]:
         """The accessible words of each view."""
@@ -165,7 +185,7 @@ def test_source_synthetic_and_reference_are_shown_and_named(a_reader):
 
 
 def test_the_mark_is_in_the_picture_of_the_synthetic_view_and_in_no_other(a_reader):
-    assert [amber(picture) > 150 for picture in a_reader.pictures()] == [False, True, False]
+    assert a_reader.sees(lambda now: [amber(picture) > 150 for picture in now] == [False, True, False])
 
 
 def test_the_wheel_changes_all_pictures_together_and_back_again(a_reader):
@@ -174,12 +194,12 @@ def test_the_wheel_changes_all_pictures_together_and_back_again(a_reader):
     a_reader.page.mouse.wheel(0, -100)
     a_reader.until(lambda: a_reader.number() == 22, "the next slice")
     a_reader.wait()
-    assert changed(before, a_reader.pictures()) == [True, True, True]
+    assert a_reader.sees(lambda now: changed(before, now) == [True, True, True])
     a_reader.page.mouse.move(*a_reader.middle(1))
     a_reader.page.mouse.wheel(0, 100)
     a_reader.until(lambda: a_reader.number() == 21, "the slice before")
     a_reader.wait()
-    assert alike(before, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(before, now))
 
 
 def test_the_slider_reaches_the_slice_the_keys_reach(a_reader):
@@ -188,15 +208,15 @@ def test_the_slider_reaches_the_slice_the_keys_reach(a_reader):
     track = box.locator(".v-slider-track").bounding_box()
     a_reader.page.mouse.click(track["x"] + track["width"] * 0.8, track["y"] + track["height"] / 2)
     a_reader.until(lambda: a_reader.number() == 33, "slice 33 of 41")
+    assert a_reader.sees(lambda now: changed(before, now) == [True, True, True])
     a_reader.wait()
     by_slider = a_reader.pictures()
-    assert changed(before, by_slider) == [True, True, True]
     a_reader.press("ArrowDown", "ArrowUp")
     assert a_reader.number() == 33
-    assert alike(by_slider, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(by_slider, now))
     a_reader.press(*["ArrowDown"] * 12)
     assert a_reader.number() == 21
-    assert alike(before, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(before, now))
 
 
 def test_keys_leaf_in_ones_fives_and_to_the_ends(a_reader):
@@ -210,26 +230,26 @@ def test_planes_are_chosen_by_button_and_by_key(a_reader):
     axial = a_reader.pictures()
     a_reader.click("#it-plane-coronal")
     assert a_reader.slice_text() == "Coronal 30 / 59"
-    assert changed(axial, a_reader.pictures()) == [True, True, True]
+    assert a_reader.sees(lambda now: changed(axial, now) == [True, True, True])
     assert [a_reader.text(f"#it-view-0 .it-{side}") for side in ("left", "right", "top", "bottom")] == list("RLSI")
     a_reader.press("2")
     assert a_reader.slice_text() == "Sagittal 23 / 44"
     assert [a_reader.text(f"#it-view-0 .it-{side}") for side in ("left", "right", "top", "bottom")] == list("APSI")
     a_reader.press("1")
-    assert alike(axial, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(axial, now))
 
 
 def test_fading_goes_from_source_to_synthetic_and_names_what_is_seen(a_reader):
     a_reader.click("#it-mode-fade")
     assert a_reader.labels() == [f"{MARK}\nsource · US"]
-    assert amber(a_reader.pictures()[0]) > 150
+    assert a_reader.sees(lambda now: amber(now[0]) > 150)
     a_reader.screenshot("fade")
     half = a_reader.pictures()
     a_reader.press("Space")
     synthetic = a_reader.pictures()
     a_reader.press("s")
     assert a_reader.labels() == ["source · US"]
-    assert amber(a_reader.pictures()[0]) == 0
+    assert a_reader.sees(lambda now: amber(now[0]) == 0)
     source = a_reader.pictures()
     assert changed(source, synthetic) == changed(source, half) == [True]
     mixture = (source[0][60:] + synthetic[0][60:]) / 2
@@ -247,10 +267,10 @@ def test_the_checkerboard_is_marked_and_swaps_its_squares(a_reader):
     assert amber(before[0]) > 150
     assert a_reader.labels() == [f"{MARK}\nsource · US"]
     a_reader.press("Space")
-    assert changed(before, a_reader.pictures()) == [True]
-    assert amber(a_reader.pictures()[0]) > 150
+    assert a_reader.sees(lambda now: changed(before, now) == [True])
+    assert a_reader.sees(lambda now: amber(now[0]) > 150)
     a_reader.press("Space")
-    assert alike(before, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(before, now))
 
 
 def test_the_difference_is_coloured_marked_and_explained(a_reader):
@@ -270,7 +290,7 @@ def test_space_swaps_the_two_images_in_place(a_reader):
     source, synthetic, _ = a_reader.pictures()
     a_reader.press("Space")
     assert a_reader.labels()[:2] == [MARK, "source · US"]
-    assert alike([synthetic, source], a_reader.pictures()[:2])
+    assert a_reader.sees(lambda now: alike([synthetic, source], now[:2]))
     a_reader.press("Space")
 
 
@@ -287,10 +307,10 @@ def test_dragging_changes_the_window_of_that_image_only_and_reset_undoes_it(a_re
     a_reader.until(lambda: windows() != before, "the window changed")
     a_reader.wait()
     assert [a == b for a, b in zip(windows(), before)] == [True, False, True]
-    assert changed(pictures, a_reader.pictures()) == [False, True, False]
+    assert a_reader.sees(lambda now: changed(pictures, now) == [False, True, False])
     a_reader.click("#it-window-reset-synthetic")
     assert windows() == before
-    assert alike(pictures, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(pictures, now))
 
 
 def test_zooming_one_view_zooms_all_and_r_undoes_it(a_reader):
@@ -301,9 +321,9 @@ def test_zooming_one_view_zooms_all_and_r_undoes_it(a_reader):
     a_reader.page.mouse.move(x, y + 80, steps=4)
     a_reader.page.mouse.up(button="right")
     a_reader.wait()
-    assert changed(pictures, a_reader.pictures()) == [True, True, True]
+    assert a_reader.sees(lambda now: changed(pictures, now) == [True, True, True])
     a_reader.press("r")
-    assert alike(pictures, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(pictures, now))
 
 
 def test_another_case_is_shown_by_click_and_by_key_and_highlighted(a_reader):
@@ -313,14 +333,14 @@ def test_another_case_is_shown_by_click_and_by_key_and_highlighted(a_reader):
     a_reader.wait()
     assert a_reader.labels() == ["source · US", MARK]
     assert a_reader.text(".it-case.v-list-item--active") == "case17"
-    assert amber(a_reader.pictures()[1]) > 150
+    assert a_reader.sees(lambda now: amber(now[1]) > 150)
     difference = a_reader.page.locator("#it-mode-difference")
     assert difference.is_disabled()
     assert "US and MR" in difference.get_attribute("title")
     a_reader.page.keyboard.press("p")
     a_reader.until(lambda: a_reader.text("#it-case-name") == "case16", "the case before")
     a_reader.wait()
-    assert alike(first, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(first, now))
 
 
 def test_a_case_that_cannot_be_read_is_told_and_the_old_one_stays(a_reader):
@@ -328,9 +348,26 @@ def test_a_case_that_cannot_be_read_is_told_and_the_old_one_stays(a_reader):
     a_reader.page.click(".it-case:has-text('broken.nrrd')")
     a_reader.page.wait_for_selector("#it-error:has-text('ends before its last voxel')")
     assert a_reader.text("#it-case-name") == "case16"
-    assert alike(pictures, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(pictures, now))
     assert "Miller" not in a_reader.page.content()
     a_reader.page.click(".v-snackbar >> text=Close")
+
+
+@pytest.mark.parametrize(("name", "fault"), [("unreadable", "ZeroDivisionError"), ("unshowable", "ValueError")])
+def test_a_fault_nobody_foresaw_is_one_sentence_and_the_other_cases_can_still_be_read(a_reader, name, fault):
+    pictures, words = a_reader.pictures(), (a_reader.labels(), a_reader.text("#it-details"))
+    a_reader.page.click(f".it-case:has-text('{name}')")
+    a_reader.page.wait_for_selector(f"#it-error:has-text('{name} cannot be shown')")
+    assert fault in a_reader.text("#it-error")
+    assert "Miller" not in a_reader.page.content()
+    a_reader.until(lambda: a_reader.page.locator("#it-loading").count() == 0, "the page stops waiting")
+    assert a_reader.text("#it-case-name") == a_reader.text(".it-case.v-list-item--active") == "case16"
+    assert a_reader.sees(lambda now: alike(pictures, now))
+    assert (a_reader.labels(), a_reader.text("#it-details")) == words
+    a_reader.page.click(".v-snackbar >> text=Close")
+    a_reader.click(".it-case:has-text('case17')")
+    a_reader.until(lambda: a_reader.text("#it-case-name") == "case17", "another case is shown")
+    assert a_reader.labels() == ["source · US", MARK]
 
 
 def test_searching_narrows_the_list_and_letters_typed_are_not_commands(a_reader):
@@ -341,7 +378,7 @@ def test_searching_narrows_the_list_and_letters_typed_are_not_commands(a_reader)
     assert a_reader.slice_text() == "Axial 21 / 41"
     assert len(a_reader.labels()) == 3
     a_reader.page.fill("#it-search", "")
-    a_reader.until(lambda: a_reader.page.locator(".it-case").count() == 10, "all cases back")
+    a_reader.until(lambda: a_reader.page.locator(".it-case").count() == 12, "all cases back")
     a_reader.page.evaluate("document.activeElement.blur()")
 
 
@@ -371,7 +408,7 @@ def test_the_page_can_be_loaded_again_and_its_address_passed_on(a_reader, addres
     a_reader.page.reload()
     a_reader.page.wait_for_selector(".it-view img", timeout=30000)
     a_reader.wait()
-    assert alike(pictures, a_reader.pictures())
+    assert a_reader.sees(lambda now: alike(pictures, now))
 
 
 def test_a_page_of_another_site_gets_nothing_from_the_viewer(a_reader, address):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
+import logging
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,13 @@ from .. import appearance, slices
 from ..errors import ImageTranslationError, InputError, RunFailed
 from .cases import Case, LoadedCase, matching, safe_name
 from .opengl import opengl_available
+from .surroundings import no_arguments, require_free, unwarned
 from .viewstate import MODES, Choice, details, difference_legend, difference_partner, pane_text, panes, partners
 
 if TYPE_CHECKING:
     from trame_server import Server
+
+logger = logging.getLogger(__name__)
 
 VIEWS = ("left", "middle", "right")
 IMAGES = ("source", "synthetic", "reference")
@@ -50,8 +52,8 @@ def serve(
     missing = opengl_available()
     if missing:
         raise RunFailed(missing)
-    _require_free(host, port)
-    with _no_arguments():
+    require_free(host, port)
+    with no_arguments():
         from trame.app import get_server
 
         from . import guard
@@ -93,11 +95,13 @@ class Viewer:
         self._names = [safe_name(case.name) for case in self._cases]
         self._server, self._state = server, server.state
         self._moving_window = False
+        # asyncio itself keeps no task alive.
+        self._tasks: set[asyncio.Task[None]] = set()
         server.enable_module(trame_slicer_module)
         server.enable_module(page.assets())
         # Kept, because the scene's nodes do not keep the application logic they need alive.
         self._slicer_app = SlicerApp()
-        with _unwarned():
+        with unwarned():
             views = _views(server, self._slicer_app)
             self._stage = Stage(
                 self._slicer_app.scene, views, on_slice=self._slice_followed, on_window=self._windows_followed
@@ -134,7 +138,9 @@ class Viewer:
         """Read another case without holding up the page, then show it; a case that cannot be read leaves the old."""
         self._state.case_index = index
         self._state.loading = True
-        asyncio.get_running_loop().create_task(self._read_and_show(index))
+        task = asyncio.get_running_loop().create_task(self._read_and_show(index))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def key(self, name: str) -> None:
         """Do what a key of `static/viewer.js` stands for."""
@@ -160,27 +166,51 @@ class Viewer:
         case: LoadedCase | None = None
         try:
             case = await asyncio.get_running_loop().run_in_executor(None, self._cases[index].load)
-        except ImageTranslationError as error:
-            message = str(error)
+        except Exception as error:  # noqa: BLE001  one bad case must not hold up the page
+            sentence = self._sentence(error, index)
         with self._state as state:
             if state.case_index != index:
                 return
             state.loading = False
             if case is not None:
-                self._show_case(case, index)
+                self._show_or_go_back(case, index)
             else:
                 state.case_index = self._shown_index
-                state.error, state.error_shown = message, True
+                state.error, state.error_shown = sentence, True
+
+    def _show_or_go_back(self, case: LoadedCase, index: int) -> None:
+        """Show the case; one that cannot be shown is told, and the case shown before is put back."""
+        before, shown = self._stage.case, self._shown_index
+        try:
+            self._show_case(case, index)
+        except Exception as error:  # noqa: BLE001  the others can still be shown
+            self._state.error, self._state.error_shown = self._sentence(error, index), True
+            self._show_case(before, shown)
+
+    def _sentence(self, error: Exception, index: int) -> str:
+        """What the page says of a case that cannot be read or shown.
+
+        What nobody foresaw goes to the terminal in full, and to the page by its kind alone: it may name a patient.
+        """
+        if isinstance(error, ImageTranslationError):
+            return str(error)
+        logger.error("%s", self._names[index], exc_info=error)
+        return (
+            f"{self._names[index]} cannot be shown because of a fault in this program ({type(error).__name__}); "
+            "the terminal that started the viewer says more."
+        )
 
     def _open_first(self) -> None:
-        """Show the first case that can be read; where none can, the last refusal is raised."""
-        refusal: ImageTranslationError | None = None
+        """Show the first case that can be read and shown; where there is none, the last refusal is raised."""
+        refusal: Exception | None = None
         for index, case in enumerate(self._cases):
             try:
                 self._show_case(case.load(), index)
-            except ImageTranslationError as error:
+            except Exception as error:  # noqa: BLE001  raised unless another case can be shown
+                if len(self._cases) == 1:
+                    raise
                 refusal = error
-                self._state.error, self._state.error_shown = str(error), True
+                self._state.error, self._state.error_shown = self._sentence(error, index), True
             else:
                 return
         raise refusal or InputError("There is no case to show.")
@@ -188,9 +218,8 @@ class Viewer:
     def _show_case(self, case: LoadedCase, index: int) -> None:
         state, stage = self._state, self._stage
         self._shown_index = index
-        self._moving_window = True
-        stage.show_case(case)
-        self._moving_window = False
+        with self._window_moved_here():
+            stage.show_case(case)
         smallest, default, largest = appearance.square_sizes(case.source)
         state.update(
             {
@@ -287,11 +316,19 @@ class Viewer:
     def _window_setter(self, image: str) -> Callable[..., None]:
         def set_window(**states: Any) -> None:
             lower, upper = (float(end) for end in states[f"window_{image}"])
-            self._moving_window = True
-            self._stage.set_window(image, lower, upper)
-            self._moving_window = False
+            with self._window_moved_here():
+                self._stage.set_window(image, lower, upper)
 
         return set_window
+
+    @contextlib.contextmanager
+    def _window_moved_here(self) -> Iterator[None]:
+        """Windows changed in here are not reported back to the page."""
+        self._moving_window = True
+        try:
+            yield
+        finally:
+            self._moving_window = False
 
     def _listed(self, search: str) -> list[dict[str, Any]]:
         return [{"index": n, "name": self._names[n]} for n in matching(self._names, search)]
@@ -349,42 +386,3 @@ def _favicon() -> str:
     from .page import STATIC
 
     return "data:image/svg+xml;base64," + b64encode((STATIC / "favicon.svg").read_bytes()).decode()
-
-
-def _require_free(host: str, port: int) -> None:
-    import socket
-
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        what = f"Port {port} on {host}" if port else f"The address {host}"
-        raise RunFailed(f"{what} cannot be used ({error.strerror}); choose another --port or --host.") from error
-
-
-@contextlib.contextmanager
-def _unwarned() -> Iterator[None]:
-    """Silence VTK while views are made: it warns of a missing X server, which is not needed, and of its own plans."""
-    from vtkmodules.vtkCommonCore import vtkObject
-
-    shown = vtkObject.GetGlobalWarningDisplay()
-    vtkObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        vtkObject.SetGlobalWarningDisplay(shown)
-
-
-@contextlib.contextmanager
-def _no_arguments() -> Iterator[None]:
-    """Keep the caller's command line and environment from trame, which would read both."""
-    arguments, environment = sys.argv, os.environ.pop("TRAME_ARGS", None)
-    sys.argv = sys.argv[:1]
-    try:
-        yield
-    finally:
-        sys.argv = arguments
-        if environment is not None:
-            os.environ["TRAME_ARGS"] = environment

@@ -140,7 +140,9 @@ def _top_bar(actions: Actions) -> None:
                     v.VIcon(icon, size="large")
                     html.Span(words, classes="d-none d-lg-inline ml-2")
         v.VSpacer()
-        v.VProgressCircular(indeterminate=True, size=20, width=2, v_if=("loading",), classes="mr-2", color="primary")
+        v.VProgressCircular(
+            indeterminate=True, size=20, width=2, v_if=("loading",), classes="mr-2", color="primary", id="it-loading"
+        )
         v.VBtn(icon="mdi-swap-horizontal", title="Swap the two images (Space)", id="it-swap", click=actions.swap)
         v.VBtn(icon="mdi-fit-to-page-outline", title="Reset the views (R)", id="it-reset", click=actions.reset)
         v.VBtn(icon="mdi-tune-variant", title="Brightness, model details", click="tools_open = !tools_open")
