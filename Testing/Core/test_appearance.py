@@ -73,6 +73,14 @@ def test_checkerboard_squares_alternate_have_their_size_in_millimetres_and_stand
     assert np.array_equal(mask[0], mask[1])
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_checkerboard_squares_stand_still_however_far_one_leafs(axis):
+    mask = appearance.checkerboard(a_volume(np.zeros((12, 12, 12))), square_mm=2, axis=axis)
+    first = mask.take([0], axis=axis)
+    assert np.array_equal(mask, np.broadcast_to(first, mask.shape))
+    assert first.mean() == 0.5
+
+
 def test_square_sizes_are_ordered_and_fit_the_volume():
     small, default, large = appearance.square_sizes(a_volume(np.zeros((10, 20, 30)), spacing=(2.0, 1.0, 1.0)))
     assert (small, default, large) == (2.5, 7.5, 30)
