@@ -118,11 +118,12 @@ def test_each_module_runs_its_own_test(configured):
     assert (configured / "tests.txt").read_text().split() == ["US2MRITranslate.py", "PoolToDelayed.py"]
 
 
-def test_the_extension_names_what_it_depends_on_and_links_its_icon(configured, repository):
+def test_the_extension_names_what_it_depends_on_and_links_its_pictures(configured, repository):
     facts = dict(line.split("=", 1) for line in (configured / "extension.txt").read_text().splitlines())
     assert facts["DEPENDS"] == "PyTorch"
     assert facts["CATEGORY"] == "Image Synthesis"
-    assert (repository / facts["ICONURL"].partition("/main/")[2]).is_file()
+    for picture in (facts["ICONURL"], *facts["SCREENSHOTURLS"].split()):
+        assert (repository / picture.partition("/main/")[2]).is_file(), picture
 
 
 def test_the_index_entry_follows_the_catalogue_schema(repository):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .probing import Probe
 
 AUTOMATIC = ("auto", "Automatic")
+WARNED, FAILED = "color: #b9770e", "color: #d9534f"
 
 
 class TranslatePanel:
@@ -141,7 +142,7 @@ class TranslatePanel:
         try:
             self._card = show_card(choice.label, modelchoices.card_text(choice.id))
         except ImageTranslationError as error:
-            self._showResult(str(error), failed=True)
+            self._showResult(str(error), FAILED)
 
     def onTranslateOrCancel(self, *_arguments: object) -> None:
         """The one button."""
@@ -172,7 +173,7 @@ class TranslatePanel:
             request = self.template()
             self._translation.start(request)
         except ImageTranslationError as error:
-            self._showResult(str(error), failed=True)
+            self._showResult(str(error), FAILED)
             return
         self.log(f"{request.source.GetName()}: {request.model}, {request.device}")
         self._source = request.source
@@ -196,7 +197,8 @@ class TranslatePanel:
         line = _("Done in {seconds:.1f} s on {device}: {name}").format(
             seconds=seconds, device=report.get("device", "?"), name=node.GetName()
         )
-        self._showResult("\n".join([line, *report.get("notes", [])]))
+        notes = [str(note) for note in report.get("notes", [])]
+        self._showResult("\n".join([line, *notes]), WARNED if any("WARNING" in note for note in notes) else "")
         self.log(", ".join(f"{name} {value}" for name, value in report.items() if name.startswith("seconds")))
         self.translated(self._source, node)
 
@@ -204,7 +206,7 @@ class TranslatePanel:
         """It was cancelled or went wrong; nothing was added to the scene."""
         self._showIdle()
         cancelled = isinstance(error, Cancelled)
-        self._showResult(str(error), failed=not cancelled)
+        self._showResult(str(error), "" if cancelled else FAILED)
         self.ui.logSection.collapsed = cancelled
 
     def onProbe(self, report: dict[str, Any]) -> None:
@@ -283,7 +285,7 @@ class TranslatePanel:
         self.ui.progressLabel.text = text
         self.ui.progressLabel.visible = bool(text)
 
-    def _showResult(self, text: str, failed: bool = False) -> None:
+    def _showResult(self, text: str, style: str = "") -> None:
         self.ui.resultLabel.text = text
-        self.ui.resultLabel.styleSheet = "color: #d9534f" if failed else ""
+        self.ui.resultLabel.styleSheet = style
         self.ui.resultLabel.visible = bool(text)
