@@ -1,21 +1,31 @@
 """Writing files so that a reader never meets half of one, and naming them by their content.
 
 A file is written under a temporary name in its own folder, flushed to the disk, and renamed; a failure leaves the old
-file as it was and no leftover.
+file as it was and no leftover. What a killed process could not take away is taken away by the next successful write to
+the same folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import platform
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import InputError, RunFailed
+
+# Names of temporary files: random, machine, process, what it is, and the end of the final name.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})\.(partial|previous)\..+")
+# A leftover whose process may still run on another machine is removed when nothing touched it for so many seconds.
+_ABANDONED_AFTER = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -25,12 +35,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises RunFailed with one sentence when the folder is missing, not writable or the disk is full.
     """
     target = Path(path)
-    name = target.name
-    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.partial.{name}")
+    temporary = temporary_beside(target)
     try:
         yield temporary
         _flush(temporary)
         os.replace(temporary, target)
+        remove_leftovers(target.parent)
     except OSError as error:
         raise RunFailed(_sentence(error, target)) from error
     finally:
@@ -46,7 +56,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     Raises RunFailed with one sentence when the parent is missing, not writable or the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.partial.{target.name}")
+    temporary = temporary_beside(target)
     try:
         temporary.mkdir()
         yield temporary
@@ -55,10 +65,54 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             target.rmdir()
         os.replace(temporary, target)
+        remove_leftovers(target.parent)
     except OSError as error:
         raise RunFailed(_sentence(error, target)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def temporary_beside(target: Path, kind: str = "partial") -> Path:
+    """A new hidden name in the folder of `target`, with its suffixes, that tells whose it is; kind: or "previous"."""
+    name = os.fsencode(target.name)[-120:].decode("utf-8", "ignore")
+    return target.with_name(f".{uuid.uuid4().hex[:8]}-{_machine()}-{os.getpid()}.{kind}.{name}")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Take away the temporary files and folders of ours in `folder` that a killed process left behind.
+
+    Only names made by `temporary_beside`, whose process on this machine is gone or that are a day old. What cannot be
+    removed stays: the write that has just succeeded does not fail by it.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if (name := _TEMPORARY.fullmatch(entry.name)) is None or entry.is_symlink():
+                continue
+            gone = name["machine"] == _machine() and not _running(int(name["process"]))
+            with contextlib.suppress(OSError):
+                if gone or time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER:
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else Path(entry.path).unlink()
+
+
+@functools.cache
+def _machine() -> str:
+    """Eight letters for this machine, or this container: a process number means nothing in another."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+
+
+def _running(process: int) -> bool:
+    try:
+        import psutil
+    except ImportError:  # inside Slicer; where there is no /proc either, it cannot be known
+        return not Path("/proc/self").exists() or Path(f"/proc/{process}").exists()
+    try:
+        return bool(psutil.pid_exists(process))
+    except OverflowError:  # no process has such a number
+        return False
 
 
 def printable_name(path: str | Path) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, RunFailed
-from .files import atomic_path
+from .files import atomic_path, temporary_beside
 from .formats import (
     SUFFIXES,
     nifti_description,
@@ -26,10 +25,10 @@ from .formats import (
     read_file,
     read_sidecar,
     sidecar_of,
-    stem_of,
     suffix_of,
 )
 from .provenance import RECORD_KEY, Provenance
+from .silence import silent_stderr
 from .volume import Volume, corner_points
 
 # Longer values do not fit MetaImage's header fields; the sidecar always holds the whole record.
@@ -83,7 +82,8 @@ def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> 
         image.SetMetaData("ITK_FileNotes", nifti_description(volume.provenance))
     try:
         # An uncompressed .nii is what its name says; elsewhere compression is part of the format.
-        sitk.WriteImage(image, str(staged), useCompression=suffix_of(staged) != ".nii")
+        with silent_stderr():
+            sitk.WriteImage(image, str(staged), useCompression=suffix_of(staged) != ".nii")
     except RuntimeError as error:
         _raise_disk_error(staged, array.nbytes)
         raise RunFailed(f"{staged.name} cannot be written: {str(error).strip().splitlines()[-1][-200:]}") from error
@@ -92,7 +92,8 @@ def _write_image(sitk: Any, volume: Volume, array: np.ndarray, staged: Path) -> 
 def _compare(volume: Volume, array: np.ndarray, staged: Path, path: Path) -> None:
     """RunFailed unless the staged file reads back as exactly these voxels on this grid."""
     try:
-        back = read_file(staged)
+        with silent_stderr():
+            back = read_file(staged)
     except (InputError, OSError) as error:
         _raise_disk_error(staged, array.nbytes)
         raise RunFailed(f"{path.name} did not read back after writing; nothing was left behind.") from error
@@ -148,7 +149,8 @@ def _place_sidecar(volume: Volume, path: Path, stage: Path, place: Any) -> None:
 @contextlib.contextmanager
 def _staging(path: Path) -> Iterator[Path]:
     """A hidden folder beside the target, on the same disk, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{stem_of(path)[:40]}.partial.", dir=path.parent))
+    folder = temporary_beside(path)
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
@@ -182,8 +184,7 @@ def _restored_on_failure() -> Iterator[Any]:
 
 def _second_name(target: Path) -> Path:
     """Another name (or a copy) for a file about to be replaced: killed in between, it is still there under its own."""
-    backup = target.with_name(f".{target.name}.previous")
-    backup.unlink(missing_ok=True)
+    backup = temporary_beside(target, "previous")
     try:
         os.link(target, backup)
     except OSError:  # a file system without hard links

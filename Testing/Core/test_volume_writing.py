@@ -174,12 +174,13 @@ def test_a_full_disk_leaves_the_old_image_whole_and_nothing_new(suffix, limit, s
     )  # fmt: skip
     assert "The disk is full" in done.stdout, done.stderr
     assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
     assert contents(tmp_path) == before
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small disk needs root")
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mhd"])
-def test_a_disk_that_is_really_full_leaves_nothing(suffix, real, tmp_path):
+def test_a_disk_that_is_really_full_leaves_nothing_and_prints_nothing(suffix, real, tmp_path, capfd):
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True).returncode:
@@ -188,6 +189,7 @@ def test_a_disk_that_is_really_full_leaves_nothing(suffix, real, tmp_path):
         with pytest.raises(RunFailed, match="The disk is full"):
             write_volume(real, small / f"x{suffix}")
         assert contents(small) == {}
+        assert capfd.readouterr() == ("", "")
     finally:
         subprocess.run(["umount", small], check=True)
 
@@ -246,7 +248,7 @@ def test_a_folder_that_may_not_be_written_is_refused(real, tmp_path, monkeypatch
     def refuse(*arguments, **keywords):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("os.mkdir", refuse)
     with pytest.raises(RunFailed, match="no permission"):
         write_volume(real, tmp_path / "x.nrrd")
     assert contents(tmp_path) == {}
