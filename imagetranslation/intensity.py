@@ -133,7 +133,7 @@ def normalise(
 
     array: any real type, any shape. mask: bool, same shape, or None for everywhere. spec: see `from_dict`.
     Returns float32 of the same shape and the state `{"lower", "upper"}`, the intensities that became -1 and +1.
-    Raises InputError for an empty mask, NaN or infinity inside it, or a constant image.
+    Raises InputError for an empty mask, NaN or infinity inside it, or an image that is constant or would overflow.
     """
     values = array if mask is None else array[mask]
     if values.size == 0:
