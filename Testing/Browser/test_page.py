@@ -9,8 +9,11 @@ import base64
 import io
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -411,11 +414,23 @@ def test_the_page_can_be_loaded_again_and_its_address_passed_on(a_reader, addres
     assert a_reader.sees(lambda now: alike(pictures, now))
 
 
-def test_a_page_of_another_site_gets_nothing_from_the_viewer(a_reader, address):
-    """The attack itself: a foreign page in the browser of someone who has the viewer open, and who knows the secret."""
+@pytest.fixture
+def another_site(tmp_path) -> Iterator[str]:
+    """A page that is not the viewer's, at an address of its own."""
+    (tmp_path / "index.html").write_text("<p>Win a prize</p>")
+    site = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    thread = threading.Thread(target=site.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{site.server_port}/"
+    site.shutdown()
+    thread.join()
+    site.server_close()
+
+
+def test_a_page_of_another_site_cannot_open_the_viewers_websocket(a_reader, address, another_site):
+    """The attack itself, in the browser of someone who has the viewer open."""
     other = a_reader.page.context.browser.new_page()
-    other.route("http://evil.example/*", lambda route: route.fulfill(body="<p>Win a prize</p>"))
-    other.goto("http://evil.example/")
+    other.goto(another_site)
     seen = other.evaluate(
         """socket => new Promise(told => {
             const tried = new WebSocket(socket);

@@ -206,7 +206,7 @@ class Viewer:
         for index, case in enumerate(self._cases):
             try:
                 self._show_case(case.load(), index)
-            except Exception as error:  # noqa: BLE001  raised unless another case can be shown
+            except Exception as error:
                 if len(self._cases) == 1:
                     raise
                 refusal = error
