@@ -76,6 +76,22 @@ def _volume(scene, name, shape=(20, 40, 48), spacing=(1.0, 1.0, 2.0)):
     return node
 
 
+def _tilt(node, by_transform):
+    """Turn the image's slices by 60 degrees about R, in its own header or by a transform; returns their normal."""
+    import vtk
+
+    turn = vtk.vtkTransform()
+    turn.RotateX(60)
+    directions = slicer.util.arrayFromVTKMatrix(turn.GetMatrix())
+    if by_transform:
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "turned")
+        transform.SetMatrixTransformToParent(turn.GetMatrix())
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    else:
+        node.SetIJKToRASDirectionMatrix(turn.GetMatrix())
+    return directions[:3, 2]
+
+
 def _slice_node(tag):
     return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
 
@@ -162,6 +178,18 @@ class TestViews:
         assert np.allclose(one, other)
         expected = {"Sagittal": (1, 0, 0), "Coronal": (0, 1, 0), "Acquired": (0, 0, 1)}[plane]
         assert np.allclose(np.abs(one[:3, 2]), expected)
+
+    @pytest.mark.parametrize("before", ["Axial", "Sagittal", "Coronal"])
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_the_acquired_plane_is_that_of_the_slices_whatever_was_shown_before(
+        self, shown, a_source, choose, before, moved
+    ):
+        normal = _tilt(a_source, moved)
+        choose(shown.ui.orientationComboBox, before)
+        choose(shown.ui.orientationComboBox, "Acquired")
+        for tag in (SOURCE, SYNTHETIC):
+            shown_normal = slicer.util.arrayFromVTKMatrix(_slice_node(tag).GetSliceToRAS())[:3, 2]
+            assert abs(shown_normal @ normal) == pytest.approx(1)
 
     def test_the_crosshair_is_shared(self, shown):
         node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import slicer
+import vtk
 
 from .display import link
 from .layouts import TAGS, LayoutSwitch, composite_node, slice_node
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScene, vtkMRMLSliceCompositeNode, vtkMRMLSliceLogic, vtkMRMLSliceNode, vtkMRMLVolumeNode
 
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal", "Acquired")
+_NEAREST_TO = ("Sagittal", "Coronal", "Axial")  # by the patient axis (R, A, S) that the plane's normal is nearest to
 SliceLogicOf = Callable[["vtkMRMLSliceNode"], "vtkMRMLSliceLogic | None"]
 
 
@@ -67,7 +69,7 @@ class SideBySide:
             return
         leader, _ = views[0]
         if self._orientation == "Acquired":
-            leader.RotateToVolumePlane(self._images[0])
+            _turn_to_acquired(leader, self._images[0])
         else:
             leader.SetOrientation(self._orientation)
         logic = self._slice_logic(leader)
@@ -149,6 +151,24 @@ def _set_layers(
     composite.SetForegroundOpacity(opacity)
     composite.SetLabelVolumeID(None)
     composite.EndModify(modified)
+
+
+def _turn_to_acquired(view: vtkMRMLSliceNode, node: vtkMRMLVolumeNode) -> None:
+    """Show the slices of the image as they were acquired, whatever plane the view shows now.
+
+    Slicer's `RotateToVolumePlane` takes the plane of the image that is nearest to the view's; so the standard plane
+    nearest to the image's slices is set first, which decides how the picture is turned within its plane.
+    """
+    axes = vtk.vtkMatrix4x4()
+    node.GetIJKToRASDirectionMatrix(axes)
+    parent = node.GetParentTransformNode()
+    if parent is not None and parent.IsTransformToWorldLinear():
+        to_world = vtk.vtkMatrix4x4()
+        parent.GetMatrixTransformToWorld(to_world)
+        vtk.vtkMatrix4x4.Multiply4x4(to_world, axes, axes)
+    normal = [abs(axes.GetElement(row, 2)) for row in range(3)]
+    view.SetOrientation(_NEAREST_TO[normal.index(max(normal))])
+    view.RotateToAxes(axes, 2)
 
 
 def _follow(view: vtkMRMLSliceNode, leader: vtkMRMLSliceNode) -> None:
