@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
-from imagetranslation.dicomio.codestreams import frame_shape
+from imagetranslation.dicomio.codestreams import frame_header
 from imagetranslation.errors import InputError
 from imagetranslation.volume import read_volume
 from Testing.Core.dicom_objects import US, image, save
@@ -55,11 +55,16 @@ def changed(frame: bytes, place: int, value: int, size: str = ">I") -> bytes:
      ("JPEG2000", {"tile_size": (16, 16), "offset": (3, 5), "tile_offset": (1, 2)})],
 )  # fmt: skip
 def test_the_shape_a_frame_claims_is_read_from_its_header(form, options, samples):
-    assert frame_shape(packed(picture(samples=samples), form, **options)) == (24, 40, samples)
+    assert frame_header(packed(picture(samples=samples), form, **options)) == (24, 40, samples, 8)
 
 
 def test_the_size_of_a_jpeg_ls_frame_is_read():
-    assert frame_shape(b"\xff\xd8\xff\xff\xf7" + struct.pack(">HBHHB", 11, 12, 512, 300, 1) + bytes(3)) == (512, 300, 1)
+    assert frame_header(b"\xff\xd8\xff\xff\xf7" + struct.pack(">HBHHB", 11, 12, 512, 300, 1) + bytes(3)) == (
+        512,
+        300,
+        1,
+        12,
+    )
 
 
 @pytest.mark.parametrize("place", [WIDTH, HEIGHT])
@@ -67,7 +72,7 @@ def test_the_size_of_a_jpeg_ls_frame_is_read():
 def test_a_jpeg_2000_frame_that_claims_a_thousand_million_pixels_is_refused_at_once(place, boxed, tmp_path):
     frame = changed(packed(picture(), "JPEG2000", no_jp2=not boxed), place, 0x40000040)
     started = time.monotonic()
-    with pytest.raises(InputError, match="40x24 pixels of 1 samples are stated"):
+    with pytest.raises(InputError, match="where 40x24, 1 of 8, are stated"):
         read_volume(stored(frame, tmp_path / "x.dcm"))
     assert time.monotonic() - started < 5
 
@@ -89,6 +94,23 @@ def test_a_frame_of_another_shape_than_the_object_states_is_refused(form, other,
         read_volume(stored(packed(other, form), tmp_path / "x.dcm"))
 
 
+@pytest.mark.parametrize(
+    ("bits", "sentence"),
+    [(0, "no valid header"), (1, "no valid header"), (9, "1 of 9 bits, where 40x24, 1 of 8"), (211, "1 of 211 bits")],
+)
+def test_a_jpeg_frame_of_impossible_samples_is_refused_and_does_not_end_the_process(bits, sentence, tmp_path):
+    frame = bytearray(packed(picture(), "JPEG"))
+    frame[frame.index(b"\xff\xc0") + 4] = bits
+    with pytest.raises(InputError, match=sentence):
+        read_volume(stored(bytes(frame), tmp_path / "x.dcm"))
+
+
+def test_a_jpeg_2000_frame_of_impossible_samples_is_refused(tmp_path):
+    frame = changed(packed(picture(), "JPEG2000"), SAMPLES + 2, 0x7F, ">B")
+    with pytest.raises(InputError, match="1 of 128 bits"):
+        read_volume(stored(frame, tmp_path / "x.dcm"))
+
+
 @pytest.mark.parametrize("form", ["JPEG", "JPEG2000"])
 def test_a_frame_of_the_stated_shape_is_read(form, tmp_path):
     assert read_volume(stored(packed(picture(), form), tmp_path / "x.dcm")).array.shape == (1, 24, 40)
@@ -98,10 +120,10 @@ def test_a_frame_of_the_stated_shape_is_read(form, tmp_path):
     "start", [b"", b"\xff\xd8", b"\xff\xd8\xff\xff\xff", b"\xff\xd8\xff\xe0\x00\x00", SIZ, b"GIF89a"]
 )
 def test_what_is_no_frame_header_claims_nothing(start):
-    assert frame_shape(start) is None
+    assert frame_header(start) is None
 
 
 @pytest.mark.parametrize("form", ["JPEG", "JPEG2000"])
 def test_a_frame_header_cut_anywhere_raises_nothing(form):
     whole = packed(picture(), form)
-    assert {frame_shape(whole[:length]) for length in range(len(whole))} == {None, (24, 40, 1)}
+    assert {frame_header(whole[:length]) for length in range(len(whole))} == {None, (24, 40, 1, 8)}

@@ -1,6 +1,7 @@
-"""What a compressed frame claims about itself: size and channels, read from its own header before anything is decoded.
+"""What a compressed frame claims about itself: size, channels, bits, read from its own header before it is decoded.
 
-A damaged JPEG 2000 header can claim a million rows, and a decoder believes it for minutes. JPEG and JPEG-LS: frame
+A damaged JPEG 2000 header can claim a million rows, and a decoder believes it for minutes; one with samples of 211 bits
+makes another end the process. JPEG and JPEG-LS: frame
 header of ITU-T T.81 B.2.2 and T.87 C.2.2; JPEG 2000: SIZ marker of ITU-T T.800 A.5.1, inside a JP2 file's boxes (I.4)
 or bare. Decoding is left to `pixels`.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 # SOF0 to SOF15 without DHT, JPG and DAC, and the SOF55 of JPEG-LS.
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -16,18 +18,27 @@ _SCAN, _END = 0xDA, 0xD9
 _JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 
 
-def frame_shape(frame: bytes) -> tuple[int, int, int] | None:
-    """(rows, columns, samples per pixel) that a JPEG, JPEG-LS or JPEG 2000 frame claims; None where it claims none.
+class FrameHeader(NamedTuple):
+    """Pixels, samples per pixel and bits per sample of a compressed frame."""
 
-    For JPEG 2000 the size is that of its largest component, and a grid or tile that its standard forbids gives None.
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+
+
+def frame_header(frame: bytes) -> FrameHeader | None:
+    """What a JPEG, JPEG-LS or JPEG 2000 frame claims to be; None where it has no header that its standard allows.
+
+    For JPEG 2000, size and bits are those of the largest component.
     """
     if frame.startswith(b"\xff\xd8"):
-        return _jpeg_shape(frame)
+        return _jpeg_header(frame)
     codestream = _in_boxes(frame) if frame.startswith(_JP2) else frame
-    return _jpeg_2000_shape(codestream) if codestream.startswith(b"\xff\x4f\xff\x51") else None
+    return _jpeg_2000_header(codestream) if codestream.startswith(b"\xff\x4f\xff\x51") else None
 
 
-def _jpeg_shape(frame: bytes) -> tuple[int, int, int] | None:
+def _jpeg_header(frame: bytes) -> FrameHeader | None:
     place = 2
     while place + 4 <= len(frame) and frame[place] == 0xFF:
         marker = frame[place + 1]
@@ -35,15 +46,15 @@ def _jpeg_shape(frame: bytes) -> tuple[int, int, int] | None:
             place += 1
             continue
         if marker in _FRAME_HEADERS and place + 10 <= len(frame):
-            rows, columns, samples = struct.unpack(">HHB", frame[place + 5 : place + 10])
-            return rows, columns, samples
+            bits, rows, columns, samples = struct.unpack(">BHHB", frame[place + 4 : place + 10])
+            return FrameHeader(rows, columns, samples, bits) if bits > 1 else None
         if marker in (_SCAN, _END):
             return None
         place += 2 + struct.unpack(">H", frame[place + 2 : place + 4])[0]
     return None
 
 
-def _jpeg_2000_shape(codestream: bytes) -> tuple[int, int, int] | None:
+def _jpeg_2000_header(codestream: bytes) -> FrameHeader | None:
     if len(codestream) < 42:
         return None
     grid = struct.unpack(">8I", codestream[8:40])
@@ -51,13 +62,13 @@ def _jpeg_2000_shape(codestream: bytes) -> tuple[int, int, int] | None:
     parts = codestream[42 : 42 + 3 * samples]
     if not samples or len(parts) < 3 * samples or not _allowed(grid):
         return None
-    across, down = parts[1::3], parts[2::3]
+    depths, across, down = parts[::3], parts[1::3], parts[2::3]
     if not all(across) or not all(down):
         return None
     width, height, left, top = grid[:4]
     columns = max(-(-width // step) + -left // step for step in across)
     rows = max(-(-height // step) + -top // step for step in down)
-    return rows, columns, samples
+    return FrameHeader(rows, columns, samples, max((depth & 0x7F) + 1 for depth in depths))
 
 
 def _allowed(grid: tuple[int, ...]) -> bool:

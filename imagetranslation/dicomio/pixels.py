@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import InputError
 from ..formats import quiet_sitk, to_grey
 from ..headers import require_memory
-from .codestreams import frame_shape
+from ..silence import silent_stderr
+from .codestreams import frame_header
 from .opening import damage_means, number_of, text_of
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -118,14 +119,17 @@ def _refuse_false_streams(dataset: Any, name: str) -> None:
         return
     if not all(b"\xff\xd9" in frame[-64:] for frame in frames):
         raise InputError(f"{name} has truncated pixel data: a compressed frame has no end; copy it again.")
-    stated = tuple(number_of(dataset, keyword, 1) for keyword in ("Rows", "Columns", "SamplesPerPixel"))
+    rows, columns, samples = (number_of(dataset, keyword, 1) for keyword in ("Rows", "Columns", "SamplesPerPixel"))
+    bits = number_of(dataset, "BitsAllocated", 16)
     for frame in frames:
-        claimed = frame_shape(frame)
+        claimed = frame_header(frame)
         if claimed is None:
             raise InputError(f"{name} has damaged pixel data: a compressed frame has no valid header; copy it again.")
-        if claimed != stated:
-            listed = [f"{columns}x{rows} pixels of {samples} samples" for rows, columns, samples in (claimed, stated)]
-            raise InputError(f"{name} is a damaged DICOM file: a frame of {listed[0]} where {listed[1]} are stated.")
+        if claimed[:3] != (rows, columns, samples) or claimed.bits > bits:
+            raise InputError(
+                f"{name} is a damaged DICOM file: a compressed frame of {claimed.columns}x{claimed.rows} pixels, "
+                f"{claimed.samples} of {claimed.bits} bits, where {columns}x{rows}, {samples} of {bits}, are stated."
+            )
 
 
 def _decoded_by_gdcm(dataset: Any, name: str) -> np.ndarray:
@@ -149,7 +153,8 @@ def _decoded_by_gdcm(dataset: Any, name: str) -> np.ndarray:
     with damage_means(problem), tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
         file = Path(folder) / "frames.dcm"
         bare.save_as(file, enforce_file_format=True)
-        image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
+        with silent_stderr():
+            image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
         return np.asarray(sitk.GetArrayFromImage(image))
 
 
