@@ -53,7 +53,7 @@ $(VENV)/.run: requirements.lock pyproject.toml | system-run
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	@$(if $(TORCH_INDEX),$(PIP) --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	@$(PIP) -r requirements.lock
-	@$(PIP) --no-build-isolation --no-deps -e .
+	@PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --no-deps -e .
 	@sh Resources/Setup/pyradiomics.sh $(BIN)/python
 	@touch $@
 
