@@ -1,0 +1,208 @@
+"""The two tutorials of Resources/Tutorials, walked as they are written; their pictures are taken here.
+
+With IMAGETRANSLATION_SCREENSHOTS set to a folder, the pictures named in the tutorials are written there.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+from tinymodel import write_tiny_model
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6", reason="PySide6 is not installed")
+
+from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+
+LONGEST_WORKER_S = 120
+SAMPLE = "prostate_trus_case17"
+
+
+@pytest.fixture
+def a_new_home(tmp_path, monkeypatch, a_scene):
+    """A person's data folder with nothing in it."""
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def us2mri(a_new_home, request):
+    """US to MRI Translate as installed: with the shipped model."""
+    return request.getfixturevalue("us2mri_module")
+
+
+@pytest.fixture
+def pool(a_new_home, request):
+    """Pool to Delayed as installed: without a model."""
+    return request.getfixturevalue("pool_module")
+
+
+@pytest.fixture
+def the_sample(a_scene, prostate_pairs):
+    """The volume that Sample Data loads, under the name it gives it."""
+    from imagetranslation.volume import read_volume
+
+    volume = read_volume(prostate_pairs / "us" / "case17.nii.gz")
+    node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", SAMPLE)
+    slicer.util.updateVolumeFromArray(node, volume.array)
+    node.SetSpacing(*volume.spacing)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+@pytest.fixture
+def a_made_up_scan(a_scene):
+    """Anterior and posterior blood-pool view of two made-up hands, one wrist hot."""
+    node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "made-up hands, blood pool")
+    slicer.util.updateVolumeFromArray(node, np.stack([_hands(60), _hands(30)]))
+    node.SetSpacing(2.4, 2.4, 10)
+    node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    node.SetAttribute("ImageTranslation.Modality", "NM")
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+@pytest.fixture
+def translated(click, wait_until, process_events):
+    """Press Translate in a module and wait for the image."""
+
+    def translate(module):
+        panel = module.widget.panel
+        click(panel.translate.ui.translateButton)
+        wait_until(lambda: not panel.translation.busy, LONGEST_WORKER_S, "the worker")
+        process_events()
+        (node,) = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if provenance_of(n)]
+        return node
+
+    return translate
+
+
+@pytest.fixture
+def settle(wait_until):
+    """Let the panel lay itself out anew, as it does while a person looks at it."""
+
+    def wait(seconds):
+        end = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > end, seconds + 5)
+
+    return wait
+
+
+def _hands(hot):
+    """Counts (row, column) of two palms with fingers and forearms; `hot` more counts in one wrist."""
+    rows, columns = np.indices((128, 128)).astype(float)
+    mean = np.full(rows.shape, 0.4)
+    for centre, outside in ((36, -1), (92, 1)):
+        hand = np.zeros(rows.shape, bool)
+        hand |= np.hypot((rows - 66) / 19, (columns - centre) / 14) < 1
+        hand |= (np.abs(columns - centre) < 8) & (rows > 76)
+        for finger in range(-1, 3):
+            middle = centre + outside * 6.2 * (finger - 0.5) * (1 + (60 - rows) / 180)
+            hand |= (np.abs(columns - middle) < 2.4) & (rows > 24 + 4 * (finger - 0.5) ** 2) & (rows < 62)
+        thumb = centre - outside * (14 + (70 - rows) * 0.3)
+        hand |= (np.abs(columns - thumb) < 3) & (rows > 48) & (rows < 76)
+        mean += 10 * hand
+    mean += hot * np.exp(-(np.hypot(rows - 84, columns - 36) ** 2) / 40)
+    return np.random.default_rng(3).poisson(mean).astype(np.uint16)
+
+
+def _box(scene, name, row, column):
+    """A box of 9 x 9 pixels through both views."""
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    node.SetCenter(-2.4 * column, -2.4 * row, 5)
+    node.SetSize(2.4 * 9 - 0.1, 2.4 * 9 - 0.1, 40)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetHandlesInteractive(False)
+    node.GetDisplayNode().SetFillVisibility(False)
+    return node
+
+
+def test_the_ultrasound_tutorial(us2mri, the_sample, translated, click, choose, process_events, screenshot):
+    panel = us2mri.widget.panel
+    slicer.util.setSliceViewerLayers(background=the_sample, fit=True)
+    process_events()
+    assert panel.translate.ui.inputSelector.currentNode() is the_sample
+    assert panel.translate.ui.translateButton.enabled, "the shipped model is there without a download"
+    screenshot("us2mri_loaded")
+
+    click(panel.translate.ui.modelCardButton)
+    process_events()
+    screenshot("us2mri_card", panel.translate._card)
+    panel.translate._card.close()
+
+    result = translated(us2mri)
+    assert result.GetName() == f"SYNTHETIC MR of {SAMPLE}"
+    screenshot("us2mri_side_by_side")
+
+    choose(panel.compare.ui.orientationComboBox, "Sagittal")
+    choose(panel.compare.ui.modeComboBox, "Checkerboard")
+    process_events()
+    assert panel.compare.view.on
+    screenshot("us2mri_checkerboard")
+
+
+def test_the_bone_scan_tutorial(
+    pool,
+    a_new_home,
+    tmp_path,
+    a_scene,
+    a_made_up_scan,
+    translated,
+    click,
+    choose,
+    dialogs,
+    process_events,
+    settle,
+    screenshot,
+):
+    panel = pool.widget.panel
+    assert not panel.translate.ui.translateButton.enabled
+    assert panel.translate.ui.modelComboBox.currentText == "No model is installed"
+
+    package = write_tiny_model(tmp_path / "elsewhere", "pool2delayed", "my-own-model")
+    panel.install.ui.installSection.collapsed = False
+    process_events()
+    dialogs.will_choose_file(str(package / "model.json"))
+    click(panel.install.ui.localModelButton)
+    settle(0.5)
+    screenshot("pool2delayed_model", panel.install.widget)
+    panel.install.ui.installSection.collapsed = True
+    assert panel.translate.ui.translateButton.enabled
+
+    result = translated(pool)
+    assert result.GetName() == "SYNTHETIC NM of made-up hands, blood pool"
+    _box(a_scene, "hot wrist", row=84, column=36)
+    _box(a_scene, "other wrist", row=84, column=92)
+    choose(panel.counts.ui.lesionSelector, "hot wrist")
+    choose(panel.counts.ui.otherSelector, "other wrist")
+    click(panel.counts.ui.measureButton)
+    process_events()
+    assert panel.counts.ratios["Blood pool"].value > 2
+    settle(0.5)
+    screenshot("pool2delayed_counts")
+
+
+@pytest.mark.parametrize("name", ["us2mri", "pool2delayed"])
+def test_every_picture_of_a_tutorial_is_there_and_small(repository, name):
+    text = (repository / "Resources" / "Tutorials" / f"{name}.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert len(pictures) >= 2
+    for picture in pictures:
+        path = repository / "Resources" / "Tutorials" / picture
+        assert path.stat().st_size < 300_000, f"{picture} is too large"
+
+
+@pytest.mark.parametrize("name", ["us2mri", "pool2delayed"])
+def test_what_a_tutorial_prints_bold_is_written_on_the_panels(repository, name):
+    """Bold is what a person presses or chooses there; bold sentences end with a full stop."""
+    panels = (repository / "imagetranslation" / "panels" / "Resources" / "UI").glob("*.ui")
+    written = set(re.findall(r"<string>([^<]+)</string>", "".join(p.read_text(encoding="utf-8") for p in panels)))
+    while_on = {"Cancel", "Back to the earlier views"}
+    text = (repository / "Resources" / "Tutorials" / f"{name}.md").read_text(encoding="utf-8")
+    bold = {" ".join(found.split()) for found in re.findall(r"\*\*([^*]+)\*\*", text)}
+    buttons = {words for words in bold if not words.endswith(".") or words.endswith("...")}
+    assert len(buttons) > 10
+    assert buttons - {words.rstrip(":") for words in written} - while_on == set()
