@@ -314,4 +314,17 @@ class TestChoosing:
 
 def test_the_modules_own_test_passes(the_module):
     slicer.selfTests["US2MRITranslate"]()
-    assert _only_synthetic().GetName().startswith("SYNTHETIC")
+    models = {provenance_of(node).model for node in _synthetic_nodes()}
+    assert MODEL in models, "the scan was translated"
+
+
+def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait_until):
+    from imagetranslation.panels.process import QtWorkerProcess
+
+    click(panel.translateButton)
+    wait_until(_workers, 10, "the worker's start")
+    slicer.app.aboutToQuit.emit()
+    assert not the_module.widget.panel.translation.busy
+    assert not QtWorkerProcess._running
+    assert not _workers()
+    assert _work_folders() == []

@@ -54,20 +54,40 @@ class QtWorkerProcess:
 
     # Qt ends a QProcess object that Python lets go of together with its process, and complains: those that run stay.
     _running: ClassVar[set[QtWorkerProcess]] = set()
+    _followsTheApplication: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
         self._over = False
         self._process = qt.QProcess()
-        self._process.connect("readyReadStandardOutput()", self._onOutput)
-        self._process.connect("readyReadStandardError()", self._onErrors)
-        self._process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
-        self._process.connect("errorOccurred(QProcess::ProcessError)", self._onProblem)
+        self._receivers = (
+            ("readyReadStandardOutput()", self._onOutput),
+            ("readyReadStandardError()", self._onErrors),
+            ("finished(int,QProcess::ExitStatus)", self._onFinished),
+            ("errorOccurred(QProcess::ProcessError)", self._onProblem),
+        )
+        for signal, receiver in self._receivers:
+            self._process.connect(signal, receiver)
+
+    @classmethod
+    def endAll(cls) -> None:
+        """End all that run and stop listening, for when the application quits.
+
+        Later, when Python itself is taken down, a process that still spoke would call receivers that are half gone.
+        """
+        for process in list(cls._running):
+            process.stop()
+            process.wait()
+            for signal, receiver in process._receivers:
+                process._process.disconnect(signal, receiver)
+        cls._running.clear()
 
     def start(self, arguments: list[str]) -> None:
         """See WorkerProcess."""
         # Python puts the working directory first on its path: the worker finds this very package there.
         self._running.add(self)
+        if not QtWorkerProcess._followsTheApplication:
+            QtWorkerProcess._followsTheApplication = bool(slicer.app.connect("aboutToQuit()", QtWorkerProcess.endAll))
         self._process.setWorkingDirectory(str(ROOT))
         self._process.start(worker_python(), arguments)
 
