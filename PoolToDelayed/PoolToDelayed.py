@@ -159,17 +159,17 @@ class PoolToDelayedLogic(ScriptedLoadableModuleLogic):
 
 
 class PoolToDelayedTest(ScriptedLoadableModuleTest):
-    """Self test: translate a small made-up scan with the module's own model."""
+    """Self test on a small made-up scan."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
         self.setUp()
-        self.test_translate()
+        self.test_module()
 
-    def test_translate(self):
-        """The result lies on the input's grid and says that it is synthetic."""
-        from imagetranslation.panels.selftest import check_translation
+    def test_module(self):
+        """Translation (or its refusal, where something is not installed), views and what else the task has."""
+        from imagetranslation.panels.selftest import check_module
 
-        check_translation(PoolToDelayedLogic())
+        check_module(PoolToDelayedLogic())

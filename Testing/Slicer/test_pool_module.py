@@ -168,6 +168,47 @@ def test_measuring_without_images_or_regions_says_what_to_choose(the_module, cou
     assert "lesion region or a line" in counts.ui.countsNotice.text
 
 
+def test_the_modules_own_test_passes(the_module):
+    slicer.selfTests["PoolToDelayed"]()
+    models = {provenance_of(node).model for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+              if provenance_of(node)}  # fmt: skip
+    assert "pool2delayed-pix2pix-small" in models, "the scan was translated"
+
+
+class TestWithoutAModel:
+    @pytest.fixture
+    def without(self, monkeypatch, a_scene, request):
+        """The module where no model of its task is installed."""
+        from imagetranslation.panels import modelchoices
+
+        monkeypatch.setattr(modelchoices, "list_packages", list)
+        return request.getfixturevalue("pool_module")
+
+    def test_the_panel_names_the_model_and_how_to_get_it(self, without, hands):
+        panel = without.widget.panel.translate.ui
+        assert not panel.translateButton.enabled
+        for word in ("pool2delayed-pix2pix-small", "Installation"):
+            assert word in panel.resultLabel.text
+
+    def test_the_logic_refuses_with_the_same_sentence(self, without, hands):
+        from imagetranslation.errors import ModelRefused
+
+        with pytest.raises(ModelRefused, match=r"pool2delayed-pix2pix-small is not installed.*Installation"):
+            without.logic.translate(hands)
+
+    def test_the_modules_own_test_tests_the_refusal_and_the_rest(self, without):
+        slicer.selfTests["PoolToDelayed"]()
+        records = [provenance_of(node) for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+        assert {record.model for record in records if record} == {"self-test"}, "views were looked at"
+
+    def test_the_modules_own_test_fails_where_the_sentence_does_not_name_the_model(self, without, monkeypatch):
+        from imagetranslation.panels import modelchoices
+
+        monkeypatch.setattr(modelchoices, "absence", lambda model: "No.")
+        with pytest.raises(AssertionError, match="does not name"):
+            slicer.selfTests["PoolToDelayed"]()
+
+
 def test_the_other_module_has_no_counts_panel(us2mri_module):
     assert us2mri_module.child("translateButton") is not None
     assert not slicer.util.findChildren(us2mri_module.panel, name="measureButton")

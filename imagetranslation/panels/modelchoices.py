@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import ModelRefused
@@ -38,6 +39,20 @@ def choices(task: str) -> list[Choice]:
     good = [_choice(p) for p in {p.id: p for p in reversed(packages)}.values()]
     broken = [Choice("", str(p), str(p)) for p in found if isinstance(p, ModelRefused)]
     return [*sorted(good, key=lambda choice: choice.label), *broken]
+
+
+def is_installed(model: str) -> bool:
+    """Whether a job can name this model: the id of an installed package, or the path of one."""
+    ids = {package.id for package in list_packages() if isinstance(package, ModelPackage)}
+    return model in ids or Path(model).exists()
+
+
+def absence(model: str) -> str:
+    """The sentence for a model that is not installed: which, and how to get it."""
+    return (
+        f"The model {model} is not installed: open the module's Installation section and download it, "
+        "or choose a package there with Use a local file."
+    )
 
 
 def choice_of(path: str) -> Choice:

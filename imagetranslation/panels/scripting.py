@@ -6,12 +6,22 @@ from typing import Any
 
 import slicer
 
+from ..errors import InputError, ModelRefused
+from . import modelchoices, requirements
 from .process import QtTicker, QtWorkerProcess
 from .translation import Request, Translation
 
 
 def translate_and_wait(request: Request) -> Any:
-    """The node with the synthetic image; raises what `Translation` reports as failed."""
+    """The node with the synthetic image.
+
+    Raises InputError where packages are missing, ModelRefused where the model is, else what `Translation` reports.
+    """
+    if lacking := requirements.absent():
+        names = ", ".join(lacking)
+        raise InputError(f"{names} must be installed first: open the module's Installation section.")
+    if not modelchoices.is_installed(request.model):
+        raise ModelRefused(modelchoices.absence(request.model))
     outcome: list[Any] = []
     translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
     translation.finished.connect(lambda node, report: outcome.append(node))

@@ -59,11 +59,11 @@ class TranslatePanel:
         translation.finished.connect(self.onFinished)
         translation.failed.connect(self.onFailed)
         probe.answered.connect(self.onProbe)
+        self._showResult("")
         self.refreshModels()
         self._fillDevices()
         self.ui.deviceNotice.visible = False
         self._showIdle()
-        self._showResult("")
 
     def setParameterNode(self, parameters: Any) -> None:
         """Tie the widgets to a parameter node, or to none."""
@@ -84,6 +84,10 @@ class TranslatePanel:
         labels = [choice.label for choice in self._choices] or [_("No model is installed")]
         ui.fill(self.ui.modelComboBox, labels, self._indexOfModel(self._wantedModel()))
         self.ui.modelComboBox.enabled = bool(self._choices)
+        if not self._choices:
+            self._showResult(modelchoices.absence(self._task.default_model), WARNED)
+        elif self.ui.resultLabel.text == modelchoices.absence(self._task.default_model):
+            self._showResult("")
         self._updateButtons()
 
     def addModel(self, path: str) -> None:
