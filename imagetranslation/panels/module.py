@@ -1,4 +1,4 @@
-"""What a module's panel is made of: translate, side by side, several volumes, installation, tied together.
+"""What a module's panel is made of: translate, side by side, several volumes, export, installation, tied together.
 
 The module shells hold Slicer's classes and hand their parameter node over; everything shared is here. Imports `qt`
 through its parts.
@@ -16,6 +16,8 @@ from .batchpanel import BatchPanel
 from .compare import ComparePanel
 from .counting import CountsPanel
 from .downloading import ModelDownload
+from .exporting import Export
+from .exportpanel import ExportPanel
 from .installing import InstallPanel, slicer_installer
 from .marking import mark_all_views
 from .probing import Probe
@@ -43,11 +45,13 @@ class ModulePanel:
         self.several = BatchPanel(task, self.batch, self.translate)
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)
+        self.export = ExportPanel(Export(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
+        self.translate.translated.connect(self.export.show)
         self.install = InstallPanel(task, self.probe, slicer_installer(), ModelDownload(QtWorkerProcess))
         self.translate.installationNeeded.connect(self.install.unfold)
         self.install.modelPicked.connect(self.translate.addModel)
         self.install.modelsChanged.connect(self.translate.refreshModels)
-        self.panels: list[Any] = [self.translate, self.several, self.compare, self.install]
+        self.panels: list[Any] = [self.translate, self.several, self.compare, self.export, self.install]
         if task.counts:
             self.counts = CountsPanel(task, self.compare.images)
             self.panels.insert(3, self.counts)

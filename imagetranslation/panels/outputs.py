@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from ..mrml.display import set_window
-from ..mrml.provenance import mark
+from ..mrml.provenance import PREFIX, mark
 from ..mrml.volumes import MODALITY, NOTES, set_array
 from ..provenance import MARK, Provenance, display_name
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 GREY = "vtkMRMLColorTableNodeGrey"
 INVERTED_GREY = "vtkMRMLColorTableNodeInvertedGrey"
+# The SOP Instance UIDs of the scan, where it was loaded from DICOM: the way to its files when the result is exported.
+SOURCE_INSTANCES = PREFIX + "SourceInstanceUIDs"
+_SLICERS_INSTANCES = "DICOM.instanceUIDs"
 
 
 def put_result(request: Request, array: np.ndarray, record: Provenance) -> slicer.vtkMRMLScalarVolumeNode:
@@ -48,6 +51,7 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     node.SetAttribute(MODALITY, record.modality)
     node.SetAttribute(NOTES, json.dumps(list(record.notes)))
     mark(node, record)
+    node.SetAttribute(SOURCE_INSTANCES, source.GetAttribute(_SLICERS_INSTANCES))
     node.EndModify(modified)
     if node.GetScene() is not None:
         _file_beside(node, source)

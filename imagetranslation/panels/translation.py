@@ -119,7 +119,7 @@ class Translation:
             process.wait()
 
     def _send(self, request: Request, folder: Path) -> Iterator[Any]:
-        name = _file_name(request.source.GetName())
+        name = file_name(request.source.GetName())
         yield from transfer.send_volume(request.source, folder / name)
         if request.mask is not None:
             inside = masks.inside(request.mask, request.source)
@@ -265,7 +265,7 @@ def check_request(request: Request) -> None:
         raise InputError("Choose a model first.")
 
 
-def _file_name(name: str | None) -> str:
+def file_name(name: str | None) -> str:
     """A file name every system takes, still recognisable in messages."""
     plain = re.sub(r"[^A-Za-z0-9 ._-]+", "_", name or "").strip(" .")[:80]
     return f"{plain or 'volume'}.nrrd"

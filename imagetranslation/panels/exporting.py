@@ -1,0 +1,156 @@
+"""One synthetic volume of the scene as a DICOM series: the steps, without a widget.
+
+Voxels go to a temporary file in small steps of a ticker; the series is written by a process (`exportjob`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from ..errors import Cancelled, ImageTranslationError, InputError, RunFailed
+from ..mrml.provenance import provenance_of
+from . import transfer
+from .events import Event, EventParser
+from .filemarks import write_sidecar
+from .outputs import SOURCE_INSTANCES
+from .signal import Signal
+from .translation import file_name
+from .workfolder import WorkFolder
+
+if TYPE_CHECKING:
+    from .process import Ticker, WorkerProcess
+
+IMAGE = "synthetic.nrrd"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to write. parent: existing folder in which the series gets a new one. source_files: see `source_files`;
+    empty for a study of its own. burn_in: the mark goes into the pixels instead of an overlay plane."""
+
+    node: slicer.vtkMRMLScalarVolumeNode
+    parent: Path
+    source_files: tuple[str, ...] = ()
+    burn_in: bool = False
+
+
+class Export:
+    """One export at a time. finished(report) with files, folder and told (what the series says), or failed(error)."""
+
+    def __init__(self, new_process: Callable[[], WorkerProcess], ticker: Ticker, folder: str | Path) -> None:
+        self.finished, self.failed = Signal(), Signal()
+        self._new_process, self._ticker, self._folder = new_process, ticker, folder
+        self._work: WorkFolder | None = None
+        self._process: WorkerProcess | None = None
+        self._steps: Iterator[Any] = iter(())
+        self._parser = EventParser()
+        self._report: dict[str, Any] = {}
+        self._message = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an export is under way."""
+        return self._work is not None
+
+    def start(self, request: ExportRequest) -> None:
+        """Begin; InputError for what can be refused at once."""
+        if request.node is None or provenance_of(request.node) is None:
+            raise InputError("Choose a synthetic volume; only what a model made is exported here.")
+        transfer.grid_shape(request.node)
+        if not request.parent.is_dir():
+            raise InputError(f"{request.parent} is not a folder; choose the one to put the series in.")
+        self._work = WorkFolder(self._folder)
+        self._parser, self._report, self._message = EventParser(), {}, ""
+        self._steps = self._send(request, self._work.path)
+        self._ticker.start(self._step)
+
+    def close(self) -> None:
+        """Stop and wait, for when the panel closes."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.output.disconnect()
+            process.ended.disconnect()
+            process.stop()
+            process.wait()
+        if self.busy:
+            self._end(Cancelled("The export was stopped; no series was written."))
+
+    def _send(self, request: ExportRequest, folder: Path) -> Iterator[Any]:
+        record = provenance_of(request.node)
+        assert record is not None
+        yield from transfer.send_volume(request.node, folder / IMAGE)
+        write_sidecar(folder / IMAGE, record)
+        target = new_folder(request.parent, request.node.GetName())
+        job = {
+            "image": str(folder / IMAGE),
+            "folder": str(target),
+            "source_files": list(request.source_files),
+            "burn_in": request.burn_in,
+        }
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        self._process = self._new_process()
+        self._process.output.connect(self._on_output)
+        self._process.ended.connect(self._on_ended)
+        self._process.start(["-m", "imagetranslation.panels.exportjob", str(folder / "job.json")])
+
+    def _step(self) -> None:
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._ticker.stop()
+        except (ImageTranslationError, OSError) as error:
+            self._end(error if isinstance(error, ImageTranslationError) else RunFailed(f"{error}."))
+
+    def _on_output(self, data: bytes) -> None:
+        for event in self._parser.feed(data):
+            if isinstance(event, Event) and event.kind == "result":
+                self._report = event.fields
+            elif isinstance(event, Event) and event.kind == "error":
+                self._message = str(event.fields.get("message", ""))
+
+    def _on_ended(self, code: int, crashed: bool) -> None:
+        self._process = None
+        if self._report and not crashed:
+            self._end(None)
+        else:
+            self._end(RunFailed(self._message or f"Writing DICOM ended with code {code} and without a word."))
+
+    def _end(self, error: ImageTranslationError | None) -> None:
+        work, self._work = self._work, None
+        self._ticker.stop()
+        if work is not None:
+            work.remove()
+        if error is not None:
+            self.failed(error)
+        else:
+            self.finished(self._report)
+
+
+def source_files(node: Any) -> tuple[tuple[str, ...], str]:
+    """(DICOM files of the scan that a synthetic volume was made from, "") or ((), the sentence why there are none)."""
+    instances = (node.GetAttribute(SOURCE_INSTANCES) or "").split()
+    if not instances:
+        return (), "The scan was not loaded from DICOM: the series gets a study of its own, without a patient."
+    database = getattr(slicer, "dicomDatabase", None)
+    found = [str(database.fileForInstance(uid) or "") for uid in instances] if database is not None else []
+    if not found or not all(name and Path(name).is_file() for name in found):
+        return (), (
+            "The scan is no longer in Slicer's DICOM database: the series gets a study of its own, without a patient."
+        )
+    return tuple(dict.fromkeys(found)), ""
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder below `parent` that does not exist yet, named after the volume."""
+    plain = Path(file_name(name)).stem
+    number, folder = 1, parent / plain
+    while folder.exists():
+        number += 1
+        folder = parent / f"{plain} {number}"
+    return folder

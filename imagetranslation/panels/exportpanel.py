@@ -1,0 +1,90 @@
+"""The Export as DICOM panel: which volume, into which study, mark burnt in or not, where to. Imports `qt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import ImageTranslationError
+from ..mrml.provenance import is_synthetic
+from . import ui
+from .exporting import Export, ExportRequest, source_files
+
+FAILED = "color: #d9534f"
+
+
+class ExportPanel:
+    """Face of one `Export`."""
+
+    def __init__(self, export: Export) -> None:
+        self.widget, self.ui = ui.load("ExportPanel")
+        self._export = export
+        self.ui.exportSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onVolume)
+        self.ui.exportSection.connect("contentsCollapsed(bool)", self.onVolume)
+        self.ui.exportButton.connect("clicked(bool)", self.onExport)
+        export.finished.connect(self.onFinished)
+        export.failed.connect(self.onFailed)
+        self._say("")
+        self.onVolume()
+
+    def setParameterNode(self, parameters: Any) -> None:
+        """Nothing here is kept with the scene."""
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self._export.close()
+
+    def show(self, source: Any, synthetic: Any) -> None:
+        """A translation is done: its result is what would be exported."""
+        self.ui.exportSelector.setCurrentNode(synthetic)
+        self.onVolume()
+
+    def onVolume(self, *_arguments: object) -> None:
+        """Another volume was chosen, or the section was unfolded."""
+        node = self.ui.exportSelector.currentNode()
+        synthetic = node is not None and is_synthetic(node)
+        files, why = source_files(node) if synthetic else ((), "")
+        if node is not None and not synthetic:
+            why = _("Only a synthetic volume is exported here; this one does not say that a model made it.")
+        if synthetic and node.GetParentTransformNode() is not None:
+            why = " ".join([why, _("The transform over the volume is left out of the export.")]).strip()
+        self.ui.exportNotice.text = why
+        self.ui.exportNotice.visible = bool(why)
+        self.ui.studyCheckBox.enabled = bool(files)
+        self.ui.exportButton.enabled = synthetic and not self._export.busy
+
+    def onExport(self, *_arguments: object) -> None:
+        """Ask for the folder and write."""
+        title = _("Folder in which the DICOM series gets a folder of its own")
+        parent = str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, ""))
+        if not parent:
+            return
+        node = self.ui.exportSelector.currentNode()
+        files = source_files(node)[0] if self.ui.studyCheckBox.checked else ()
+        try:
+            self._export.start(ExportRequest(node, Path(parent), files, self.ui.burnInCheckBox.checked))
+        except ImageTranslationError as error:
+            self.onFailed(error)
+            return
+        self.ui.exportButton.enabled = False
+        self._say(_("Writing..."))
+
+    def onFinished(self, report: dict[str, Any]) -> None:
+        """The series is there."""
+        text = _("Written: {count} DICOM files in {folder}. {told}")
+        self._say(text.format(count=report["files"], folder=report["folder"], told=report["told"]))
+        self.onVolume()
+
+    def onFailed(self, error: ImageTranslationError) -> None:
+        """Nothing was written."""
+        self._say(str(error), FAILED)
+        self.onVolume()
+
+    def _say(self, text: str, style: str = "") -> None:
+        self.ui.exportResult.text = text
+        self.ui.exportResult.styleSheet = style
+        self.ui.exportResult.visible = bool(text)
