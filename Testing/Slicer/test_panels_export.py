@@ -28,10 +28,13 @@ LONGEST_S = 60
 
 
 class Database:
-    """Slicer's DICOM database as far as it is asked: instance UID to file."""
+    """Slicer's DICOM database as far as it is asked: whether it is open, instance UID to file, values of a header."""
 
     def __init__(self):
-        self.files = {}
+        self.isOpen, self.files = True, {}
+
+    def instanceValue(self, uid, tag):
+        return ""
 
     def fileForInstance(self, uid):
         return self.files.get(uid, "")
@@ -129,7 +132,7 @@ def test_a_series_in_the_scans_study_is_marked_and_on_the_same_grid(
     assert np.array_equal(back.array, slicer.util.arrayFromVolume(node))
     assert back.provenance == provenance_of(node)
     assert str(folder) in panel.exportResult.text
-    assert "nothing in them proves" not in panel.exportResult.text
+    assert "nothing in them proves" not in panel.exportResult.toolTip
     assert _left_behind() == []
     screenshot("export_done", us2mri_module.panel)
 
@@ -161,7 +164,7 @@ def test_a_scan_that_was_no_dicom_gets_a_study_of_its_own_and_the_panel_says_so(
     assert objects[0].StudyInstanceUID != "1.2.3"
     assert "not loaded from DICOM" in panel.exportNotice.text
     assert not panel.studyCheckBox.enabled
-    assert "the synthetic image's own" in panel.exportResult.text
+    assert "the study is the synthetic image's own" in panel.exportResult.toolTip
 
 
 def test_a_scan_that_left_the_database_gets_a_study_of_its_own(
@@ -174,12 +177,32 @@ def test_a_scan_that_left_the_database_gets_a_study_of_its_own(
     assert "no longer in Slicer's DICOM database" in panel.exportNotice.text
 
 
+def test_a_database_that_is_not_open_is_not_asked(
+    us2mri_module, panel, load, translated, tmp_path, database, monkeypatch
+):
+    stack(tmp_path / "scan", axial(0, 3))
+    node = translated(load(tmp_path / "scan"))
+    database.isOpen = False
+    monkeypatch.setattr(Database, "fileForInstance", lambda self, uid: pytest.fail("asked"))
+    panel.exportSelector.setCurrentNode(node)
+    assert "no longer in Slicer's DICOM database" in panel.exportNotice.text
+
+
 def test_the_mark_is_burnt_in_only_by_choice(us2mri_module, panel, load, translated, export, click, tmp_path):
     stack(tmp_path / "scan", axial(0, 3, 6, 9))
     node = translated(load(tmp_path / "scan"))
     assert not panel.burnInCheckBox.checked
     panel.burnInCheckBox.checked = True
     assert {instance.BurnedInAnnotation for instance in export(us2mri_module, node)} == {"YES"}
+
+
+def test_long_sentences_do_not_widen_the_panel(us2mri_module, panel, process_events):
+    panel.exportSection.collapsed = False
+    process_events()
+    before = us2mri_module.panel.minimumSizeHint.width()
+    us2mri_module.widget.panel.export._say(f"Written in /{'x' * 200}/y.")
+    process_events()
+    assert us2mri_module.panel.minimumSizeHint.width() == before
 
 
 def test_a_second_export_gets_a_folder_of_its_own(us2mri_module, load, translated, export, tmp_path):

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import slicer
-
 from ..errors import Cancelled, ImageTranslationError, InputError, RunFailed
 from ..mrml.provenance import provenance_of
 from . import transfer
@@ -24,6 +22,8 @@ from .translation import file_name
 from .workfolder import WorkFolder
 
 if TYPE_CHECKING:
+    import slicer
+
     from .process import Ticker, WorkerProcess
 
 IMAGE = "synthetic.nrrd"
@@ -137,7 +137,7 @@ def source_files(node: Any) -> tuple[tuple[str, ...], str]:
     instances = (node.GetAttribute(SOURCE_INSTANCES) or "").split()
     if not instances:
         return (), "The scan was not loaded from DICOM: the series gets a study of its own, without a patient."
-    database = getattr(slicer, "dicomDatabase", None)
+    database = transfer.dicom_database()
     found = [str(database.fileForInstance(uid) or "") for uid in instances] if database is not None else []
     if not found or not all(name and Path(name).is_file() for name in found):
         return (), (

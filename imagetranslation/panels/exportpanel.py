@@ -75,8 +75,9 @@ class ExportPanel:
 
     def onFinished(self, report: dict[str, Any]) -> None:
         """The series is there."""
-        text = _("Written: {count} DICOM files in {folder}. {told}")
-        self._say(text.format(count=report["files"], folder=report["folder"], told=report["told"]))
+        text = _("Written: {count} DICOM files in {folder}. Point here to read what they say about themselves.")
+        self._say(text.format(count=report["files"], folder=report["folder"]))
+        self.ui.exportResult.toolTip = report["told"]
         self.onVolume()
 
     def onFailed(self, error: ImageTranslationError) -> None:
@@ -87,4 +88,5 @@ class ExportPanel:
     def _say(self, text: str, style: str = "") -> None:
         self.ui.exportResult.text = text
         self.ui.exportResult.styleSheet = style
+        self.ui.exportResult.toolTip = ""
         self.ui.exportResult.visible = bool(text)

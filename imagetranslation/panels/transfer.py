@@ -98,13 +98,19 @@ def receive_record(path: Path) -> Provenance:
 
 def modality_of(node: slicer.vtkMRMLVolumeNode) -> str:
     """DICOM modality of a node: ours, or that of the DICOM series it was loaded from; "" when unknown."""
-    import slicer
-
     if own := node.GetAttribute(MODALITY):
         return str(own)
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
+    database = dicom_database()
     return str(database.instanceValue(instances[0], "0008,0060") or "") if instances and database else ""
+
+
+def dicom_database() -> Any:
+    """Slicer's DICOM database, or None where there is none or it is not open (asking it then prints errors)."""
+    import slicer
+
+    database = getattr(slicer, "dicomDatabase", None)
+    return database if database is not None and database.isOpen else None
 
 
 def grid_shape(node: slicer.vtkMRMLVolumeNode) -> tuple[int, int, int]:
