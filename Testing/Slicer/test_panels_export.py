@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -101,11 +102,15 @@ def panel(us2mri_module):
     return us2mri_module.widget.panel.export.ui
 
 
+def _exporting():
+    """Ids of processes that write DICOM; the module's own look at the devices may run beside them."""
+    lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())}
+    return [pid for pid, line in lines.items() if line.exists() and b"exportjob" in line.read_bytes()]
+
+
 def _left_behind():
-    """Temporary folders and processes of exports; the module's own look at the devices may still run."""
-    running = (Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid()))
-    processes = [path for path in running if path.exists() and b"exportjob" in path.read_bytes()]
-    return [*Path(slicer.app.temporaryPath).glob("imagetranslation-*"), *processes]
+    """Temporary folders and processes of exports."""
+    return [*Path(slicer.app.temporaryPath).glob("imagetranslation-*"), *_exporting()]
 
 
 @pytest.mark.parametrize("kind", ["a series of slices", "one 3-D object"])
@@ -196,13 +201,14 @@ def test_the_mark_is_burnt_in_only_by_choice(us2mri_module, panel, load, transla
     assert {instance.BurnedInAnnotation for instance in export(us2mri_module, node)} == {"YES"}
 
 
-def test_long_sentences_do_not_widen_the_panel(us2mri_module, panel, process_events):
+def test_long_words_do_not_widen_the_panel(us2mri_module, panel, process_events):
+    export = us2mri_module.widget.panel.export
     panel.exportSection.collapsed = False
     process_events()
-    before = us2mri_module.panel.minimumSizeHint.width()
-    us2mri_module.widget.panel.export._say(f"Written in /{'x' * 200}/y.")
+    before = export.widget.minimumSizeHint.width()
+    export._say(f"Written in {'x' * 200}.")
     process_events()
-    assert us2mri_module.panel.minimumSizeHint.width() == before
+    assert export.widget.minimumSizeHint.width() == before
 
 
 def test_a_second_export_gets_a_folder_of_its_own(us2mri_module, load, translated, export, tmp_path):
@@ -242,6 +248,36 @@ def test_a_scan_that_was_moved_is_refused_in_one_sentence(us2mri_module, panel, 
     assert _left_behind() == []
     panel.studyCheckBox.checked = False
     assert len(export(us2mri_module, node)) == 4
+
+
+def test_a_fault_nobody_foresaw_is_a_sentence_and_the_button_comes_back(
+    us2mri_module, panel, load, translated, export, tmp_path, monkeypatch
+):
+    def fails(path, record):
+        raise OSError("no such luck")
+
+    monkeypatch.setattr("imagetranslation.panels.exporting.write_sidecar", fails)
+    stack(tmp_path / "scan", axial(0, 3))
+    assert export(us2mri_module, translated(load(tmp_path / "scan"))) == []
+    assert "no such luck" in panel.exportResult.text
+    assert panel.exportButton.enabled
+    assert _left_behind() == []
+
+
+def test_a_worker_that_is_killed_is_a_sentence_and_leaves_nothing(
+    us2mri_module, panel, load, translated, click, dialogs, wait_until, tmp_path
+):
+    stack(tmp_path / "scan", axial(0, 3))
+    (tmp_path / "out").mkdir()
+    panel.exportSection.collapsed = False
+    panel.exportSelector.setCurrentNode(translated(load(tmp_path / "scan")))
+    dialogs.will_choose_file(tmp_path / "out")
+    click(panel.exportButton)
+    (process,) = wait_until(_exporting, 10, "the process")
+    os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
+    assert "without a word" in panel.exportResult.text
+    assert _left_behind() == []
 
 
 def test_the_transform_that_is_left_out_is_named(panel, a_scene, load, translated, tmp_path):

@@ -104,8 +104,10 @@ class Export:
             next(self._steps)
         except StopIteration:
             self._ticker.stop()
-        except (ImageTranslationError, OSError) as error:
-            self._end(error if isinstance(error, ImageTranslationError) else RunFailed(f"{error}."))
+        except ImageTranslationError as error:
+            self._end(error)
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the panel must become usable again
+            self._end(RunFailed(f"Unexpected {type(error).__name__}: {error}."))
 
     def _on_output(self, data: bytes) -> None:
         for event in self._parser.feed(data):
