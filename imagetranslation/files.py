@@ -49,6 +49,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def as_sentence(path: str | Path) -> Iterator[None]:
+    """For a file that grows and cannot be renamed into place: an OSError becomes RunFailed with one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFailed(_sentence(error, Path(path))) from error
+
+
+@contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new empty folder beside `path`; on leaving without error it becomes `path`, which may not exist before
     unless it is an empty folder.

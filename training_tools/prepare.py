@@ -23,7 +23,7 @@ import SimpleITK as sitk
 from imagetranslation import __version__
 from imagetranslation.errors import InputError
 from imagetranslation.fieldofview import field_of_view
-from imagetranslation.files import atomic_path, make_folder, sha256_of, write_text
+from imagetranslation.files import as_sentence, atomic_path, make_folder, sha256_of, write_text
 from imagetranslation.volume import Volume, check_usable, read_volume, write_volume
 
 from . import registration
@@ -73,6 +73,9 @@ def prepare(
 ) -> list[Quality]:
     """Register and write every pair; returns the report's rows. Raises InputError at the first unusable pair."""
     make_folder(output)
+    # Earlier pairs' list goes first: after a failure it would name files of two runs.
+    with as_sentence(output / "cases.json"):
+        (output / "cases.json").unlink(missing_ok=True)
     rows, files = [], []
     for pair in pairs:
         case = prepare_pair(pair, method=method, source_modality=source_modality, target_modality=target_modality)

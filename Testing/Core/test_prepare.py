@@ -144,6 +144,14 @@ def test_a_damaged_image_and_a_missing_folder_are_refused(two_pairs: dict, tmp_p
         list_pairs(tmp_path / "nowhere", two_pairs["mr"])
 
 
+def test_after_a_failure_no_list_of_an_earlier_run_is_left(two_pairs: dict, tmp_path: Path) -> None:
+    prepare.main(arguments(two_pairs, tmp_path / "out"))
+    (two_pairs["us"] / "two.nrrd").write_bytes(b"NRRD0005 broken")
+    with pytest.raises(InputError):
+        prepare.main(arguments(two_pairs, tmp_path / "out", "--method", "centroid"))
+    assert not (tmp_path / "out" / "cases.json").exists()
+
+
 def test_a_case_kept_twice_and_labels_of_one_side_are_refused(two_pairs: dict) -> None:
     with pytest.raises(InputError, match="both sides"):
         list_pairs(two_pairs["us"], two_pairs["mr"], two_pairs["us_labels"])
