@@ -6,13 +6,15 @@ while writing resumes from the checkpoint before. Only the newest is kept.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 
 from imagetranslation.errors import RunFailed
 from imagetranslation.files import atomic_path, make_folder, write_text
@@ -26,8 +28,11 @@ def save(folder: Path, step: int, networks: dict[str, torch.nn.Module], state: d
     place = make_folder(folder / name)
     for part, network in networks.items():
         save_weights(network, place / f"{part}.safetensors")
+    # Python writes the bytes: a full disk is an OSError then, which torch and safetensors hide behind errors of theirs.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     with atomic_path(place / "state.pt") as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getvalue())
     write_text(folder / LATEST, json.dumps({"step": step, "folder": name}) + "\n")
     for old in folder.glob("step-*"):
         if old.name != name:
@@ -56,4 +61,4 @@ def save_weights(network: torch.nn.Module, path: Path) -> None:
     """Write a network's state as safetensors, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary)
+        temporary.write_bytes(serialised(state))

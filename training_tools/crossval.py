@@ -20,7 +20,7 @@ from .config import Config, read_config
 from .console import run as run_command
 from .dataset import case_names, load_cases
 from .export import describe, score_cases, write
-from .train import train
+from .train import claim, train
 
 
 def folds(names: list[str], count: int) -> list[list[str]]:
@@ -32,13 +32,13 @@ def folds(names: list[str], count: int) -> list[list[str]]:
 
 def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict[str, Any]]:
     """Train and score one fold (0-based), or read its rows if they are already there."""
-    done = output / f"fold-{number}.json"
-    if done.exists():
-        return list(json.loads(done.read_text(encoding="utf-8")))
     names = case_names(data)
     tested = folds(names, config.folds)[number]
     kept = [name for name in names if name not in tested]
-    run = output / f"fold-{number}"
+    run, done = output / f"fold-{number}", output / f"fold-{number}.json"
+    claim(run, config, kept)  # rows of another configuration must not be taken for this one's
+    if done.exists():
+        return list(json.loads(done.read_text(encoding="utf-8")))
     weights = train(config, data, run, kept)
     cases = load_cases(data, config, kept)
     package = write(run / "package", describe(config, cases), config, weights, {})
@@ -73,6 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
     config = read_config(options.config)
+    if wrong := [number for number in options.only or () if not 0 <= number < config.folds]:
+        raise InputError(f"There is no fold {wrong[0]}: the {config.folds} folds count from 0.")
     make_folder(options.output)
     for number in options.only if options.only is not None else range(config.folds):
         run_fold(config, options.data, options.output, number)

@@ -22,7 +22,7 @@ from lightning.fabric import Fabric
 
 from imagetranslation import __version__, networks
 from imagetranslation.errors import InputError, RunFailed
-from imagetranslation.files import atomic_path, make_folder, write_text
+from imagetranslation.files import as_sentence, atomic_path, make_folder, write_text
 
 from . import checkpoint, losses
 from .augmentation import augment, mix
@@ -44,7 +44,7 @@ def train(
     names = [n for n in case_names(data) if n not in config.held_out] if cases is None else list(cases)
     if not names:
         raise InputError("No case is left to train on.")
-    _claim(run, config, names)
+    claim(run, config, names)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trainer = Trainer(config, load_cases(data, config, names))
@@ -207,27 +207,33 @@ class Log:
         kept = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as stream:
-                kept = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
+                # A killed run leaves its last row cut anywhere, so that 120 may read 12: only whole rows count.
+                whole = (row for row in csv.DictReader(stream) if None not in row.values())
+                kept = [row for row in whole if int(row["step"]) <= step]
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
 
     def __enter__(self) -> Log:
-        self._stream = self._path.open("a", newline="", encoding="utf-8")
+        with as_sentence(self._path):
+            self._stream = self._path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._stream, COLUMNS)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        with as_sentence(self._path):
+            self._stream.close()
 
     def write(self, row: dict[str, float]) -> None:
         """Append one step."""
-        self._writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+        with as_sentence(self._path):
+            self._writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
 
     def flush(self) -> None:
         """Let the rows reach the file before a checkpoint that counts on them."""
-        self._stream.flush()
+        with as_sentence(self._path):
+            self._stream.flush()
 
 
 def mean_volume(stacks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -243,7 +249,7 @@ def _masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return torch.where(weight > 0, image, -torch.ones_like(image))
 
 
-def _claim(run: Path, config: Config, names: list[str]) -> None:
+def claim(run: Path, config: Config, names: list[str]) -> None:
     """Store the resolved configuration in the run folder, or check that it is the one already there.
 
     The card's words are left out: they change nothing about the weights and are added by `export`.

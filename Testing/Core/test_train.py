@@ -315,3 +315,48 @@ def test_weights_of_another_network_do_not_resume(a_config: Config, tiny_data: P
     save_file({"stray": torch.zeros(1)}, file)
     with pytest.raises(RunFailed, match="cannot be resumed"):
         train(a_config, tiny_data, tmp_path)
+
+
+def test_a_row_that_a_kill_cut_short_is_not_taken_for_an_earlier_step(
+    a_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    train(a_config, tiny_data, tmp_path, stop_after=2)
+    with (tmp_path / "log.csv").open("a") as stream:
+        stream.write("3,9,9,9,9,9\r\n1")
+    train(a_config, tiny_data, tmp_path)
+    with (tmp_path / "log.csv").open(newline="") as stream:
+        assert [row["step"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4", "5", "6"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_full_disk_under_the_weights_is_one_sentence(
+    a_config: Config, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        with Path("/dev/full").open("wb", buffering=0) as stream:
+            return stream.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunFailed, match="disk is full"):
+        train(a_config, tiny_data, tmp_path)
+    assert not (tmp_path / "checkpoint" / "latest.json").exists()
+    monkeypatch.undo()
+    train(a_config, tiny_data, tmp_path)
+
+
+def test_a_finished_fold_of_another_configuration_is_not_reused(
+    a_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    crossval.run_fold(a_config, tiny_data, tmp_path, 0)
+    other = a_config.model_copy(update={"seed": 4})
+    with pytest.raises(InputError, match="another configuration"):
+        crossval.run_fold(other, tiny_data, tmp_path, 0)
+
+
+def test_a_fold_that_is_not_there_is_refused(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(a_config.model_dump_json())
+    for number in ("2", "-1"):
+        with pytest.raises(InputError, match="no fold"):
+            crossval.main(
+                ["--config", f"{tmp_path}/config.json", "--data", str(tiny_data), "-o", str(tmp_path), "--only", number]
+            )
