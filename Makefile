@@ -1,6 +1,6 @@
 # `make demo`, `make test`, `make lint` each do their own set-up; a second run installs nothing.
 # Variables: PYTHON (3.11 or 3.12), INPUT (your own volume for the demo), ARGS (more options for the demo),
-# TORCH_INDEX (a pip index that holds the torch build you want, see README).
+# ROWS (benchmarks to run, with commas between), TORCH_INDEX (a pip index with the torch build you want, see README).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 INPUT ?=
 ARGS ?=
+ROWS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format soak bench clean system-run system-test
@@ -16,6 +17,7 @@ ARGS ?=
 help:
 	@echo "make demo     translate an example and show it (INPUT=path for your own, ARGS=--no-browser to only write files)"
 	@echo "make test     all tests        make soak   the tests with many repetitions"
+	@echo "make bench    how fast it is, into Testing/Benchmarks/RESULTS.md (ROWS=a,b for some)"
 	@echo "make lint     ruff and mypy    make clean  remove .venv and caches"
 
 demo: $(VENV)/.run
@@ -26,6 +28,9 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	@IMAGETRANSLATION_SOAK=1 $(BIN)/python -m pytest -m soak Testing
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m Testing.Benchmarks $(if $(ROWS),--rows "$(ROWS)")
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -1,0 +1,13 @@
+"""Which benchmarks there are. A new one is a file with a `measure` function and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import gui_block, overhead
+from .results import Row
+
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    "overhead": overhead.measure,
+    "gui_block": gui_block.measure,
+}
