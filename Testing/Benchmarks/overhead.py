@@ -54,8 +54,8 @@ def _rows(runs: dict[str, list[Times]], small: str) -> list[Row]:
     return [
         Row("overhead", round(ours, 3), round(inside, 3), "ratio <= 1.15", "s",
             f"{sizes} made ultrasound, from node to result without start-up, against in-process inference; {how}; "
-            f"parts of ours with start-up: {parts} s; a ratio below 1 says that "
-            "the warm process, which also holds Slicer's libraries, ran the same inference more slowly than the worker"),
+            f"parts of ours with start-up: {parts} s; both run the same inference, so a "
+            "ratio below 1 shows how far times scatter on this machine"),
         Row("overhead_start", round(start, 3), None, "<= 3", "s",
             f"what a new worker takes on {small} beyond inference in a process that is warm "
             f"({_median(runs['inside17'], 'all'):.2f} s): starting Python, loading torch and the model, torch's first "
