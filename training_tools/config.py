@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imagetranslation import intensity
 from imagetranslation.errors import InputError, ModelRefused
 
+Size = Annotated[int, Field(ge=1)]
+Length = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Network(_Strict):
@@ -38,7 +42,7 @@ class Resampling(_Strict):
     """See `imagetranslation.grid`."""
 
     mode: Literal["fit", "spacing", "none"] = "fit"
-    spacing: tuple[float, float, float] | None = None
+    spacing: tuple[Length, Length, Length] | None = None
 
     @model_validator(mode="after")
     def _spacing_when_needed(self) -> Resampling:
@@ -52,7 +56,7 @@ class Source(_Strict):
 
     modality: str = "US"
     spatial_dims: Literal[2, 3] = 2
-    patch_size: tuple[int, ...] = (64, 64)
+    patch_size: tuple[Size, ...] = (64, 64)
     orientation: str = "unknown"
     slice_axis: Literal["k", "j", "i"] = "k"
     resampling: Resampling = Resampling()
@@ -72,6 +76,12 @@ class Target(_Strict):
     modality: str = "MR"
     normalisation: dict[str, Any] = {"name": "zscore", "width": 2.5}
     value_range: tuple[float, float] = (0.0, 255.0)
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> Target:
+        if not self.value_range[0] < self.value_range[1]:
+            raise ValueError("value_range must rise")
+        return self
 
 
 class Augmentation(_Strict):
@@ -105,7 +115,7 @@ class Optimiser(_Strict):
 
     rate: float = Field(default=2e-3, gt=0)
     discriminator_rate: float = Field(default=2e-4, gt=0)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
     weight_decay: float = Field(default=1e-3, ge=0)
     warmup: int = Field(default=20, ge=0)
 
@@ -144,7 +154,7 @@ class Config(_Strict):
     batch_size: int = Field(default=16, ge=2)
     average: float = Field(default=0.99, ge=0, lt=1, description="decay of the moving average of the weights")
     checkpoint_every: int = Field(default=100, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     threads: int = Field(default=1, ge=1, description="torch threads; the result depends on it in the last digits")
     held_out: tuple[str, ...] = ()
     folds: int = Field(default=6, ge=2, description="of the cross-validation")

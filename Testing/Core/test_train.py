@@ -156,6 +156,13 @@ def test_a_damaged_checkpoint_is_refused_with_a_sentence(a_config: Config, tiny_
         ({"loss": {"l1": 1, "charm": 2}}, "charm"),
         ({"target": {"normalisation": {"name": "sorcery"}}}, "sorcery"),
         ({"source": {"patch_size": [8, 8, 8]}}, "patch_size"),
+        ({"source": {"patch_size": [0, 8]}}, "patch_size"),
+        ({"source": {"resampling": {"mode": "spacing", "spacing": [0, 1, 1]}}}, "spacing"),
+        ({"target": {"value_range": [255, 0]}}, "value_range"),
+        ({"target": {"value_range": [0, float("nan")]}}, "value_range"),
+        ({"optimiser": {"betas": [2, 3]}}, "betas"),
+        ({"optimiser": {"rate": float("inf")}}, "rate"),
+        ({"seed": 2**32}, "seed"),
     ],
 )
 def test_a_configuration_with_a_fault_is_refused_by_the_key(tmp_path: Path, change: dict, word: str) -> None:
