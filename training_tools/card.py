@@ -27,7 +27,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",
         f"Trained on {len(training['cases'])} cases: {', '.join(training['cases'])}. "
-        f"Held out of training and tuning: {', '.join(training['held_out']) or 'none'}.",
+        f"Held out of every training: {', '.join(training['held_out']) or 'none'}.",
         f"Tuning: {card.tuning}" if card else "",
         "## Training",
         f"```\n{training['command']}\n```",

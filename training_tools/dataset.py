@@ -1,6 +1,6 @@
 """Prepared cases in memory, on the network's grid, by the very functions inference uses.
 
-A case's normalisation constants come from that case alone (percentiles inside its own field of view), so nothing
+A case's normalisation constants come from that case alone (percentiles, or mean and SD, inside its own field of view), so nothing
 here is fitted on more than one patient.
 """
 
