@@ -1,7 +1,7 @@
 """Prepared cases in memory, on the network's grid, by the very functions inference uses.
 
-A case's normalisation constants come from that case alone (percentiles, or mean and SD, inside its own field of view), so nothing
-here is fitted on more than one patient.
+A case's normalisation constants (percentiles, or mean and SD, inside its own field of view) come from that case alone,
+so nothing here is fitted on more than one patient.
 """
 
 from __future__ import annotations
