@@ -230,6 +230,15 @@ class TestPanel:
         panel.install.useModel(str(home / "broken.zip"))
         assert "not a readable model package" in panel.install.ui.installationText.text
 
+    def test_a_model_of_another_task_is_a_sentence(self, panel, home):
+        from tinymodel import write_tiny_model
+
+        before = panel.translate.ui.modelComboBox.currentText
+        package = write_tiny_model(home / "elsewhere", "pool2delayed", "another-task")
+        panel.install.useModel(str(package / "model.json"))
+        assert "this module does us2mri" in panel.install.ui.installationText.text
+        assert panel.translate.ui.modelComboBox.currentText == before
+
     def test_downloaded_models_are_removed_after_a_question(self, panel, home, click, dialogs, wait_until):
         from tinymodel import write_tiny_model
 

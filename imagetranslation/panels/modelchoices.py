@@ -55,9 +55,13 @@ def absence(model: str) -> str:
     )
 
 
-def choice_of(path: str) -> Choice:
-    """The choice for a package picked by hand (folder or zip); ModelRefused when it is none."""
+def choice_of(path: str, task: str) -> Choice:
+    """The choice for a package picked by hand (folder or zip); ModelRefused when it is none, or one of another task."""
     package = load_package(path)
+    if package.metadata["task"] != task:
+        raise ModelRefused(
+            f"{package.id} is a model for {package.metadata['task']}, this module does {task}: choose another package."
+        )
     return Choice(
         str(package.path), f"{package.metadata['title']} {package.version} (local file)", "", _window(package)
     )

@@ -92,7 +92,7 @@ class TranslatePanel:
 
     def addModel(self, path: str) -> None:
         """Offer a package chosen by hand, and choose it; ModelRefused when it is none."""
-        choice = modelchoices.choice_of(path)
+        choice = modelchoices.choice_of(path, self._task.id)
         self._choices = [choice, *[c for c in self._choices if c.id != choice.id]]
         ui.fill(self.ui.modelComboBox, [c.label for c in self._choices], 0)
         self.ui.modelComboBox.enabled = True
