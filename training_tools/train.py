@@ -41,7 +41,7 @@ def train(
     stop_after: end after this many steps in all, with a checkpoint (for runs in pieces). Raises InputError for a run
     folder of another configuration or an empty training set, RunFailed when a loss stops being a number.
     """
-    names = [n for n in case_names(data) if n not in config.held_out] if cases is None else list(cases)
+    names = _not_held_out(case_names(data), config) if cases is None else list(cases)
     if not names:
         raise InputError("No case is left to train on.")
     claim(run, config, names)
@@ -243,6 +243,16 @@ def mean_volume(stacks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]
     weight = torch.stack([stack[:, 2] for stack in stacks]).sum(dim=0)
     total = torch.stack([stack[:, 1] * stack[:, 2] for stack in stacks]).sum(dim=0)
     return total / weight.clamp(min=1e-6), weight
+
+
+def _not_held_out(names: list[str], config: Config) -> list[str]:
+    """All cases but the held-out ones; InputError for a held-out name the data don't have, which may be misspelt."""
+    if unknown := sorted(set(config.held_out) - set(names)):
+        raise InputError(
+            f"held_out names cases that are not in the data: {', '.join(unknown)}. Mend the names, or take them out of "
+            "the configuration."
+        )
+    return [name for name in names if name not in config.held_out]
 
 
 def _masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -118,6 +118,12 @@ def test_the_run_folder_tells_what_was_run(a_config: Config, tiny_data: Path, tm
         train(a_config.model_copy(update={"seed": 4}), tiny_data, tmp_path / "run")
 
 
+def test_a_misspelt_held_out_case_is_not_trained_on(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Case3"):
+        train(a_config.model_copy(update={"held_out": ("Case3",)}), tiny_data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_lowers_the_error(a_config: Config, tiny_data: Path) -> None:
     config = a_config.model_copy(update={"steps": 40, "augmentation": Augmentation(mirror=None)})
     rows = list(Trainer(config, load_cases(tiny_data, config, ["case0"])).steps(40))
