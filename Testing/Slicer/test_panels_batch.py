@@ -121,6 +121,40 @@ def test_a_folder_that_is_missing_is_a_sentence(the_module, panel, choose, run):
     assert (state, message) == ("failed", "Choose the folder with the images.")
 
 
+def test_results_that_cannot_be_written_end_the_batch_with_sentences(the_module, panel, choose, run, tmp_path):
+    inputs, outputs = tmp_path / "in", tmp_path / "a_file"
+    inputs.mkdir()
+    for number in range(2):
+        write_volume(Volume(_voxels(number), (0.5, 0.6, 2.0)), inputs / f"{number}.nii.gz")
+    outputs.write_text("where the folder should be")
+    choose(panel.batchSourceComboBox, "All images of a folder")
+    panel.batchInputPath.currentPath = str(inputs)
+    panel.batchOutputPath.currentPath = str(outputs)
+    rows = run()
+    assert [row[1] for row in rows] == ["failed", "failed"]
+    assert all("a_file" in row[2] for row in rows)
+    assert panel.batchButton.text == "Translate all"
+
+
+def test_a_table_that_cannot_be_written_is_said_and_the_batch_goes_on(the_module, panel, choose, run, tmp_path):
+    inputs, outputs = tmp_path / "in", tmp_path / "out"
+    inputs.mkdir()
+    write_volume(Volume(_voxels(1), (0.5, 0.6, 2.0)), inputs / "a.nii.gz")
+    (outputs / "translations.csv").mkdir(parents=True)
+    choose(panel.batchSourceComboBox, "All images of a folder")
+    panel.batchInputPath.currentPath = str(inputs)
+    panel.batchOutputPath.currentPath = str(outputs)
+    ((_, state, message),) = run()
+    assert state == "done"
+    assert "translations.csv" in message
+
+
+def test_no_sequence_chosen_is_a_sentence(the_module, panel, choose, run):
+    choose(panel.batchSourceComboBox, "A sequence")
+    ((_, state, message),) = run()
+    assert (state, message) == ("failed", "Choose a sequence first.")
+
+
 def test_a_sequence_becomes_a_sequence_with_the_same_times(the_module, panel, a_scene, choose, run):
     sequence = a_scene.AddNewNodeByClass("vtkMRMLSequenceNode", "sweep")
     sequence.SetIndexName("time")

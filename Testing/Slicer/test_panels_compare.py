@@ -272,6 +272,14 @@ class TestLeaving:
         assert crosshair.GetCrosshairMode() == slicer.vtkMRMLCrosshairNode.NoCrosshair
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == before
 
+    def test_a_difference_leaves_no_display_behind(self, all_three, choose, click):
+        choose(all_three.ui.modeComboBox, "Difference from reference")
+        node = all_three._derived[3]
+        ids = [node.GetID(), *(node.GetNthDisplayNodeID(i) for i in range(node.GetNumberOfDisplayNodes()))]
+        click(all_three.ui.compareButton)
+        assert len(ids) == 3
+        assert [slicer.mrmlScene.GetNodeByID(node_id) for node_id in ids] == [None] * 3
+
     def test_another_module_gets_the_earlier_layout_and_coming_back_the_comparison(self, the_module, shown):
         slicer.util.selectModule("Welcome")
         assert _arrangement() < 1000

@@ -76,6 +76,18 @@ def difference_node(
     return node
 
 
+def remove(node: vtkMRMLScalarVolumeNode) -> None:
+    """Take a picture out of its scene together with its display nodes, which the legend would keep there otherwise."""
+    scene = node.GetScene()
+    if scene is None:
+        return
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None and display.GetScene() is not None:
+            scene.RemoveNode(display)
+
+
 def _shown(node: vtkMRMLScalarVolumeNode) -> Volume:
     """The node's voxels where the views show them, with the window they are shown in."""
     image = node.GetImageData()

@@ -158,19 +158,21 @@ class Batch:
     def _note(self, state: str, message: str) -> None:
         row = self.rows[self._number]
         row.state, row.message = state, message
+        trouble = self._write()
+        if trouble not in message:
+            row.message = f"{message} {trouble}".strip()
         self.changed(self._number)
         self._number += 1
-        self._write()
 
     def _finish(self) -> None:
         self._number = -1
         self._write()
         self.ended()
 
-    def _write(self) -> None:
-        """The table of the command line's batch, with its columns and its name."""
+    def _write(self) -> str:
+        """The table of the command line's batch, with its columns and its name; why it could not be written, or ""."""
         if self._table is None:
-            return
+            return ""
         text = io.StringIO(newline="")
         table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", restval="")
         table.writeheader()
@@ -179,7 +181,11 @@ class Batch:
                 facts = row.report or {"input": str(item.request.source), "model": item.request.model}
                 seconds = facts.get("seconds_to_translate", "")
                 table.writerow({**facts, "status": row.state, "seconds": seconds, "message": row.message})
-        write_text(make_folder(self._table) / REPORT, text.getvalue())
+        try:
+            write_text(make_folder(self._table) / REPORT, text.getvalue())
+        except ImageTranslationError as error:
+            return str(error)
+        return ""
 
 
 class _Sequence:

@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import ImageTranslationError
+from ..errors import ImageTranslationError, InputError
 from . import ui
 from .batch import FAILED, Batch, Item, folder_items, scene_items, sequence_items
 from .translation import Request
@@ -94,7 +94,9 @@ class BatchPanel:
             return folder_items(Path(inputs), Path(outputs), template, self._task.target.modality)
         if self._kind() == SEQUENCE:
             sequence = self.ui.sequenceSelector.currentNode()
-            return [] if sequence is None else sequence_items(sequence, template)
+            if sequence is None:
+                raise InputError(_("Choose a sequence first."))
+            return sequence_items(sequence, template)
         return scene_items(slicer.mrmlScene, template)
 
     def _fill(self, rows: list[tuple[str, str, str]]) -> None:

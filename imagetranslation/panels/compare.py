@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
-from ..mrml.blends import checkerboard_node, difference_node
+from ..mrml.blends import checkerboard_node, difference_node, remove
 from ..mrml.provenance import is_synthetic
 from ..mrml.sidebyside import ORIENTATIONS, SideBySide
 from . import ui
@@ -104,8 +104,7 @@ class ComparePanel:
             self._swapKey = None
         self.view.leave()
         for node in self._derived.values():
-            if node.GetScene() is not None:
-                slicer.mrmlScene.RemoveNode(node)
+            remove(node)
         self._derived = {}
 
     def close(self) -> None:
