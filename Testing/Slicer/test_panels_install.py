@@ -230,6 +230,21 @@ class TestPanel:
         panel.install.useModel(str(home / "broken.zip"))
         assert "not a readable model package" in panel.install.ui.installationText.text
 
+    def test_after_an_installation_the_models_are_listed_at_once(self, panel, monkeypatch):
+        from imagetranslation.panels import modelchoices
+
+        def no_checker():
+            raise ModuleNotFoundError("No module named 'jsonschema'", name="jsonschema")
+
+        listed = len(panel.translate._choices)
+        with monkeypatch.context() as fresh:
+            fresh.setattr(modelchoices, "list_packages", no_checker)
+            panel.translate.refreshModels()
+            assert [choice.label for choice in panel.translate._choices] == [modelchoices.MISSING_SENTENCE]
+        panel.install.onInstalled("Installed.")
+        assert len(panel.translate._choices) == listed > 0
+        assert panel.translate.ui.modelComboBox.count == listed
+
     def test_a_model_of_another_task_is_a_sentence(self, panel, home):
         from tinymodel import write_tiny_model
 

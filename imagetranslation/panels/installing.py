@@ -92,6 +92,8 @@ class InstallPanel:
         """pip is done."""
         self.ui.installButton.enabled = True
         self.ui.installationText.text = sentence
+        # Without the package that checks them no models could be listed.
+        self.modelsChanged()
         self._probe.ask(again=True)
 
     def onFailed(self, error: ImageTranslationError) -> None:

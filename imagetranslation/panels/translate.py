@@ -6,6 +6,7 @@ What is done lies in `translation`; this file ties it to the widgets of Translat
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -79,8 +80,9 @@ class TranslatePanel:
         self.onParameters()
 
     def refreshModels(self) -> None:
-        """List the installed models again, keeping the choice."""
-        self._choices = modelchoices.choices(self._task.id)
+        """List the installed models again, keeping the choice and what was added by hand."""
+        by_hand = [choice for choice in self._choices if Path(choice.id).is_absolute() and Path(choice.id).exists()]
+        self._choices = [*by_hand, *modelchoices.choices(self._task.id)]
         labels = [choice.label for choice in self._choices] or [_("No model is installed")]
         ui.fill(self.ui.modelComboBox, labels, self._indexOfModel(self._wantedModel()))
         self.ui.modelComboBox.enabled = bool(self._choices)
