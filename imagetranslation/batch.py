@@ -12,7 +12,8 @@ from typing import Any
 
 from .errors import Cancelled, ImageTranslationError, InputError
 from .files import make_folder, write_text
-from .jobs import SUFFIXES, Job, default_name, run_job, suffix_of
+from .formats import SUFFIXES, suffix_of
+from .jobs import Job, default_name, run_job
 from .models import load_package
 from .predictors import TorchPredictor, choose_device
 

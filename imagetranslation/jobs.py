@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RunFailed
 from .files import make_folder, require_text_name
+from .formats import SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
     from .predictors import TorchPredictor
     from .volume import Volume
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 DEFAULT_MODEL = "us2mri-pix2pix-small"
 _BYTES_PER_VOXEL = 32
 _NOTHING = type(None)
@@ -142,12 +142,6 @@ def load_job(path: str | Path) -> dict[str, Any]:
 def save_job(job: Job, path: str | Path, **more: Any) -> None:
     """Write a job file for the worker; `more` are the worker's own settings (`parent_pid`)."""
     Path(path).write_text(json.dumps({**asdict(job), **more}), encoding="utf-8")
-
-
-def suffix_of(path: str | Path) -> str:
-    """The image suffix of a path (".nii.gz" counts as one), or "" when it has none we write."""
-    name = Path(path).name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
 def default_name(source: str | Path, modality: str, suffix: str = "") -> str:

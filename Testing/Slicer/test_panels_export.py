@@ -288,8 +288,9 @@ def test_the_transform_that_is_left_out_is_named(panel, a_scene, load, translate
     assert "transform" in panel.exportNotice.text
 
 
-def test_closing_the_panel_stops_the_export(
-    us2mri_module, panel, load, translated, dialogs, click, tmp_path, wait_until
+@pytest.mark.parametrize("closing", ["the panel", "the scene"])
+def test_closing_stops_the_export(
+    us2mri_module, panel, load, translated, dialogs, click, tmp_path, wait_until, closing
 ):
     stack(tmp_path / "scan", axial(0, 3))
     (tmp_path / "out").mkdir()
@@ -297,7 +298,10 @@ def test_closing_the_panel_stops_the_export(
     panel.exportSelector.setCurrentNode(translated(load(tmp_path / "scan")))
     dialogs.will_choose_file(tmp_path / "out")
     click(panel.exportButton)
-    us2mri_module.widget.panel.export.close()
+    if closing == "the panel":
+        us2mri_module.widget.panel.export.close()
+    else:
+        slicer.mrmlScene.Clear(0)
     wait_until(lambda: not _left_behind(), 5, "the end of what ran")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -9,7 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..jobs import DEFAULT_MODEL, SUFFIXES, Job, default_name, run_job
+from ..formats import SUFFIXES
+from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .console import Console
 from .options import Device, Json, Model, cancel_on_interrupt
 

@@ -82,6 +82,7 @@ class ModulePanel:
         """The scene is about to go: nothing of ours may outlive it."""
         self.translation.cancel()
         self.batch.cancel()
+        self.export.close()
         self.compare.ui.compareButton.checked = False
         self.setParameterNode(None)
 
