@@ -45,12 +45,14 @@ def translate(
     cancelled: Callable[[], bool] | None = None,
     allow_synthetic: bool = False,
     predictor: Predictor | None = None,
+    created: str | None = None,
 ) -> Volume:
     """Translate `volume` with `package`; the result has exactly its grid, float32 voxels and a provenance.
 
     progress: called with (windows done, windows in all). cancelled: polled between batches; Cancelled is raised once
     it returns true. allow_synthetic: whether an image made by a model may be translated again. predictor: what runs
-    the network; made from the package when not given. Raises InputError, ModelRefused, RunFailed or Cancelled.
+    the network; made from the package when not given. created: the ISO 8601 time the provenance bears, instead of now.
+    Raises InputError, ModelRefused, RunFailed or Cancelled.
     """
     from .volume import check_usable
 
@@ -70,7 +72,7 @@ def translate(
     produced = run_windows(model_grid.forward(normalised), package, runner, progress, cancelled)
     array = intensity.denormalise(model_grid.back(produced), package.outputs)
     array[~seen] = package.outputs["background"]
-    record = _provenance(volume, package, (*volume.notes, *warnings_for(volume, seen, package)))
+    record = _provenance(volume, package, (*volume.notes, *warnings_for(volume, seen, package)), created)
     return _synthetic(volume, array, record, tuple(package.outputs["window"]))
 
 
@@ -154,7 +156,9 @@ def _checked(image: np.ndarray, package: ModelPackage) -> np.ndarray:
     return np.clip(image, -1, 1)
 
 
-def _provenance(volume: Volume, package: ModelPackage, notes: tuple[str, ...]) -> Provenance:
+def _provenance(
+    volume: Volume, package: ModelPackage, notes: tuple[str, ...], created: str | None = None
+) -> Provenance:
     return Provenance(
         model=package.id,
         version=package.version,
@@ -163,7 +167,7 @@ def _provenance(volume: Volume, package: ModelPackage, notes: tuple[str, ...]) -
         modality=package.outputs["modality"],
         source=volume.name,
         source_sha256=voxels_sha256(volume),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         software=f"imagetranslation {__version__}",
         notes=notes,
     )

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ _NOTHING = type(None)
 _JOB_TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,), "device": (str,), "series": (str, _NOTHING), "component": (int, str, _NOTHING),
     "frames_as_slices": (int, float, _NOTHING), "allow_synthetic": (bool,), "overwrite": (bool,),
-    "mask": (str, _NOTHING),
+    "mask": (str, _NOTHING), "created": (str, _NOTHING),
 }  # fmt: skip
 
 
@@ -39,7 +40,9 @@ class Job:
     input: image file, DICOM file or DICOM folder. output: file to write. model: id or path of a package. device: see
     `predictors.choose_device`. series, component, frames_as_slices: see `volume.read_volume`. allow_synthetic:
     translate an image that a model made. overwrite: replace an existing file that is not a synthetic image. mask:
-    image file on the input's grid; only where it is not zero is anything synthesised.
+    image file on the input's grid; only where it is not zero is anything synthesised. created: the ISO 8601 time that
+    the result's record shall bear; the time it is made when not given. A cohort gives all its cases the time it was
+    begun, so that a case done again is the same to the last byte.
     """
 
     input: str
@@ -52,6 +55,7 @@ class Job:
     allow_synthetic: bool = False
     overwrite: bool = False
     mask: str | None = None
+    created: str | None = None
 
     @classmethod
     def from_dict(cls, mapping: Any) -> Job:
@@ -69,6 +73,11 @@ class Job:
             value = mapping.get(name, getattr(cls, name, ""))
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise InputError(f"The job's {name} is {json.dumps(value)[:60]}, which is not what it can be.")
+        if mapping.get("created") is not None:
+            try:
+                datetime.fromisoformat(mapping["created"])
+            except ValueError:
+                raise InputError(f"The job's created is {mapping['created'][:60]!r}, which is no time.") from None
         return cls(**mapping)
 
 
@@ -77,22 +86,22 @@ def run_job(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     runner: TorchPredictor | None = None,
+    volume: Volume | None = None,
 ) -> dict[str, Any]:
     """Do one job; returns the report: paths, model, device, seconds and the notes a person should read.
 
-    runner: a loaded predictor, for many jobs with one model; made from the job's model and device when not given.
+    runner: a loaded predictor, for many jobs with one model; made from the job when not given. volume: the input as
+    `read_input` gave it, for those who read ahead; read here when not given.
     """
     from .inference import translate
-    from .models import load_package
-    from .predictors import TorchPredictor, choose_device
-    from .volume import read_volume, write_volume
+    from .volume import write_volume
 
     started = time.monotonic()
     output = Path(job.output)
     _check_output(job, output)
-    runner = runner or TorchPredictor(load_package(job.model), choose_device(job.device))
+    runner = runner or make_runner(job)
     package = runner.package
-    volume = read_volume(job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices)
+    volume = volume or read_input(job)
     _check_memory(volume)
     if job.mask is not None:
         volume = _limited(volume, job.mask)
@@ -105,6 +114,7 @@ def run_job(
             progress=progress,
             cancelled=cancelled,
             allow_synthetic=job.allow_synthetic,
+            created=job.created,
         )
     except MemoryError as error:
         raise RunFailed(f"{volume.name} does not fit in this machine's memory.") from error
@@ -124,6 +134,21 @@ def run_job(
         "seconds_to_write": round(time.monotonic() - translated, 3),
         "notes": list(result.notes),
     }
+
+
+def make_runner(job: Job) -> TorchPredictor:
+    """The predictor of a job's model and device, loaded."""
+    from .models import load_package
+    from .predictors import TorchPredictor, choose_device
+
+    return TorchPredictor(load_package(job.model), choose_device(job.device))
+
+
+def read_input(job: Job) -> Volume:
+    """The volume a job names; see `volume.read_volume` for what is raised."""
+    from .volume import read_volume
+
+    return read_volume(job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices)
 
 
 def load_job(path: str | Path) -> dict[str, Any]:
