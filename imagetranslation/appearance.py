@@ -6,6 +6,8 @@ of similarity are `similarity`'s: a difference picture here is for the eye.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .volume import Volume
@@ -20,6 +22,12 @@ DIFFERENCE_MEANING = "synthetic minus {other}, each first scaled to 0-100 % of i
 # Ends of the difference colours; black is "no difference". Blue and orange stay apart for colour-blind readers.
 LESS_RGB = (70, 160, 255)
 MORE_RGB = (255, 145, 40)
+# Colours of the uncertainty map from none to its limit: dark violet over magenta to pale yellow, lighter all the way:
+# their order survives colour blindness and a grey print. Below the floor, a fraction of the limit, nothing is laid
+# over the image.
+UNCERTAINTY_RGB = ((60, 20, 110), (150, 35, 130), (235, 85, 95), (255, 170, 75), (255, 245, 170))
+UNCERTAINTY_LIMIT_PERCENTILE = 99.0
+UNCERTAINTY_FLOOR = 0.05
 
 
 def default_window(volume: Volume) -> tuple[float, float]:
@@ -98,6 +106,26 @@ def difference_percent(synthetic: Volume, other: Volume) -> np.ndarray:
         raise ValueError(f"shapes differ: {synthetic.array.shape} and {other.array.shape}")
     scaled = windowed(synthetic.array, default_window(synthetic)) - windowed(other.array, default_window(other))
     return 100 * scaled
+
+
+def uncertainty_limit(deviation: np.ndarray) -> float:
+    """Where the colours of an uncertainty map end: the 99th percentile of its positive values, rounded up to 1, 2 or 5
+    times a power of ten, so that the legend has a number people can read; 1 for a map that is zero everywhere."""
+    positive = deviation[np.isfinite(deviation) & (deviation > 0)]
+    if not positive.size:
+        return 1.0
+    positive = positive[:: max(1, positive.size // ENOUGH_VOXELS)]
+    top = float(np.percentile(positive, UNCERTAINTY_LIMIT_PERCENTILE))
+    power = 10.0 ** math.floor(math.log10(top))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= top * (1 - 1e-9))
+
+
+def uncertainty_colours(fraction: np.ndarray) -> np.ndarray:
+    """uint8 (..., 4) RGBA for standard deviations given as fractions of the limit; transparent below the floor."""
+    strength = np.clip(np.nan_to_num(fraction), 0, 1)
+    stops = np.linspace(0, 1, len(UNCERTAINTY_RGB))
+    channels = [np.interp(strength, stops, [rgb[n] for rgb in UNCERTAINTY_RGB]) for n in range(3)]
+    return np.round(np.stack([*channels, 255.0 * (strength >= UNCERTAINTY_FLOOR)], axis=-1)).astype(np.uint8)
 
 
 def difference_colours(percent: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ class Provenance:
     task: e.g. "us2mri". modality: DICOM modality imitated, e.g. "MR". source: name of the source volume (a file
     name, never a path). source_sha256: hex digest of the source's voxel bytes. created: ISO 8601 UTC.
     software: name and version of this library. notes: sentences the person should read (warnings included).
+    quantity: None for an image; for a map about an image, what its voxels mean: "name" (e.g. "standard deviation"),
+    "unit", and whatever else travels with the number (see `deviationmaps`).
     """
 
     model: str
@@ -35,17 +37,23 @@ class Provenance:
     created: str
     software: str
     notes: tuple[str, ...] = field(default=())
+    quantity: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping, headed by `"synthetic": true`."""
-        return {"synthetic": True, **asdict(self), "notes": list(self.notes)}
+        mapping = {"synthetic": True, **asdict(self), "notes": list(self.notes)}
+        if self.quantity is None:
+            del mapping["quantity"]
+        return mapping
 
     @classmethod
     def from_dict(cls, mapping: dict[str, Any]) -> Provenance:
         """Inverse of `to_dict`; absent text fields become empty, so that a damaged record still marks the image."""
-        texts = {name: str(mapping.get(name, "")) for name in cls.__dataclass_fields__ if name != "notes"}
-        notes = mapping.get("notes", ())
-        return cls(**texts, notes=tuple(str(n) for n in notes) if isinstance(notes, (list, tuple)) else ())
+        named = [name for name in cls.__dataclass_fields__ if name not in ("notes", "quantity")]
+        texts = {name: str(mapping.get(name, "")) for name in named}
+        notes, quantity = mapping.get("notes", ()), mapping.get("quantity")
+        sentences = tuple(str(n) for n in notes) if isinstance(notes, (list, tuple)) else ()
+        return cls(**texts, notes=sentences, quantity=quantity if isinstance(quantity, dict) else None)
 
 
 def corner_text(record: Provenance) -> str:
@@ -60,4 +68,5 @@ def slicer_corner_text(record: Provenance) -> str:
 
 def display_name(record: Provenance) -> str:
     """Name of the volume, starting with the mark."""
-    return f"{MARK} {record.modality} of {record.source}"
+    what = f"{record.modality} of {record.source}"
+    return f"{MARK} {what}" if record.quantity is None else f"{MARK} {record.quantity.get('name', 'map')} of {what}"

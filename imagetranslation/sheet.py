@@ -1,7 +1,7 @@
-"""The static sheet: source, synthetic, reference and difference as one PNG for reports. No OpenGL, no browser.
+"""The static sheet: source, synthetic, reference, difference and uncertainty as one PNG for reports.
 
-Slices come from `slices`, grey values and colours from `appearance`; this file only lays them out and writes text. The
-synthetic mark is burned into every panel that shows any of the synthetic image.
+No OpenGL, no browser. Slices come from `slices`, grey values and colours from `appearance`; this file only lays them
+out and writes text. The synthetic mark is burned into every panel that shows any of the synthetic image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import appearance, slices
+from . import appearance, deviationmaps, slices
 from .errors import InputError
 from .files import atomic_path
 from .provenance import corner_text
@@ -33,6 +33,8 @@ PANEL_BACKGROUND = (0, 0, 0)
 TEXT = (226, 232, 240)
 FAINT = (140, 150, 165)
 MARK_COLOUR = (255, 193, 7)
+# The image stays visible under its uncertainty.
+UNCERTAINTY_OPACITY = 0.7
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,30 @@ class Column:
     colour: tuple[int, int, int]
 
 
-def write_sheet(path: str | Path, source: Volume, synthetic: Volume, reference: Volume | None = None) -> Path:
+def write_sheet(
+    path: str | Path,
+    source: Volume,
+    synthetic: Volume,
+    reference: Volume | None = None,
+    uncertainty: Volume | None = None,
+) -> Path:
     """Write the sheet as a PNG (atomically) and return its path.
 
     Rows: the middle axial, sagittal and coronal slice (one row for a single-slice volume). Columns: source, synthetic
     and, with a reference, reference and difference. All panels have one physical scale. `synthetic` must be on the
     source's grid and carry its provenance, otherwise InputError; a reference on another grid is shown resampled
-    (linearly), without a difference, and the sheet says so.
+    (linearly), without a difference, and the sheet says so. With an uncertainty map (checked by `deviationmaps.map_of`)
+    it is laid over the synthetic image in a last column.
     """
-    picture = draw_sheet(source, synthetic, reference)
+    picture = draw_sheet(source, synthetic, reference, uncertainty)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", optimize=True)
     return Path(path)
 
 
-def draw_sheet(source: Volume, synthetic: Volume, reference: Volume | None = None) -> Image:
+def draw_sheet(
+    source: Volume, synthetic: Volume, reference: Volume | None = None, uncertainty: Volume | None = None
+) -> Image:
     """The sheet as an RGB image; see `write_sheet`."""
     from PIL import Image, ImageDraw
 
@@ -76,7 +87,11 @@ def draw_sheet(source: Volume, synthetic: Volume, reference: Volume | None = Non
     if refusal:
         remarks.append(refusal)
     columns = _columns(source, synthetic, reference, with_difference=reference is not None and refusal is None)
-    volumes = {"source": source, "synthetic": synthetic, "reference": shown}
+    if uncertainty is not None:
+        uncertainty = deviationmaps.map_of(uncertainty, synthetic)
+        columns.append(Column("uncertainty", "Uncertainty", corner_text(synthetic.provenance), MARK_COLOUR))
+        remarks.append(f"Uncertainty: {deviationmaps.legend_sentence(uncertainty)}")
+    volumes = {"source": source, "synthetic": synthetic, "reference": shown, "uncertainty": uncertainty}
     rows = slices.useful_planes(source)
     panels = {(row, c.kind): _panel(row, c, volumes) for row in rows for c in columns}
     heights = [max(panels[row, c.kind].height for c in columns) for row in rows]
@@ -86,7 +101,8 @@ def draw_sheet(source: Volume, synthetic: Volume, reference: Volume | None = Non
     lines = [line for text in footer for line in _wrapped(text, width - 2 * MARGIN)]
     top = 128
     sheet_height = top + sum(heights) + GAP * len(rows) + 12 + 19 * len(lines) + MARGIN
-    if any(c.kind == "difference" for c in columns):
+    bars = [(n, c.kind) for n, c in enumerate(columns) if c.kind in ("difference", "uncertainty")]
+    if bars:
         sheet_height += 44
     sheet = Image.new("RGB", (width, sheet_height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
@@ -104,9 +120,13 @@ def draw_sheet(source: Volume, synthetic: Volume, reference: Volume | None = Non
             _letters(draw, row, x, y, height)
             _burn(draw, column, x, y)
         y += height + GAP
-    if any(c.kind == "difference" for c in columns):
-        _colour_bar(sheet, draw, MARGIN + ROW_LABEL + (len(columns) - 1) * (PANEL + GAP), y + 4)
-        y += 44
+    for n, kind in bars:
+        place = (MARGIN + ROW_LABEL + n * (PANEL + GAP), y + 4)
+        if kind == "difference":
+            _difference_bar(sheet, draw, *place)
+        else:
+            _uncertainty_bar(sheet, draw, *place, _present(uncertainty))
+    y += 44 if bars else 0
     for n, line in enumerate(lines):
         draw.text((MARGIN, y + 12 + 19 * n), line, fill=FAINT if n else TEXT, font=_font(13))
     return sheet
@@ -140,6 +160,9 @@ def _panel(plane: str, column: Column, volumes: dict[str, Volume | None]) -> Ima
         percent = appearance.difference_percent(synthetic, reference)
         shown = slices.picture(synthetic.with_array(percent), plane, number)
         pixels = appearance.difference_colours(shown.pixels)
+    elif column.kind == "uncertainty":
+        synthetic, deviation = _present(volumes["synthetic"]), _present(volumes["uncertainty"])
+        shown, pixels = _under_uncertainty(synthetic, deviation, plane, number)
     else:
         volume = _present(volumes[column.kind])
         shown = slices.picture(volume, plane, number)
@@ -151,6 +174,18 @@ def _panel(plane: str, column: Column, volumes: dict[str, Volume | None]) -> Ima
     panel = Image.new("RGB", (PANEL, size[1]), PANEL_BACKGROUND)
     panel.paste(resized, ((PANEL - size[0]) // 2, 0))
     return panel
+
+
+def _under_uncertainty(
+    synthetic: Volume, deviation: Volume, plane: str, number: int
+) -> tuple[slices.Picture, np.ndarray]:
+    """The synthetic slice with the map's colours over it: the picture for its size, and uint8 (row, column, RGB)."""
+    shown = slices.picture(synthetic, plane, number)
+    grey = 255 * appearance.windowed(shown.pixels, appearance.default_window(synthetic))[..., None]
+    fraction = slices.picture(deviation, plane, number).pixels / appearance.uncertainty_limit(deviation.array)
+    colours = appearance.uncertainty_colours(fraction).astype(np.float32)
+    opacity = UNCERTAINTY_OPACITY * colours[..., 3:] / 255
+    return shown, np.round(grey * (1 - opacity) + colours[..., :3] * opacity).astype(np.uint8)
 
 
 def _present(volume: Volume | None) -> Volume:
@@ -234,16 +269,28 @@ def _burn(draw: ImageDraw.ImageDraw, column: Column, x: int, y: int) -> None:
     draw.text((x + 6, y + 5), column.mark, fill=column.colour, font=_font(size))
 
 
-def _colour_bar(sheet: Image, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    from PIL import Image
-
+def _difference_bar(sheet: Image, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
     limit = appearance.DIFFERENCE_LIMIT
     colours = appearance.difference_colours(np.linspace(-limit, limit, PANEL, dtype=np.float32))
+    _colour_bar(sheet, draw, x, y, colours, (f"-{limit:.0f} %", "0", f"+{limit:.0f} %"))
+
+
+def _uncertainty_bar(sheet: Image, draw: ImageDraw.ImageDraw, x: int, y: int, deviation: Volume) -> None:
+    limit = appearance.uncertainty_limit(deviation.array)
+    colours = appearance.uncertainty_colours(np.linspace(0, 1, PANEL))[:, :3]
+    _colour_bar(sheet, draw, x, y, colours, ("0", deviationmaps.legend_title(deviation), f">= {limit:g}"))
+
+
+def _colour_bar(
+    sheet: Image, draw: ImageDraw.ImageDraw, x: int, y: int, colours: np.ndarray, words: tuple[str, str, str]
+) -> None:
+    """A bar of uint8 (PANEL, RGB) with words under its left end, middle and right end."""
+    from PIL import Image
+
     sheet.paste(Image.fromarray(np.repeat(colours[None], 12, axis=0)), (x, y))
     font = _font(13)
-    draw.text((x, y + 16), f"-{limit:.0f} %", fill=FAINT, font=font)
-    draw.text((x + PANEL / 2, y + 16), "0", fill=FAINT, font=font, anchor="ma")
-    draw.text((x + PANEL, y + 16), f"+{limit:.0f} %", fill=FAINT, font=font, anchor="ra")
+    for place, text, anchor in zip((x, x + PANEL / 2, x + PANEL), words, ("la", "ma", "ra")):
+        draw.text((place, y + 16), text, fill=FAINT, font=font, anchor=anchor)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

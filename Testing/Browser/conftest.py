@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,22 @@ def a_lopsided_volume(shape=(20, 30, 40), **changes) -> Volume:
     return Volume(array, **{"spacing": (1.0, 1.2, 2.0), "modality": "US", "name": "made-up", **changes})
 
 
+QUANTITY = {"name": "standard deviation", "unit": "grey values", "calibrated": False, "patients": 4, "method": "tta"}
+
+
 def a_loaded_case(source: Volume, *, reference: bool = True, name: str = "made-up") -> LoadedCase:
-    """The source, its negative as the synthetic image, and a shifted negative as the reference."""
+    """The source, its negative as the synthetic image, a shifted negative as the reference, an uncertainty map that
+    grows from nothing to 40 along the columns."""
     negative = source.array.max() - source.array
     synthetic = source.with_array(negative, modality="MR", provenance=RECORD)
     real = source.with_array(np.roll(negative, 2, axis=2), modality="MR") if reference else None
-    return LoadedCase(name, source, synthetic, real)
+    return LoadedCase(name, source, synthetic, real, a_map_of(synthetic))
+
+
+def a_map_of(synthetic: Volume, **quantity) -> Volume:
+    ramp = np.broadcast_to(np.linspace(0, 40, synthetic.array.shape[2], dtype=np.float32), synthetic.array.shape)
+    record = replace(synthetic.provenance, quantity={**QUANTITY, **quantity})
+    return synthetic.with_array(np.ascontiguousarray(ramp), provenance=record, name="made-up uncertainty")
 
 
 @contextlib.contextmanager

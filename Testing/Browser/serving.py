@@ -19,7 +19,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.provenance import Provenance
 from imagetranslation.volume import Volume, read_volume
 
-from .conftest import a_loaded_case, a_lopsided_volume
+from .conftest import QUANTITY, a_loaded_case, a_lopsided_volume
 
 NOTE = "A stand-in: the MR smoothed, not a translation."
 
@@ -48,6 +48,14 @@ def a_stand_in(pairs: Path, name: str) -> Volume:
     return reference.with_array(smooth, provenance=record, name=f"SYNTHETIC MR of {name}")
 
 
+def a_stand_in_map(pairs: Path, name: str) -> Volume:
+    """How far stand-in and MR differ: a map to look at, not one that a model made."""
+    synthetic = a_stand_in(pairs, name)
+    deviation = np.abs(synthetic.array - the_mr_on_the_ultrasound_grid(pairs, name).array).astype(np.float32)
+    record = replace(synthetic.provenance, quantity={**QUANTITY, "calibrated": True, "patients": 18})
+    return synthetic.with_array(deviation, provenance=record, name=f"{name} uncertainty")
+
+
 def a_broken_file() -> Volume:
     raise InputError("broken.nrrd ends before its last voxel; copy it again.")
 
@@ -69,7 +77,8 @@ def the_cases(pairs: Path) -> list[Case]:
 
     def case(name: str, shown: str, with_reference: bool) -> Case:
         reference = (lambda: the_mr_on_the_ultrasound_grid(pairs, name)) if with_reference else None
-        return Case(shown, lambda: the_ultrasound(pairs, name), lambda: a_stand_in(pairs, name), reference)
+        deviation = (lambda: a_stand_in_map(pairs, name)) if with_reference else None
+        return Case(shown, lambda: the_ultrasound(pairs, name), lambda: a_stand_in(pairs, name), reference, deviation)
 
     others = [case(f"case{n:02d}", f"case{n:02d}", True) for n in range(7)]
     broken = Case("/home/Miller John/broken.nrrd", a_broken_file, a_broken_file)

@@ -289,6 +289,27 @@ def test_the_difference_is_coloured_marked_and_explained(a_reader):
     assert synthetic[60:].std() > 10
 
 
+def test_the_uncertainty_is_laid_over_marked_and_explained_and_its_strength_set(a_reader):
+    a_reader.press("u")
+    a_reader.screenshot("uncertainty")
+    assert a_reader.labels() == ["source · US", MARK, f"{MARK}\nstandard deviation, grey values\n{MARK}"]
+    coloured = a_reader.pictures()[2].astype(int)
+    assert (coloured.max(axis=2) - coloured.min(axis=2) > 60).mean() > 0.05
+    legend = a_reader.text("#it-uncertainty-legend")
+    assert "18 patients" in legend
+    assert "\N{GREATER-THAN OR EQUAL TO}" in legend
+    a_reader.page.evaluate("() => window.trame.state.set('opacity', 0)")
+    a_reader.wait()
+    clear = a_reader.pictures()[2].astype(int)
+    assert (clear.max(axis=2) - clear.min(axis=2) > 60).mean() < 0.02
+    a_reader.page.evaluate("() => window.trame.state.set('opacity', 0.5)")
+    a_reader.press("n")
+    a_reader.until(lambda: a_reader.text("#it-case-name") == "case17", "the case without a map is shown")
+    a_reader.wait()
+    assert a_reader.page.is_disabled("#it-mode-uncertainty")
+    assert len(a_reader.pictures()) == 2
+
+
 def test_space_swaps_the_two_images_in_place(a_reader):
     source, synthetic, _ = a_reader.pictures()
     a_reader.press("Space")

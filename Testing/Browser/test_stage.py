@@ -107,6 +107,11 @@ def middle_of(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return picture[top : top + shape[0], left : left + shape[1], 0].astype(float)
 
 
+def middle_of_rgb(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    top, left = ((have - want) // 2 for have, want in zip(picture.shape, shape))
+    return picture[top : top + shape[0], left : left + shape[1], :3].astype(float)
+
+
 def mean_error(picture: np.ndarray, wanted: np.ndarray) -> float:
     """Mean absolute grey difference, away from the edge and the text."""
     inner = (slice(50, -12), slice(12, -12))
@@ -222,6 +227,23 @@ def test_the_difference_is_blue_where_less_and_orange_where_more(a_room, a_case)
         x = SIZE[0] / 2 + (column + 0.5 - columns / 2) * scale
         colour = appearance.difference_colours(np.array(wanted[row, column]))
         assert np.abs(picture[int(y), int(x), :3] - colour).max() < 25
+
+
+def test_the_uncertainty_lies_over_the_synthetic_image_in_the_legends_colours(a_room, a_case):
+    shown = a_room.show(a_case, Choice("uncertainty", opacity=1.0))
+    assert [pane.background for pane in shown] == ["source", "synthetic", "synthetic"]
+    number = a_room.stage.number
+    synthetic = expected(a_case, "synthetic", "axial", number)
+    fraction = slices.picture(a_case.uncertainty, "axial", number).pixels / 50  # 1, 2 or 5 times a power of ten
+    assert appearance.uncertainty_limit(a_case.uncertainty.array) == 50
+    picture = middle_of_rgb(a_room.picture(2), synthetic.shape)
+    rows, columns = fraction.shape
+    for column in (1, columns // 3, columns // 2, columns - 3):
+        y, x = synthetic.shape[0] * 3 // 4, int((column + 0.5) * synthetic.shape[1] / columns)
+        *colour, alpha = appearance.uncertainty_colours(fraction[rows * 3 // 4, column]).astype(float)
+        wanted = synthetic[y, x] * (1 - alpha / 255) + np.array(colour) * alpha / 255
+        assert np.abs(picture[y, x] - wanted).max() < 30
+    assert mean_error(a_room.picture(1), synthetic) < 4
 
 
 def test_windows_are_set_read_reset_and_kept_apart(a_room, a_case):

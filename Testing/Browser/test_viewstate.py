@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from imagetranslation.browser.viewstate import (
     pane_text,
     panes,
     partners,
+    uncertainty_legend,
 )
 from imagetranslation.errors import InputError
 from imagetranslation.provenance import Provenance
@@ -172,3 +174,45 @@ def test_searching_wants_every_word_in_any_case():
     assert matching(names, " 01 bone ") == [2]
     assert matching(names, "") == [0, 1, 2]
     assert matching(names, "xyz") == []
+
+
+def a_map(**quantity) -> Volume:
+    about = {"name": "standard deviation", "unit": "grey values", "calibrated": True, "patients": 18, **quantity}
+    return a_volume("MR", provenance=replace(RECORD, quantity=about), name="map")
+
+
+def a_case_with_map(deviation: Volume) -> LoadedCase:
+    return Case("case17", a_volume(), a_volume("MR", provenance=RECORD), None, deviation).load()
+
+
+def test_the_uncertainty_lies_over_the_synthetic_image_beside_source_and_synthetic():
+    case = a_case_with_map(a_map())
+    last = Pane("synthetic", "uncertainty", 0.4)
+    assert panes(Choice("uncertainty", opacity=0.4), case) == (Pane("source"), Pane("synthetic"), last)
+    assert pane_text(last, case).splitlines() == [MARK, "standard deviation, grey values", MARK]
+    assert "18 patients" in uncertainty_legend(case)
+
+
+def test_an_uncalibrated_map_says_so_in_view_and_legend():
+    case = a_case_with_map(a_map(calibrated=False, patients=4))
+    assert "uncalibrated spread" in label("uncertainty", case)
+    assert "Not calibrated" in uncertainty_legend(case)
+
+
+def test_without_a_map_the_mode_falls_back(a_pair):
+    assert panes(Choice("uncertainty"), a_pair) == panes(Choice(), a_pair)
+    assert uncertainty_legend(a_pair) == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (a_volume("MR", provenance=RECORD), "does not say that it is an uncertainty map"),
+        (a_volume("MR"), "does not say that it is an uncertainty map"),
+        (Volume(np.zeros((3, 4, 6)), provenance=a_map().provenance), "not on the grid"),
+        (replace(a_map(), provenance=replace(a_map().provenance, source_sha256="00" * 32)), "another scan"),
+    ],
+)
+def test_a_map_of_something_else_is_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        a_case_with_map(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,21 @@ def test_with_a_reference_the_difference_is_marked_too_and_the_reference_is_not(
     source = a_source()
     drawn = sheet.draw_sheet(source, a_synthetic(source), a_reference(source))
     assert [has_mark(drawn, n) for n in range(4)] == [False, True, False, True]
+
+
+def test_an_uncertainty_map_is_a_marked_column_of_its_own_in_its_legends_colours():
+    source = a_source()
+    synthetic = a_synthetic(source)
+    quantity = {"name": "standard deviation", "unit": "grey values", "calibrated": False, "patients": 0}
+    ramp = np.broadcast_to(np.linspace(0, 18, 30, dtype=np.float32), source.array.shape).copy()
+    deviation = synthetic.with_array(ramp, provenance=replace(RECORD, quantity=quantity))
+    drawn = sheet.draw_sheet(source, synthetic, None, deviation)
+    assert [has_mark(drawn, n) for n in range(3)] == [False, True, True]
+    x = sheet.MARGIN + sheet.ROW_LABEL + 2 * (sheet.PANEL + sheet.GAP)
+    colour = pixels(drawn)[128:300, x : x + sheet.PANEL]
+    assert np.ptp(colour[40:100, 270:290], axis=2).mean() > 40 > np.ptp(colour[40:100, 46:50], axis=2).mean()
+    with pytest.raises(InputError, match="not say that it is an uncertainty map"):
+        sheet.draw_sheet(source, synthetic, None, synthetic)
 
 
 @pytest.mark.parametrize("brightness", [0, 255])

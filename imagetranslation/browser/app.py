@@ -18,7 +18,19 @@ from ..errors import ImageTranslationError, InputError, RunFailed
 from .cases import Case, LoadedCase, matching, safe_name
 from .opengl import opengl_available
 from .surroundings import no_arguments, require_free, unwarned
-from .viewstate import MODES, Choice, details, difference_legend, difference_partner, pane_text, panes, partners
+from .viewstate import (
+    MODES,
+    NO_UNCERTAINTY,
+    Choice,
+    details,
+    difference_legend,
+    difference_partner,
+    pane_text,
+    panes,
+    partners,
+    uncertainty_legend,
+    uncertainty_title,
+)
 
 if TYPE_CHECKING:
     from trame_server import Server
@@ -149,7 +161,7 @@ class Viewer:
             self.step(STEPS[name])
         elif name in state.planes:
             state.plane = name
-        elif name in MODES and not (name == "difference" and state.difference_refusal):
+        elif name in MODES and not (name in ("difference", "uncertainty") and state[f"{name}_refusal"]):
             state.mode = name
         elif name == "swap":
             self.swap()
@@ -236,6 +248,12 @@ class Viewer:
                 "partner": state.partner if state.partner in partners(case) else "source",
                 "difference_refusal": difference_partner(case)[1] or "",
                 "legend": difference_legend(case),
+                "uncertainty_refusal": NO_UNCERTAINTY if case.uncertainty is None else "",
+                "uncertainty_title": uncertainty_title(case),
+                "uncertainty_legend": uncertainty_legend(case),
+                "uncertainty_limit": (
+                    1.0 if case.uncertainty is None else appearance.uncertainty_limit(case.uncertainty.array)
+                ),
                 "details": details(case),
                 "notes": list(case.notes),
                 "notes_open": True,
@@ -243,7 +261,7 @@ class Viewer:
                 "square_range": [round(smallest, 1), round(largest, 1), 0.1],
             }
         )
-        if state.mode == "difference" and state.difference_refusal:
+        if state.mode in ("difference", "uncertainty") and state[f"{state.mode}_refusal"]:
             state.mode = MODES[0]
         for image in state.images:
             least, greatest = appearance.full_range(getattr(case, image))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 
+from ..deviationmaps import map_of
 from ..errors import InputError
 from ..provenance import Provenance, display_name
 from ..volume import Volume
@@ -27,6 +28,7 @@ class LoadedCase:
     source: Volume
     synthetic: Volume
     reference: Volume | None
+    uncertainty: Volume | None = None
 
     @property
     def provenance(self) -> Provenance:
@@ -54,13 +56,15 @@ class Case:
     source: Source
     synthetic: Source
     reference: Source | None = None
+    uncertainty: Source | None = None
 
     def load(self) -> LoadedCase:
         """Read the volumes.
 
         Raises InputError where one cannot be read or the synthetic image is not on the source's grid. A synthetic
         image without a record is given an "unknown model" one, so that it stays marked; a source or reference that
-        carries a record of synthesis is refused, because the page would call it real.
+        carries a record of synthesis is refused, because the page would call it real; an uncertainty map that belongs
+        to another image is refused.
         """
         source, synthetic = _read(self.source), _read(self.synthetic)
         reference = None if self.reference is None else _read(self.reference)
@@ -73,7 +77,8 @@ class Case:
             synthetic = replace(synthetic, provenance=_unknown(source, synthetic))
         elif not synthetic.modality:
             synthetic = replace(synthetic, modality=synthetic.provenance.modality)
-        return LoadedCase(safe_name(self.name), source, synthetic, reference)
+        deviation = None if self.uncertainty is None else map_of(_read(self.uncertainty), synthetic)
+        return LoadedCase(safe_name(self.name), source, synthetic, reference, deviation)
 
 
 def safe_name(name: str) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import client, html
 from trame.widgets import vuetify3 as v
 
 from .. import appearance
-from .viewstate import CHECKERBOARD, DIFFERENCE, FADE, SIDE_BY_SIDE
+from .viewstate import CHECKERBOARD, DIFFERENCE, FADE, SIDE_BY_SIDE, UNCERTAINTY
 
 if TYPE_CHECKING:
     from trame_server import Server
@@ -46,6 +47,7 @@ MODE_BUTTONS = (
     (FADE, "mdi-circle-opacity", "Fade", "One over the other, mixed by a slider (F)"),
     (CHECKERBOARD, "mdi-checkerboard", "Checker", "Alternating squares of both (C)"),
     (DIFFERENCE, "mdi-plus-minus-variant", "Difference", "Where the grey values differ (D)"),
+    (UNCERTAINTY, "mdi-help-rhombus-outline", "Uncertainty", "How sure the model is, over the synthetic image (U)"),
 )
 PLANE_BUTTONS = (("axial", "Axial", "1"), ("sagittal", "Sagittal", "2"), ("coronal", "Coronal", "3"))
 HELP = (
@@ -56,7 +58,7 @@ HELP = (
     (("Shift + drag",), "move the picture; also with the middle button"),
     (("1", "2", "3"), "axial, sagittal, coronal"),
     (("Space", "S"), "swap the two images in place, to see them flicker"),
-    (("B", "F", "C", "D"), "side by side, fade, checkerboard, difference"),
+    (("B", "F", "C", "D", "U"), "side by side, fade, checkerboard, difference, uncertainty"),
     (("R",), "reset zoom, position and brightness"),
     (("N", "P"), "next and previous case"),
 )
@@ -134,8 +136,9 @@ def _top_bar(actions: Actions) -> None:
             v_model=("mode",), mandatory=True, density="compact", variant="outlined", divided=True, color="primary"
         ):
             for value, icon, words, hint in MODE_BUTTONS:
-                off = {"disabled": ("!!difference_refusal",)} if value == DIFFERENCE else {}
-                title = (f"difference_refusal || '{hint}'",) if value == DIFFERENCE else hint
+                refusal = {DIFFERENCE: "difference_refusal", UNCERTAINTY: "uncertainty_refusal"}.get(value)
+                off = {"disabled": (f"!!{refusal}",)} if refusal else {}
+                title = (f"{refusal} || '{hint}'",) if refusal else hint
                 with v.VBtn(value=value, id=f"it-mode-{value}", title=title, size="small", **off):
                     v.VIcon(icon, size="large")
                     html.Span(words, classes="d-none d-lg-inline ml-2")
@@ -225,6 +228,21 @@ def _compare_controls() -> None:
                 html.Span(f"+{appearance.DIFFERENCE_LIMIT:.0f} %")
             html.Div("{{ legend }}", classes="it-small mt-2")
         v.VDivider(classes="mt-2")
+    with html.Div(v_if=f"mode === '{UNCERTAINTY}'"):
+        with html.Div(classes="it-section", id="it-uncertainty-legend"):
+            html.Div("{{ uncertainty_title }}", classes="it-heading")
+            html.Div(classes="it-bar", style=f"background: {_uncertainty_gradient()}")
+            with html.Div(classes="it-row it-number"):
+                html.Span("0")
+                html.Span("{{ uncertainty_limit / 2 }}")
+                html.Span("\N{GREATER-THAN OR EQUAL TO} {{ uncertainty_limit }}")
+            html.Div("{{ uncertainty_legend }}", classes="it-small mt-2")
+            html.Div("Map over the image", classes="it-heading mt-3")
+            v.VSlider(
+                v_model=("opacity",), min=0, max=1, step=0.01, hide_details=True, color="primary",
+                id="it-uncertainty-opacity",
+            )  # fmt: skip
+        v.VDivider(classes="mt-2")
 
 
 def _window_slider(image: str, words: str, actions: Actions) -> None:
@@ -309,3 +327,8 @@ def _help() -> None:
 def _gradient() -> str:
     less, more = (f"rgb({', '.join(map(str, rgb))})" for rgb in (appearance.LESS_RGB, appearance.MORE_RGB))
     return f"linear-gradient(to right, {less}, #000, {more})"
+
+
+def _uncertainty_gradient() -> str:
+    colours = appearance.uncertainty_colours(np.linspace(0, 1, 9))[:, :3]
+    return f"linear-gradient(to right, {', '.join(f'rgb({r}, {g}, {b})' for r, g, b in colours)})"

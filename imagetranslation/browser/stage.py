@@ -51,6 +51,7 @@ class Stage:
         self._number = 0
         self._quiet = False
         self._difference_colours = _difference_colours(self._scene)
+        self._uncertainty_colours = _uncertainty_colours(self._scene)
         drag_changes_window(self._scene)
         composites = [view._logic.GetSliceCompositeNode() for view in self._views]
         link(composites)
@@ -151,6 +152,8 @@ class Stage:
     def _node(self, name: str, square_mm: float, swapped: bool) -> vtkMRMLScalarVolumeNode:
         if name == "difference" and name not in self._nodes:
             self._nodes[name] = self._make_difference()
+        if name == "uncertainty" and name not in self._nodes:
+            self._nodes[name] = self._make_uncertainty()
         if name == "checkerboard" and self._board != (square_mm, swapped, self._plane):
             self._make_checkerboard(square_mm, swapped)
         return self._nodes[name]
@@ -163,6 +166,21 @@ class Stage:
         node = add_volume(self._scene, synthetic.with_array(percent))
         set_window(node, -appearance.DIFFERENCE_LIMIT, appearance.DIFFERENCE_LIMIT)
         node.GetDisplayNode().SetAndObserveColorNodeID(self._difference_colours.GetID())
+        return node
+
+    def _make_uncertainty(self) -> vtkMRMLScalarVolumeNode:
+        deviation = self.case.uncertainty
+        if deviation is None:
+            raise ValueError("no uncertainty map")
+        node = add_volume(self._scene, deviation)
+        limit = appearance.uncertainty_limit(deviation.array)
+        set_window(node, 0.0, limit)
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(self._uncertainty_colours.GetID())
+        # The layer's colours have no transparency of their own; the threshold is what leaves low values out.
+        display.SetThreshold(appearance.UNCERTAINTY_FLOOR * limit, float(np.finfo(np.float32).max))
+        display.SetApplyThreshold(True)
+        mark(node, self.case.provenance)
         return node
 
     def _make_checkerboard(self, square_mm: float, swapped: bool) -> None:
@@ -266,12 +284,22 @@ def _normal(slice_node: Any) -> np.ndarray:
 
 def _difference_colours(scene: Any) -> Any:
     """The colour table of the difference picture; the same colours as `appearance.difference_colours`."""
-    limit, size = appearance.DIFFERENCE_LIMIT, 255
+    limit = appearance.DIFFERENCE_LIMIT
+    return _colour_table(scene, "Difference", appearance.difference_colours(np.linspace(-limit, limit, 255)))
+
+
+def _uncertainty_colours(scene: Any) -> Any:
+    """The colour table of the uncertainty map; the same colours as `appearance.uncertainty_colours`."""
+    return _colour_table(scene, "Uncertainty", appearance.uncertainty_colours(np.linspace(0, 1, 256))[:, :3])
+
+
+def _colour_table(scene: Any, name: str, colours: np.ndarray) -> Any:
+    """A colour table of uint8 (n, RGB)."""
     table = slicer.vtkMRMLColorTableNode()
-    table.SetName("Difference")
+    table.SetName(name)
     table.SetTypeToUser()
-    table.SetNumberOfColors(size)
-    for n, colour in enumerate(appearance.difference_colours(np.linspace(-limit, limit, size))):
+    table.SetNumberOfColors(len(colours))
+    for n, colour in enumerate(colours):
         table.SetColor(n, f"{n}", *(float(part) / 255 for part in colour), 1.0)
     scene.AddNode(table)
     return table

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import deviationmaps
 from ..appearance import DIFFERENCE_MEANING, why_no_difference
 from ..provenance import corner_text
 from .cases import LoadedCase
 
 SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE = "side-by-side", "fade", "checkerboard", "difference"
-MODES = (SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE)
+UNCERTAINTY = "uncertainty"
+MODES = (SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE, UNCERTAINTY)
+NO_UNCERTAINTY = "No uncertainty map: translate with --uncertainty, or open the map with --uncertainty-map."
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Pane:
 @dataclass(frozen=True)
 class Choice:
     """What a person has chosen. partner: the image compared with the synthetic one. opacity: share of the synthetic
-    image in a fade. swapped: the two compared images have changed places (a fade has its slider for that)."""
+    image in a fade, or of the uncertainty map laid over it. swapped: the two compared images have changed
+    places (a fade has its slider for that)."""
 
     mode: str = SIDE_BY_SIDE
     partner: str = "source"
@@ -62,6 +66,9 @@ def panes(choice: Choice, case: LoadedCase) -> tuple[Pane, ...]:
     if choice.mode == DIFFERENCE and difference_partner(case)[1] is None:
         pair = [Pane("synthetic"), Pane(difference_partner(case)[0])]
         return (*(reversed(pair) if choice.swapped else pair), Pane("difference"))
+    if choice.mode == UNCERTAINTY and case.uncertainty is not None:
+        pair = [Pane("source"), Pane("synthetic")]
+        return (*(reversed(pair) if choice.swapped else pair), Pane("synthetic", "uncertainty", choice.opacity))
     first = [Pane("source"), Pane("synthetic")]
     shown = [*reversed(first)] if choice.swapped else first
     return (*shown, Pane("reference")) if case.reference is not None else tuple(shown)
@@ -76,6 +83,8 @@ def label(image: str, case: LoadedCase) -> str:
         return _with_modality("reference (real)", case.reference.modality)
     if image == "difference":
         return f"{mark}\ndifference: synthetic minus {difference_partner(case)[0]}"
+    if image == "uncertainty" and case.uncertainty is not None:
+        return f"{mark}\n{deviationmaps.legend_title(case.uncertainty)}"
     return mark
 
 
@@ -91,6 +100,16 @@ def difference_legend(case: LoadedCase) -> str:
     """The sentence under the colour bar of the difference picture."""
     meaning = DIFFERENCE_MEANING.format(other=difference_partner(case)[0])
     return f"{meaning[0].upper()}{meaning[1:]}; it does not follow the window sliders."
+
+
+def uncertainty_title(case: LoadedCase) -> str:
+    """The words over the colour bar of the uncertainty map; "" for a case without one."""
+    return "" if case.uncertainty is None else deviationmaps.legend_title(case.uncertainty)
+
+
+def uncertainty_legend(case: LoadedCase) -> str:
+    """The sentence under the colour bar of the uncertainty map; "" for a case without one."""
+    return "" if case.uncertainty is None else deviationmaps.legend_sentence(case.uncertainty)
 
 
 def details(case: LoadedCase) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@
     ArrowUp: "next", ArrowRight: "next", PageUp: "next5", Home: "last",
     ArrowDown: "previous", ArrowLeft: "previous", PageDown: "previous5", End: "first",
     " ": "swap", s: "swap", 1: "axial", 2: "sagittal", 3: "coronal",
-    b: "side-by-side", f: "fade", c: "checkerboard", d: "difference", r: "reset", n: "case+", p: "case-", "?": "help",
+    b: "side-by-side", f: "fade", c: "checkerboard", d: "difference", u: "uncertainty", r: "reset", n: "case+", p: "case-", "?": "help",
   };
 
   function typing(target) {
