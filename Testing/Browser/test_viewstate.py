@@ -189,7 +189,7 @@ def test_the_uncertainty_lies_over_the_synthetic_image_beside_source_and_synthet
     case = a_case_with_map(a_map())
     last = Pane("synthetic", "uncertainty", 0.4)
     assert panes(Choice("uncertainty", opacity=0.4), case) == (Pane("source"), Pane("synthetic"), last)
-    assert pane_text(last, case).splitlines() == [MARK, "standard deviation, grey values", MARK]
+    assert pane_text(last, case).splitlines() == [MARK, "standard deviation, grey values"]
     assert "18 patients" in uncertainty_legend(case)
 
 

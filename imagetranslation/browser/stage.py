@@ -20,7 +20,7 @@ from ..mrml.provenance import mark
 from ..mrml.volumes import add_volume
 from ..volume import Volume
 from .cases import LoadedCase
-from .viewstate import Pane, difference_partner, label
+from .viewstate import Pane, difference_partner, words_of
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
@@ -216,7 +216,7 @@ class Stage:
         """The corner text of a view, top layer first, each image's words once."""
         names = {node.GetID(): name for name, node in self._nodes.items()}
         shown = [names[node.GetID()] for node in reversed(nodes) if node.GetID() in names]
-        return "\n".join(dict.fromkeys(label(name, self.case) for name in shown)) if self._case else ""
+        return words_of(shown, self.case) if self._case else ""
 
     def _turn(self) -> None:
         """Turn every view to the plane, along the source's own axes where the source is oblique."""

@@ -6,6 +6,7 @@ arrays. `stage` puts them into slice views, `page` draws the controls.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import deviationmaps
@@ -93,7 +94,13 @@ def pane_text(pane: Pane, case: LoadedCase) -> str:
     images = [pane.background]
     if pane.foreground is not None and pane.opacity > 0:
         images.insert(0, pane.foreground)
-    return "\n".join(dict.fromkeys(label(image, case) for image in images))
+    return words_of(images, case)
+
+
+def words_of(images: Iterable[str], case: LoadedCase) -> str:
+    """The labels of these images, top layer first, each line once."""
+    lines = [line for image in images for line in label(image, case).splitlines()]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def difference_legend(case: LoadedCase) -> str:
