@@ -20,12 +20,13 @@ from ..formats import to_grey
 from ..provenance import MARK
 from ..slices import array_axis
 from ..volume import Volume, index_to_lps
+from .colours import colour_table, show_legend
 from .display import set_window, window_of
 from .provenance import mark, provenance_of
 from .volumes import set_array, volume_from_node
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLColorTableNode, vtkMRMLScalarVolumeNode
+    from slicer import vtkMRMLScalarVolumeNode
 
 COLOURS = "ImageTranslation difference"
 LEGEND_TITLE = "difference, %"
@@ -68,11 +69,13 @@ def difference_node(
     moved, inside = _on_grid_of(real, imitation)
     if why := appearance.why_no_difference(imitation, moved):
         raise InputError(why)
-    percent = np.where(inside, appearance.difference_percent(imitation, moved), 0).astype(np.float32)
-    node = _fill(node, synthetic, percent, f"{MARK} difference from {reference.GetName()}")
+    difference = np.where(inside, appearance.difference_percent(imitation, moved), 0).astype(np.float32)
+    node = _fill(node, synthetic, difference, f"{MARK} difference from {reference.GetName()}")
     set_window(node, -appearance.DIFFERENCE_LIMIT, appearance.DIFFERENCE_LIMIT)
-    node.GetDisplayNode().SetAndObserveColorNodeID(_colours(node.GetScene()).GetID())
-    _legend(node)
+    percent = np.linspace(-appearance.DIFFERENCE_LIMIT, appearance.DIFFERENCE_LIMIT, 255)
+    table = colour_table(node.GetScene(), COLOURS, appearance.difference_colours(percent))
+    node.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
+    show_legend(node, LEGEND_TITLE)
     return node
 
 
@@ -174,38 +177,3 @@ def _fill(
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     return node
-
-
-def _colours(scene: slicer.vtkMRMLScene) -> vtkMRMLColorTableNode:
-    """Blue below, black at zero, orange above: the colours of `appearance.difference_colours`."""
-    found = scene.GetFirstNodeByName(COLOURS)
-    if found is not None and found.IsA("vtkMRMLColorTableNode"):
-        return found
-    node = slicer.vtkMRMLColorTableNode()
-    node.SetTypeToUser()
-    node.SetName(COLOURS)
-    node.SetNumberOfColors(255)
-    percent = np.linspace(-appearance.DIFFERENCE_LIMIT, appearance.DIFFERENCE_LIMIT, 255)
-    for index, (red, green, blue) in enumerate(appearance.difference_colours(percent) / 255):
-        node.SetColor(index, f"{percent[index]:.0f} %", red, green, blue, 1.0)
-    node.SetHideFromEditors(True)
-    node.SaveWithSceneOff()
-    return scene.AddNode(node)
-
-
-def _legend(node: vtkMRMLScalarVolumeNode) -> None:
-    """A colour legend in every view that shows the node."""
-    scene = node.GetScene()
-    for index in range(node.GetNumberOfDisplayNodes()):
-        if node.GetNthDisplayNode(index).IsA("vtkMRMLColorLegendDisplayNode"):
-            return
-    # Made here and not by its class's name, which only the application registers with a scene.
-    legend = scene.AddNode(slicer.vtkMRMLColorLegendDisplayNode())
-    legend.SetTitleText(LEGEND_TITLE)
-    legend.GetTitleTextProperty().SetFontSize(12)
-    legend.SetLabelFormat("%.0f")
-    legend.SetNumberOfLabels(5)
-    legend.SetAndObserveColorNodeID(node.GetDisplayNode().GetColorNodeID())
-    legend.SetAndObservePrimaryDisplayNode(node.GetDisplayNode())
-    legend.SaveWithSceneOff()
-    node.AddAndObserveDisplayNodeID(legend.GetID())

@@ -36,7 +36,7 @@ class SideBySide:
         self._images: list[vtkMRMLVolumeNode] = []
         self._orientation = ORIENTATIONS[0]
         self._swapped = False
-        self._over: tuple[vtkMRMLVolumeNode, float] | None = None
+        self._over: tuple[vtkMRMLVolumeNode, vtkMRMLVolumeNode, float] | None = None
 
     @property
     def on(self) -> bool:
@@ -90,9 +90,14 @@ class SideBySide:
         self._swapped = not self._swapped
         self._assign()
 
-    def lay_over(self, node: vtkMRMLVolumeNode | None, opacity: float = 1.0) -> None:
-        """Show the source with `node` over it in the synthetic image's view; None shows the synthetic image again."""
-        self._over = None if node is None else (node, opacity)
+    def lay_over(
+        self, node: vtkMRMLVolumeNode | None, opacity: float = 1.0, below: vtkMRMLVolumeNode | None = None
+    ) -> None:
+        """Show `below` (the source where not given) with `node` over it in the synthetic image's view.
+
+        None for `node` shows the synthetic image again.
+        """
+        self._over = None if node is None else (below or self._images[0], node, opacity)
         self._assign()
 
     def leave(self) -> None:
@@ -122,7 +127,7 @@ class SideBySide:
         place = 0 if self._swapped else 1
         for number, (_, composite) in enumerate(self._views()):
             if number == place and self._over is not None:
-                _set_layers(composite, self._images[0], *self._over)
+                _set_layers(composite, *self._over)
             else:
                 _set_layers(composite, order[number], None, 0.0)
         link(composite for _, composite in self._views())

@@ -1,0 +1,87 @@
+"""The uncertainty map in a MRML scene: it belongs to its image, has its colours, and says whether it was calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+
+from imagetranslation import appearance
+from imagetranslation.errors import InputError
+from imagetranslation.mrml.colours import show_legend
+from imagetranslation.mrml.provenance import provenance_of
+from imagetranslation.mrml.uncertainty import attach, map_node_of, show_as_map
+from imagetranslation.mrml.volumes import add_volume
+from imagetranslation.provenance import Provenance
+from imagetranslation.volume import Volume
+
+RECORD = Provenance(
+    model="m", version="1.0.0", weights_sha256="ab" * 32, task="us2mri", modality="MR", source="case17",
+    source_sha256="cd" * 32, created="2026-01-01T00:00:00Z", software="imagetranslation",
+)  # fmt: skip
+QUANTITY = {"name": "standard deviation", "unit": "grey values", "calibrated": True, "patients": 18}
+
+
+@pytest.fixture
+def a_scene():
+    return slicer.vtkMRMLScene()
+
+
+def an_image(scene):
+    return add_volume(scene, Volume(np.ones((3, 4, 5), np.float32), provenance=RECORD))
+
+
+def a_map(scene, **changes):
+    values = np.linspace(0, 18, 60, dtype=np.float32).reshape(3, 4, 5)
+    return add_volume(scene, Volume(values, provenance=replace(RECORD, quantity=QUANTITY, **changes)))
+
+
+def legends(scene):
+    return [n for n in (scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())) if "Legend" in n.GetClassName()]
+
+
+def test_a_map_keeps_to_its_image_also_in_a_saved_scene(a_scene, tmp_path):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    assert map_node_of(image) is None
+    attach(image, deviation)
+    assert map_node_of(image) is deviation
+    a_scene.SetSaveToXMLString(True)
+    a_scene.Commit()
+    again = slicer.vtkMRMLScene()
+    again.SetLoadFromXMLString(True)
+    again.SetSceneXMLString(a_scene.GetSceneXMLString())
+    again.Import()
+    loaded = again.GetFirstNodeByName(image.GetName())
+    assert provenance_of(map_node_of(loaded)).quantity == QUANTITY
+    a_scene.RemoveNode(deviation)
+    assert map_node_of(image) is None
+
+
+def test_a_map_is_shown_in_the_colours_of_the_legend_up_to_a_round_number(a_scene):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    show_as_map(deviation, image)
+    display = deviation.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 20)
+    assert display.GetLowerThreshold() == pytest.approx(appearance.UNCERTAINTY_FLOOR * 20)
+    colour = [0.0] * 4
+    display.GetColorNode().GetColor(255, colour)
+    assert np.round(255 * np.array(colour[:3])).tolist() == list(appearance.UNCERTAINTY_RGB[-1])
+    show_as_map(deviation, image)
+    assert [legend.GetTitleText() for legend in legends(a_scene)] == ["standard deviation, grey values"]
+
+
+def test_an_image_that_is_no_map_is_refused(a_scene):
+    image = an_image(a_scene)
+    with pytest.raises(InputError, match="not say that it is an uncertainty map"):
+        show_as_map(an_image(a_scene), image)
+    with pytest.raises(InputError, match="another scan"):
+        show_as_map(a_map(a_scene, source_sha256="00" * 32), image)
+
+
+def test_a_legend_is_made_once(a_scene):
+    deviation = a_map(a_scene)
+    show_legend(deviation, "words")
+    show_legend(deviation, "others")
+    assert [legend.GetTitleText() for legend in legends(a_scene)] == ["words"]
