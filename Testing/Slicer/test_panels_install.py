@@ -14,7 +14,8 @@ from imagetranslation.panels import requirements  # noqa: E402
 from imagetranslation.panels.installation import Installer  # noqa: E402
 from imagetranslation.panels.signal import Signal  # noqa: E402
 
-BUNDLED = {"numpy": "2.4.6", "scipy": "1.17.0", "torch": "2.6.0+cpu", "psutil": "7.0.0"}
+BUNDLED = {"numpy": "2.4.6", "scipy": "1.17.0", "torch": "2.6.0+cpu", "psutil": "7.0.0", "pillow": "12.2.0"}
+TOOL = "light-the-torch"
 
 
 class FakePip:
@@ -24,10 +25,13 @@ class FakePip:
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
         self.arguments: list[str] = []
         self.constraints = ""
+        self.started: list[list[str]] = []
 
     def start(self, arguments):
         self.arguments = arguments
-        self.constraints = Path(arguments[arguments.index("--constraint") + 1]).read_text()
+        self.started.append(arguments)
+        if "--constraint" in arguments:
+            self.constraints = Path(arguments[arguments.index("--constraint") + 1]).read_text()
 
     def plans(self, **versions):
         entries = [{"metadata": {"name": name, "version": version}} for name, version in versions.items()]
@@ -47,11 +51,12 @@ class World:
 
     def __init__(self, folder, monkeypatch):
         self.have = dict(BUNDLED)
-        self.agrees, self.torch_works, self.pip_works = True, True, True
+        self.agrees, self.pip_works = True, True
+        self.extension, self.extension_does = True, {"torch": "2.6.0"}
         self.questions, self.installed, self.said, self.errors = [], [], [], []
         self.process = FakePip()
         monkeypatch.setattr(requirements, "present", lambda: dict(self.have))
-        self.installer = Installer(lambda: self.process, self._ask, self._pip, self._torch, folder)
+        self.installer = Installer(lambda: self.process, self._ask, self._pip, self, folder)
         self.installer.finished.connect(self.said.append)
         self.installer.failed.connect(lambda error: self.errors.append(str(error)))
 
@@ -65,10 +70,15 @@ class World:
             raise CalledProcessError(1, "pip")
         self.have |= {"safetensors": "0.5.0", "jsonschema": "4.23.0"}
 
-    def _torch(self):
-        if self.torch_works:
-            self.have["torch"] = "2.6.0"
-        return self.torch_works
+    def present(self):
+        return self.extension
+
+    def install(self, constraints):
+        """What the PyTorch extension does."""
+        self.pinned = constraints.read_text()
+        if isinstance(self.extension_does, Exception):
+            raise self.extension_does
+        self.have |= self.extension_does
 
 
 @pytest.fixture
@@ -124,24 +134,106 @@ def test_declining_says_what_that_means_and_installs_nothing(world):
     assert "Nothing was installed" in world.errors[0]
 
 
-def test_torch_comes_through_its_extension_first(world):
+def test_torch_is_planned_by_the_extensions_own_tool_which_is_fetched_for_that_and_not_installed(world):
     del world.have["torch"]
     world.installer.start()
-    assert world.have["torch"] == "2.6.0"
-    assert not any(argument.startswith("torch") for argument in world.process.arguments)
+    fetching = world.process.arguments
+    assert fetching[-1] == "light-the-torch>=0.5"
+    assert "--no-deps" in fetching
+    folder = fetching[fetching.index("--target") + 1]
+    world.process.ended(0, False)
+    plan = world.process.arguments
+    assert plan[2] == folder
+    assert "light_the_torch" in plan[1]
+    assert {"--dry-run", "torch>=2.5", "torchvision", "safetensors>=0.4"} <= set(plan)
+    assert "numpy==2.4.6\n" in world.process.constraints
+    assert world.questions == []
+
+
+def test_torch_is_asked_for_with_the_rest_and_installed_at_the_planned_version(world):
+    world.have |= {TOOL: "0.8.1"}
+    del world.have["torch"]
+    world.installer.start()
+    assert len(world.process.started) == 1, "the tool is there"
+    world.process.plans(torch="2.6.0", torchvision="0.21.0", safetensors="0.5.0", jsonschema="4.23.0")
+    (question,) = world.questions
+    assert "torch 2.6.0" in question
+    assert "about 200 MB" in question
+    assert "torch==2.6.0\n" in world.pinned
+    assert "numpy==2.4.6\n" in world.pinned
+    assert not any(argument.startswith("torch") for argument in world.installed[0])
+    assert world.said == ["Installed."]
+
+
+def test_torch_for_a_graphics_card_is_asked_for_with_its_true_size(world):
+    world.have |= {TOOL: "0.8.1"}
+    del world.have["torch"]
+    world.installer.start()
+    world.process.plans(**{"torch": "2.6.0+cu126", "nvidia-cublas-cu12": "12.6"})
+    assert "about 3000 MB" in world.questions[0]
+
+
+def test_a_torch_that_would_change_slicers_numpy_is_refused_without_a_question(world):
+    world.have |= {TOOL: "0.8.1"}
+    del world.have["torch"]
+    world.installer.start()
+    world.process.plans(torch="2.6.0", numpy="2.5.0")
+    assert (world.questions, world.installed) == ([], [])
+    assert "numpy 2.4.6 to 2.5.0" in world.errors[0]
+
+
+def test_what_the_extension_changed_all_the_same_is_named_with_the_way_back(world):
+    world.have |= {TOOL: "0.8.1"}
+    del world.have["torch"]
+    world.extension_does = {"torch": "2.6.0", "numpy": "1.26.4"}
+    world.installer.start()
+    world.process.plans(torch="2.6.0", safetensors="0.5.0", jsonschema="4.23.0")
+    assert "numpy 2.4.6 to 1.26.4" in world.errors[0]
+    assert 'pip_install("numpy==2.4.6")' in world.errors[0]
+    assert world.said == []
+
+
+def test_a_package_that_is_gone_after_an_installation_is_named():
+    sentence = requirements.altered({"numpy": "2.4.6", "scipy": "1.17.0"}, {"scipy": "1.17.0", "torch": "2.6.0"})
+    assert "numpy 2.4.6 is gone" in sentence
+    assert "scipy" not in sentence
+
+
+def test_whatever_the_extension_raises_is_a_sentence(world):
+    world.have |= {TOOL: "0.8.1"}
+    del world.have["torch"]
+    world.extension_does = OSError("no libcudart")
+    world.installer.start()
+    world.process.plans(torch="2.6.0", safetensors="0.5.0", jsonschema="4.23.0")
+    assert world.errors == ["The PyTorch extension failed: no libcudart."]
 
 
 def test_without_the_pytorch_extension_the_sentence_says_where_to_get_it(world):
     del world.have["torch"]
-    world.torch_works = False
+    world.extension = False
     world.installer.start()
     assert "PyTorch extension" in world.errors[0]
     assert world.process.arguments == []
 
 
+@pytest.mark.parametrize("name", ["torch", "safetensors", "jsonschema", "psutil", "pillow"])
+def test_a_package_that_is_too_old_is_named_with_what_is_needed_and_the_way_there(world, name):
+    world.have |= {"safetensors": "0.5.0", "jsonschema": "4.23.0", name: "0.1"}
+    world.installer.start()
+    (sentence,) = world.errors
+    need = next(need for need in requirements.NEEDS if requirements.normalised(need.name) == name)
+    assert f"{need.name} 0.1 is installed and {need.minimum} or newer is needed" in sentence
+    assert "ninstall" in sentence
+    assert "restart Slicer" in sentence
+    assert world.process.arguments == [], "pip is not asked to replace it"
+    report = {"versions": {n.name: "99" for n in requirements.NEEDS} | {need.name: "0.1"}}
+    assert sentence in requirements.describe(report).splitlines()
+    assert requirements.describe(report).endswith("Not ready.")
+
+
 def test_a_wheel_folder_is_used_instead_of_the_network_also_for_torch(world, wheels):
     del world.have["torch"]
-    world.torch_works = False
+    world.extension = False
     world.installer.start(wheels)
     arguments = world.process.arguments
     assert arguments[arguments.index("--find-links") + 1] == str(wheels)
@@ -189,6 +281,30 @@ def test_no_temporary_file_stays_behind(world, tmp_path):
 def test_versions_are_compared_as_numbers(version, enough):
     torch = requirements.NEEDS[0]
     assert (requirements.missing({"torch": version}, [torch]) == []) == enough
+
+
+class TestHindrance:
+    """What is said before a translation, of packages that are really looked up."""
+
+    def test_nothing_hinders_where_all_is_installed(self):
+        assert requirements.hindrance() == ""
+
+    def test_what_cannot_be_imported_is_named_by_its_package(self):
+        needs = [requirements.Need("No-Such-Package", "1", "", 1, module="no_such_module"), *requirements.NEEDS]
+        assert requirements.hindrance(needs).startswith("No-Such-Package must be installed first: press Install")
+
+    def test_what_is_too_old_is_named_with_its_version(self):
+        import psutil
+
+        needs = [requirements.Need("psutil", "99", "", 1)]
+        assert f"psutil {psutil.__version__} is installed and 99 or newer is needed" in requirements.hindrance(needs)
+
+    def test_what_only_the_export_needs_does_not_hinder(self):
+        assert requirements.hindrance([requirements.Need("absent", "1", "", 1, translating=False)]) == ""
+
+    def test_pillow_is_known_by_the_name_it_is_imported_by(self):
+        (pillow,) = [need for need in requirements.NEEDS if need.name == "Pillow"]
+        assert (pillow.module, pillow.translating) == ("PIL", False)
 
 
 def test_the_pins_are_of_what_really_is_installed():
@@ -314,7 +430,7 @@ class TestPanel:
         panel.translate.refreshModels()
         node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
         slicer.util.updateVolumeFromArray(node, np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
-        panel.translate._lacking = lambda: ["torch"]
+        panel.translate._hindrance = lambda: "torch must be installed first: press Install."
         panel.install.ui.installSection.collapsed = True
         click(panel.translate.ui.translateButton)
         assert "torch must be installed first" in panel.translate.ui.resultLabel.text

@@ -5,6 +5,9 @@ What is done lies in `installation`, `requirements`, `probing` and `downloading`
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,9 @@ from .signal import Signal
 if TYPE_CHECKING:
     from ..tasks import Task
     from .probing import Probe
+
+_EXTENSION = "PyTorchUtils"
+_CONSTRAINTS = "PIP_CONSTRAINT"
 
 
 class InstallPanel:
@@ -166,7 +172,7 @@ class InstallPanel:
 
 def slicer_installer() -> Installer:
     """An Installer that asks and installs as Slicer does."""
-    return Installer(QtWorkerProcess, _ask, _pip, _torch, slicer.app.temporaryPath)
+    return Installer(QtWorkerProcess, _ask, _pip, _PyTorchExtension(), slicer.app.temporaryPath)
 
 
 def _downloads() -> Path:
@@ -185,11 +191,22 @@ def _pip(arguments: list[str]) -> None:
     pip_install(arguments)
 
 
-def _torch() -> bool:
-    """Install torch through the PyTorch extension, which asks by itself; whether it is there afterwards."""
-    try:
-        import PyTorchUtils
-    except ImportError:
-        return False
-    logic = PyTorchUtils.PyTorchUtilsLogic()
-    return bool(logic.torchInstalled() or logic.installTorch(askConfirmation=True) is not None)
+class _PyTorchExtension:
+    """See `installation.TorchExtension`."""
+
+    def present(self) -> bool:
+        return importlib.util.find_spec(_EXTENSION) is not None
+
+    def install(self, constraints: Path) -> None:
+        utilities = importlib.import_module(_EXTENSION)
+        # The extension starts pip by itself and takes no constraints: pip also reads them from its environment, where
+        # a path would end at its first space and an address does not.
+        before = os.environ.get(_CONSTRAINTS)
+        os.environ[_CONSTRAINTS] = " ".join(filter(None, [constraints.resolve().as_uri(), before]))
+        try:
+            utilities.PyTorchUtilsLogic().installTorch(askConfirmation=False)
+        finally:
+            if before is None:
+                del os.environ[_CONSTRAINTS]
+            else:
+                os.environ[_CONSTRAINTS] = before

@@ -39,7 +39,7 @@ class ModulePanel:
         self.task = task
         self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
         self.probe = Probe(QtWorkerProcess)
-        self.translate = TranslatePanel(task, self.translation, self.probe, requirements.absent)
+        self.translate = TranslatePanel(task, self.translation, self.probe, requirements.hindrance)
         # A worker of its own: the Translate panel's messages are not the batch's.
         self.batch = Batch(Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
         self.several = BatchPanel(task, self.batch, self.translate)

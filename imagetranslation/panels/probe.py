@@ -11,7 +11,7 @@ import platform
 import sys
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "SimpleITK", "safetensors", "jsonschema", "psutil", "pydicom")
+PACKAGES = ("torch", "numpy", "SimpleITK", "safetensors", "jsonschema", "psutil", "pydicom", "Pillow")
 
 
 def report() -> dict[str, Any]:

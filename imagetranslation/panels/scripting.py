@@ -17,9 +17,8 @@ def translate_and_wait(request: Request) -> Any:
 
     Raises InputError where packages are missing, ModelRefused where the model is, else what `Translation` reports.
     """
-    if lacking := requirements.absent():
-        names = ", ".join(lacking)
-        raise InputError(f"{names} must be installed first: open the module's Installation section.")
+    if sentence := requirements.hindrance():
+        raise InputError(sentence)
     if not modelchoices.is_installed(request.model):
         raise ModelRefused(modelchoices.absence(request.model))
     outcome: list[Any] = []

@@ -30,8 +30,8 @@ SPACING, ORIGIN = (0.7, 0.8, 2.5), (11.0, -7.0, 3.0)
 def check_module(logic: Any) -> None:
     """logic: a module's logic. AssertionError where something does not do what it should."""
     source = _speckle(slicer.mrmlScene, planar=logic.task.dimensionality == 2)
-    if lacking := requirements.absent():
-        check_refusal(logic, source, [*lacking, "Installation"])
+    if sentence := requirements.hindrance():
+        check_refusal(logic, source, [sentence])
     elif not modelchoices.is_installed(logic.task.default_model):
         check_refusal(logic, source, [logic.task.default_model, "Installation"])
     else:

@@ -33,16 +33,16 @@ WARNED, FAILED = "color: #b9770e", "color: #d9534f"
 class TranslatePanel:
     """Face of one `Translation`.
 
-    lacking: names the packages that must be installed first. widget: what to put into the module.
+    hindrance: why nothing can be translated yet, or "". widget: what to put into the module.
     Signals: translated(source, result) when done; installationNeeded() when something is lacking.
     """
 
     def __init__(
-        self, task: Task, translation: Translation, probe: Probe, lacking: Callable[[], list[str]] = lambda: []
+        self, task: Task, translation: Translation, probe: Probe, hindrance: Callable[[], str] = lambda: ""
     ) -> None:
         self.translated, self.installationNeeded = Signal(), Signal()
         self.widget, self.ui = ui.load("TranslatePanel")
-        self._task, self._translation, self._lacking = task, translation, lacking
+        self._task, self._translation, self._hindrance = task, translation, hindrance
         self._parameters: Any = None
         self._guiTag: Any = None
         self._observation: int | None = None
@@ -162,10 +162,9 @@ class TranslatePanel:
         choice = self._choice()
         if self._parameters is None or choice is None or choice.trouble:
             raise InputError(_("Choose a model first."))
-        if lacking := self._lacking():
+        if sentence := self._hindrance():
             self.installationNeeded()
-            sentence = _("{packages} must be installed first: press Install what is missing below.")
-            raise InputError(sentence.format(packages=", ".join(lacking)))
+            raise InputError(sentence)
         return Request(
             self._parameters.inputVolume, choice.id, self._parameters.device, self._parameters.outputVolume,
             self._parameters.mask, self._task.target.window or choice.window, self._task.target.inverted,
