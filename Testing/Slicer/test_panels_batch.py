@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from imagetranslation.panels.processtree import descendants  # noqa: E402
 from imagetranslation.volume import Volume, read_volume, write_volume  # noqa: E402
 
 LONGEST_S = 120
@@ -59,6 +62,14 @@ def _node(scene, name, voxels):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, voxels)
     return node
+
+
+def _workers():
+    return descendants(os.getpid())
+
+
+def _work_folders():
+    return list(Path(slicer.app.temporaryPath).glob("imagetranslation-*"))
 
 
 def _synthetic():
@@ -187,3 +198,26 @@ def test_cancelling_keeps_what_is_done_and_leaves_the_rest(the_module, panel, a_
     assert not batch.busy
     assert [row.state for row in batch.rows] == ["done", "cancelled", "cancelled"]
     assert len(_synthetic()) == 1
+
+
+def test_quitting_ends_the_batch_and_starts_nothing_more(
+    the_module, panel, a_scene, click, wait_until, process_events, monkeypatch
+):
+    from imagetranslation.panels.process import QtWorkerProcess
+
+    monkeypatch.setattr(QtWorkerProcess, "_quitting", False)
+    for number in range(3):
+        _node(a_scene, f"volume {number}", _voxels(number))
+    batch = the_module.widget.panel.batch
+    click(panel.batchButton)
+    wait_until(lambda: _workers(), 10, "the worker's start")
+    slicer.app.aboutToQuit.emit()
+    assert not batch.busy
+    assert [row.state for row in batch.rows] == ["cancelled", "waiting", "waiting"]
+    process_events()
+    assert (_workers(), _work_folders()) == ([], [])
+    # Whoever starts one all the same hears of its end at once.
+    click(the_module.widget.panel.translate.ui.translateButton)
+    wait_until(lambda: not the_module.widget.panel.translation.busy, 5, "the end")
+    assert "quits" in the_module.widget.panel.translate.ui.resultLabel.text
+    assert (_workers(), _work_folders()) == ([], [])

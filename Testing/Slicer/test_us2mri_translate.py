@@ -322,9 +322,10 @@ def test_the_modules_own_test_passes(the_module):
     assert MODEL in models, "the scan was translated"
 
 
-def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait_until):
+def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait_until, monkeypatch):
     from imagetranslation.panels.process import QtWorkerProcess
 
+    monkeypatch.setattr(QtWorkerProcess, "_quitting", False)
     click(panel.translateButton)
     wait_until(_workers, 10, "the worker's start")
     slicer.app.aboutToQuit.emit()

@@ -11,7 +11,7 @@ from .signal import Signal
 
 if TYPE_CHECKING:
     from ..downloads import Download
-    from .process import WorkerProcess
+    from .protocols import WorkerProcess
 
 
 class ModelDownload:

@@ -24,7 +24,7 @@ from .workfolder import WorkFolder
 if TYPE_CHECKING:
     import slicer
 
-    from .process import Ticker, WorkerProcess
+    from .protocols import Ticker, WorkerProcess
 
 IMAGE = "synthetic.nrrd"
 

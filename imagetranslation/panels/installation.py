@@ -19,7 +19,7 @@ from .signal import Signal
 from .workfolder import WorkFolder
 
 if TYPE_CHECKING:
-    from .process import WorkerProcess
+    from .protocols import WorkerProcess
     from .requirements import Need, Plan
 
 NO_TORCH = (

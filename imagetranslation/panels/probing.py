@@ -9,7 +9,7 @@ from .events import Event, EventParser
 from .signal import Signal
 
 if TYPE_CHECKING:
-    from .process import WorkerProcess
+    from .protocols import WorkerProcess
 
 
 class Probe:

@@ -1,6 +1,6 @@
 """The worker as a process of Qt's: starting PythonSlicer, handing on its bytes, and ending its whole tree.
 
-`WorkerProcess` is the seam that tests replace. Imports `qt`. What the bytes mean is left to `events`.
+Imports `qt`. What a process is to the rest of the panels stands in `protocols`, what its bytes mean in `events`.
 """
 
 from __future__ import annotations
@@ -10,43 +10,17 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import qt
 import slicer
 
 from .processtree import end_tree
+from .protocols import NOT_STARTED, QUITTING
 from .signal import Signal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_PATIENCE_MS = 2000
-
-
-class WorkerProcess(Protocol):
-    """One run of one program. output, errors: emitted with bytes. ended: emitted once with (exit code, crashed)."""
-
-    output: Signal
-    errors: Signal
-    ended: Signal
-
-    def start(self, arguments: list[str]) -> None:
-        """Run Python with these arguments; `ended` with code -1 follows when that is impossible."""
-
-    def stop(self) -> None:
-        """End the process and all it started, now; `ended` follows unless it has been emitted."""
-
-    def wait(self) -> None:
-        """Block until it is gone, for closing the application."""
-
-
-class Ticker(Protocol):
-    """Calls back as often as the application is idle, until stopped."""
-
-    def start(self, step: Callable[[], None]) -> None:
-        """Begin calling `step`."""
-
-    def stop(self) -> None:
-        """Stop calling."""
 
 
 class QtWorkerProcess:
@@ -55,6 +29,7 @@ class QtWorkerProcess:
     # Qt ends a QProcess object that Python lets go of together with its process, and complains: those that run stay.
     _running: ClassVar[set[QtWorkerProcess]] = set()
     _followsTheApplication: ClassVar[bool] = False
+    _quitting: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
@@ -71,10 +46,11 @@ class QtWorkerProcess:
 
     @classmethod
     def endAll(cls) -> None:
-        """End all that run and stop listening, for when the application quits.
+        """End all that run, start none from now on and stop listening, for when the application quits.
 
         Later, when Python itself is taken down, a process that still spoke would call receivers that are half gone.
         """
+        cls._quitting = True
         for process in list(cls._running):
             process.stop()
             process.wait()
@@ -84,6 +60,9 @@ class QtWorkerProcess:
 
     def start(self, arguments: list[str]) -> None:
         """See WorkerProcess."""
+        if QtWorkerProcess._quitting:
+            self._end(QUITTING, False)
+            return
         # Python puts the working directory first on its path: the worker finds this very package there.
         self._running.add(self)
         if not QtWorkerProcess._followsTheApplication:
@@ -116,13 +95,13 @@ class QtWorkerProcess:
         # Every other problem is followed by finished().
         if problem == qt.QProcess.FailedToStart:
             self.errors(f"{worker_python()} could not be started.\n".encode())
-            self._end(-1, True)
+            self._end(NOT_STARTED, True)
 
     def _end(self, code: int, crashed: bool) -> None:
         if not self._over:
             self._over = True
             self._running.discard(self)
-            self.ended(code, crashed)
+            self.ended(QUITTING if QtWorkerProcess._quitting else code, crashed)
 
 
 class QtTicker:

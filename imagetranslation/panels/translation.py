@@ -23,13 +23,14 @@ from ..mrml.provenance import is_synthetic
 from . import masks, transfer
 from .events import Event, EventParser, LogLine
 from .outputs import put_result
+from .protocols import NOT_STARTED, QUITTING
 from .signal import Signal
 from .workfolder import WorkFolder
 
 if TYPE_CHECKING:
     import slicer
 
-    from .process import Ticker, WorkerProcess
+    from .protocols import Ticker, WorkerProcess
 
 RESULT = "result.nii"
 COLOUR_NOTE = "The colour ultrasound was turned to grey (ITU-R BT.601) first."
@@ -209,7 +210,9 @@ class Translation:
         run.process = None
         for item in run.parser.finish():
             self._on_item(item)
-        if run.error is not None:
+        if code == QUITTING:
+            self._end(Cancelled("Slicer quits; nothing was added to the scene."))
+        elif run.error is not None:
             self._end(run.error)
         elif run.report is None:
             self._end(RunFailed(_ended_without_result(code, crashed)))
@@ -280,7 +283,7 @@ def _error(fields: dict[str, Any]) -> ImageTranslationError:
 
 
 def _ended_without_result(code: int, crashed: bool) -> str:
-    if code == -1:
+    if code == NOT_STARTED:
         return "The worker could not be started; the log says which program was tried."
     what = "crashed" if crashed else f"ended with code {code}"
     return f"The worker {what} without a result; the log below has its last words. Try the CPU, or a smaller volume."
