@@ -17,7 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import Cancelled, InputError
-from . import demo, dicom, models, translate, view
+from . import agreement, demo, dicom, models, mrmc, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -60,6 +60,8 @@ def worker(job: Annotated[Path, typer.Argument(help="JSON job file.")]) -> None:
 app.command()(translate.translate)
 app.command()(dicom.dicom)
 app.command()(view.view)
+app.command()(agreement.agreement)
+app.command()(mrmc.mrmc)
 app.command()(demo.demo)
 app.add_typer(models.app, name="models")
 

@@ -1,0 +1,229 @@
+"""Ratings from CSV: the wide table of `agreement` (cases by raters) and the long one of `mrmc`. Every file is hostile.
+
+A refusal names the row (the line of the file) and the column. What is computed from the tables is left to others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import InputError
+from .ratings import Ratings, make_ratings, number
+
+MOST_BYTES = 50_000_000
+MOST_RATERS = 200
+MISSING = {"", "na", "n/a", "nan", "null", "none", "."}
+ID_NAMES = {
+    "id",
+    "case",
+    "cases",
+    "case_id",
+    "caseid",
+    "unit",
+    "units",
+    "subject",
+    "subjects",
+    "item",
+    "items",
+    "image",
+}
+PATIENT_NAMES = {"patient", "patients", "patient_id", "patientid"}
+_SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """The ratings of a wide CSV, and sentences on what was taken for what."""
+
+    ratings: Ratings
+    taken: tuple[str, ...]
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that hold anything, as (line number, stripped cells); the separator is the header's commonest."""
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MOST_BYTES else b""
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if size > MOST_BYTES:
+        raise InputError(f"{path} has {size:,} bytes; a table of ratings has at most {MOST_BYTES:,}.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}, row {line}: this is not UTF-8 text; save the table as CSV in UTF-8.") from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise InputError(f"{path}, row {line}: a zero byte stands there; this is not a CSV table.")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(_SEPARATORS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = []
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                rows.append((reader.line_num, stripped))
+    except csv.Error as error:
+        raise InputError(f"{path}, row {reader.line_num}: {error}.") from error
+    if not rows:
+        raise InputError(f"{path} is empty.")
+    return rows
+
+
+def read_wide(path: Path, categories: Sequence[str] | None = None, patient: str | None = None) -> WideTable:
+    """Ratings from a CSV with one row a case and one column a rater; blanks (or NA) are missing.
+
+    The first row is a header where one of its cells is no rating: not a category of the declared scale, or, without
+    one, a word over a column of numbers. The first column holds case names where the header calls it so, or where its
+    cells are no ratings and are all different. patient: name of the column that says which patient a case is from.
+    """
+    rows = read_rows(path)
+    width = max(len(cells) for _, cells in rows)
+    body = [cells + [""] * (width - len(cells)) for _, cells in rows]
+    lines = [line for line, _ in rows]
+    header, taken = None, []
+    if _is_header(body, categories):
+        header, body, lines = body[0], body[1:], lines[1:]
+        _check_lengths(path, rows, len(header))
+        taken.append("first row: names of the raters")
+    else:
+        taken.append("no header: raters are numbered")
+    if not body:
+        raise InputError(f"{path} has a header and no ratings below it.")
+    names = header or ["" for _ in range(width)]
+    patients_at = _patient_column(path, names, patient)
+    ids_at = _id_column(body, names, categories, patients_at)
+    columns = [column for column in range(width) if column not in (ids_at, patients_at)]
+    # An empty column at the end is a trailing separator, not a rater.
+    while columns and not names[columns[-1]] and all(_blank(row[columns[-1]]) for row in body):
+        columns.pop()
+    if not 1 <= len(columns) <= MOST_RATERS:
+        raise InputError(f"{path} has {len(columns)} columns of ratings; between 1 and {MOST_RATERS} are expected.")
+    raters = [names[column] or f"rater {place + 1}" for place, column in enumerate(columns)]
+    _check_unique(path, raters)
+    cases = [row[ids_at] if ids_at is not None else f"row {line}" for row, line in zip(body, lines)]
+    if ids_at is not None:
+        taken.append(f"column {ids_at + 1} ({names[ids_at] or 'no name'}): names of the cases")
+    groups = None
+    if patients_at is not None:
+        groups = [row[patients_at] or f"row {line}" for row, line in zip(body, lines)]
+        taken.append(f"column {patients_at + 1} ({names[patients_at]}): patients, the units that are resampled")
+    cells = [["" if _blank(row[column]) else row[column] for column in columns] for row in body]
+    _check_cells(path, cells, lines, raters, categories)
+    ratings = make_ratings(cells, categories=categories, cases=cases, raters=raters, patients=groups)
+    taken.append(_scale_taken(ratings))
+    return WideTable(ratings, tuple(taken))
+
+
+def _blank(cell: str) -> bool:
+    return cell.lower() in MISSING
+
+
+def _is_header(body: list[list[str]], categories: Sequence[str] | None) -> bool:
+    first = [cell for cell in body[0] if not _blank(cell)]
+    if any(cell.lower() in ID_NAMES | PATIENT_NAMES for cell in first):
+        return True
+    if categories is not None:
+        return any(not _in_scale(cell, categories) for cell in body[0][1:] if not _blank(cell))
+    if not body[1:]:
+        return False
+    for column in range(len(body[0])):
+        below = [row[column] for row in body[1:] if not _blank(row[column])]
+        top = body[0][column]
+        if not _blank(top) and number(top) is None and below and all(number(cell) is not None for cell in below):
+            return True
+    # A table of names: a header's names do not come back as ratings.
+    others = {cell for row in body[1:] for cell in row}
+    words = [cell for cell in body[0][1:] if not _blank(cell)]
+    return bool(words) and all(number(cell) is None and cell not in others for cell in words)
+
+
+def _in_scale(cell: str, categories: Sequence[str]) -> bool:
+    if cell in categories:
+        return True
+    value = number(cell)
+    return value is not None and value in {number(category) for category in categories}
+
+
+def _patient_column(path: Path, names: list[str], wanted: str | None) -> int | None:
+    if wanted is not None:
+        if wanted not in names:
+            told = ", ".join(name for name in names if name) or "no header"
+            raise InputError(f"{path} has no column {wanted!r}; it has {told}.")
+        return names.index(wanted)
+    return next((place for place, name in enumerate(names) if name.lower() in PATIENT_NAMES), None)
+
+
+def _id_column(
+    body: list[list[str]], names: list[str], categories: Sequence[str] | None, patients_at: int | None
+) -> int | None:
+    named = next((place for place, name in enumerate(names) if name.lower() in ID_NAMES), None)
+    if named is not None:
+        return named
+    first = [row[0] for row in body]
+    if patients_at == 0 or len(names) < 2 or len(set(first)) < len(first) or any(_blank(cell) for cell in first):
+        return None
+    others = {cell for row in body for cell in row[1:] if not _blank(cell)}
+    if categories is not None:
+        return 0 if not all(_in_scale(cell, categories) for cell in first) else None
+    if any(name for name in names[1:]) and not names[0]:
+        return 0
+    words = all(number(cell) is None for cell in first)
+    return 0 if (words and not set(first) & others) or _counts_up(first) else None
+
+
+def _counts_up(cells: list[str]) -> bool:
+    """1, 2, 3, ... or 0, 1, 2, ... through at least six rows: nobody rates like that."""
+    values = [number(cell) for cell in cells]
+    return len(values) >= 6 and any(values == [float(start + row) for row in range(len(values))] for start in (0, 1))
+
+
+def _check_lengths(path: Path, rows: list[tuple[int, list[str]]], width: int) -> None:
+    for line, cells in rows[1:]:
+        if len(cells) > width and any(cells[width:]):
+            raise InputError(f"{path}, row {line}: {len(cells)} cells under a header of {width}.")
+
+
+def _check_unique(path: Path, raters: Sequence[str]) -> None:
+    double = next((name for name in raters if raters.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"{path}: two columns are called {double!r}; every rater needs a name of their own.")
+
+
+def _check_cells(
+    path: Path,
+    cells: list[list[str]],
+    lines: list[int],
+    raters: Sequence[str],
+    categories: Sequence[str] | None,
+) -> None:
+    """Name the first cell that cannot be a rating: outside the declared scale, or a word among numbers."""
+    found = [number(cell) is not None for row in cells for cell in row if cell]
+    mostly_numbers = bool(found) and 2 * sum(found) > len(found)
+    for row, line in zip(cells, lines):
+        for cell, rater in zip(row, raters):
+            if not cell:
+                continue
+            if categories is not None and not _in_scale(cell, categories):
+                scale = ", ".join(categories)
+                raise InputError(f"{path}, row {line}, column {rater}: {cell!r} is not one of the categories {scale}.")
+            if categories is None and mostly_numbers and number(cell) is None:
+                raise InputError(
+                    f"{path}, row {line}, column {rater}: {cell!r} is no number, though most ratings are; correct it, "
+                    "leave it blank, or declare the scale with --categories."
+                )
+
+
+def _scale_taken(ratings: Ratings) -> str:
+    shown = ", ".join(ratings.labels[:12]) + (", ..." if len(ratings.labels) > 12 else "")
+    if ratings.declared:
+        return f"scale: {shown} (declared, in this order)"
+    if ratings.scores is None:
+        return f"scale: {shown} (names as seen, no order; --categories declares one)"
+    return f"scale: {shown} (numbers as seen; --categories declares others that nobody used)"
