@@ -12,6 +12,7 @@ import numpy as np
 
 from .grid import UNKNOWN
 from .volume import Volume, axis_codes
+from .voxelvalues import VoxelValues
 
 if TYPE_CHECKING:
     from .models import ModelPackage
@@ -21,8 +22,11 @@ FURTHEST_SD = 4.0
 LEAST_SD = 0.05
 
 
-def warnings_for(volume: Volume, seen: np.ndarray, package: ModelPackage) -> tuple[str, ...]:
-    """Sentences about modality, orientation, spacing and intensities. seen: bool (k, j, i), the field of view."""
+def warnings_for(volume: Volume, seen: np.ndarray | None, package: ModelPackage) -> tuple[str, ...]:
+    """Sentences about modality, orientation, spacing and intensities.
+
+    seen: bool (k, j, i), the field of view, or None for everywhere.
+    """
     ranges = package.metadata["training"]["ranges"]
     found = (
         _modality(volume, package),
@@ -33,13 +37,13 @@ def warnings_for(volume: Volume, seen: np.ndarray, package: ModelPackage) -> tup
     return tuple(sentence for sentence in found if sentence)
 
 
-def intensity_quantiles(array: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def intensity_quantiles(array: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
     """(21,) quantiles 0, 5, ... 100% inside the field of view, scaled so that 5% is 0 and 95% is 1.
 
     The scaling removes units, so that the same scanner at another gain looks the same; the shape remains. Only the
     18 inner quantiles are meaningful for comparison (see `histogram_distance`).
     """
-    values = np.quantile(np.asarray(array[seen], dtype=np.float64), LEVELS)
+    values = VoxelValues(array, seen).quantiles(LEVELS)
     return (values - values[1]) / max(values[19] - values[1], 1e-12)
 
 
@@ -100,7 +104,7 @@ def _spacing(volume: Volume, ranges: dict[str, Any]) -> str:
     return f"WARNING: the voxel spacing is far from the training's: {'; '.join(outside)}." if outside else ""
 
 
-def _intensities(volume: Volume, seen: np.ndarray, ranges: dict[str, Any]) -> str:
+def _intensities(volume: Volume, seen: np.ndarray | None, ranges: dict[str, Any]) -> str:
     if "quantiles_mean" not in ranges:
         return ""
     distance = histogram_distance(intensity_quantiles(volume.array, seen), ranges)

@@ -26,13 +26,20 @@ def field_of_view(volume: Volume, kind: str = "auto") -> np.ndarray:
     kind: "ultrasound-fan" finds the fan, "whole" is everywhere, "auto" the first for modality US and the second for
     any other. `volume.field_of_view`, where given, is ANDed with either. Raises InputError when nothing is left.
     """
+    inside = limited_view(volume, kind)
+    return np.ones(volume.array.shape, dtype=bool) if inside is None else inside.copy()
+
+
+def limited_view(volume: Volume, kind: str = "auto") -> np.ndarray | None:
+    """`field_of_view`, or None where it is everywhere: a mask the size of a volume that says nothing isn't made."""
     if kind not in KINDS:
         raise ValueError(f"unknown kind of field of view {kind!r}; there are {', '.join(KINDS)}")
     fan = kind == "ultrasound-fan" or (kind == "auto" and volume.modality == "US")
-    inside = ultrasound_fan(volume.array) if fan else np.ones(volume.array.shape, dtype=bool)
+    inside = ultrasound_fan(volume.array) if fan else None
     if volume.field_of_view is not None:
-        inside &= volume.field_of_view.astype(bool)
-    if not inside.any():
+        recorded = volume.field_of_view.astype(bool, copy=False)
+        inside = recorded if inside is None else np.logical_and(inside, recorded, out=inside)
+    if inside is not None and not inside.any():
         raise InputError(f"{volume.name} has an empty field of view: the image is background everywhere.")
     return inside
 
@@ -50,9 +57,16 @@ def ultrasound_fan(array: np.ndarray) -> np.ndarray:
     background = _background(array)
     if background is None:
         return np.ones(array.shape, dtype=bool)
-    distance = np.abs(np.nan_to_num(array.astype(np.float64)) - background)
-    echoes = distance > TOLERANCE * distance.max()
+    furthest = max(float(_distance(plane, background).max()) for plane in array)
+    echoes = np.empty(array.shape, dtype=bool)
+    for plane, found in zip(array, echoes):
+        np.greater(_distance(plane, background), TOLERANCE * furthest, out=found)
     return _between(_largest_component(echoes)) if echoes.any() else echoes
+
+
+def _distance(plane: np.ndarray, background: float) -> np.ndarray:
+    """float64 distance of one slice's voxels from the background."""
+    return np.asarray(np.abs(np.nan_to_num(plane.astype(np.float64)) - background))
 
 
 def _background(array: np.ndarray) -> float | None:
@@ -64,18 +78,29 @@ def _background(array: np.ndarray) -> float | None:
 
 
 def _largest_component(mask: np.ndarray) -> np.ndarray:
+    """The same array, true in the largest connected component only."""
     import SimpleITK as sitk
 
-    parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)))
-    return sitk.GetArrayFromImage(sitk.RelabelComponent(parts)) == 1
+    parts = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8)))
+    labels = sitk.GetArrayViewFromImage(parts)
+    sizes = np.zeros(int(max(plane.max() for plane in labels)) + 1, np.int64)
+    for plane in labels:
+        sizes += np.bincount(plane.ravel(), minlength=len(sizes))
+    sizes[0] = 0
+    largest = sizes.argmax()
+    for plane, inside in zip(labels, mask):
+        np.equal(plane, largest, out=inside)
+    return mask
 
 
 def _between(echoes: np.ndarray) -> np.ndarray:
-    """True between the first and last echo along axis j and along axis i of each slice."""
+    """The same array, true also between the first and last echo along axis j and along axis i of each slice."""
 
-    def span(axis: int) -> np.ndarray:
-        before = np.logical_or.accumulate(echoes, axis=axis)
-        after = np.flip(np.logical_or.accumulate(np.flip(echoes, axis), axis=axis), axis)
-        return before & after
+    def span(plane: np.ndarray, axis: int) -> np.ndarray:
+        before = np.logical_or.accumulate(plane, axis=axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(plane, axis), axis=axis), axis)
+        return np.asarray(before & after)
 
-    return echoes | (span(1) & span(2))
+    for plane in echoes:
+        plane |= span(plane, 0) & span(plane, 1)
+    return echoes

@@ -2,11 +2,12 @@
 
 Two steps, both undone on the way back: the axes are permuted and flipped to the package's orientation (nearest axes;
 no interpolation), then each axis is resampled linearly, with a widened kernel where it shrinks (no aliasing). Training
-and inference use these same functions.
+and inference use these same functions. Both ways work on a few slices at a time, so that neither holds a second volume.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ from .volume import Volume, axis_codes
 UNKNOWN = "unknown"
 _AXES = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 _ARRAY_AXIS = {"k": 0, "j": 1, "i": 2}
+Place = tuple[slice, ...]
+Prepare = Callable[[np.ndarray, Place], np.ndarray]
+# Voxels worked on at once, and new voxels of an axis made at once: small enough for a processor's cache, and for
+# memory not to depend on the volume.
+_CHUNK, _BAND = 1 << 20, 64
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,64 @@ class ModelGrid:
     model_shape: tuple[int, ...]
     steps: tuple[float, ...]
 
+    @property
+    def resampled(self) -> bool:
+        """Whether the model's grid has other voxels than the volume, not only other axes."""
+        return not all(map(_unchanged, self.shape, self.model_shape, self.steps))
+
     def forward(self, array: np.ndarray) -> np.ndarray:
         """float32 (slice, row, column) on the model's grid from (k, j, i) on the volume's."""
-        moved = np.ascontiguousarray(self.reorientation.forward(array), dtype=np.float32)
-        for axis, (size, step) in enumerate(zip(self.model_shape, self.steps)):
-            moved = _resample(moved, axis, _centred(size, moved.shape[axis], step), step)
-        return moved
+        return self.read(array, tuple(slice(0, size) for size in self.model_shape))
+
+    def read(self, array: np.ndarray, window: Place, prepare: Prepare | None = None) -> np.ndarray:
+        """`forward(array)[window]`, made from those voxels alone that it needs, a few slices at a time.
+
+        prepare: what is done to voxels before they are resampled: (block of `array` in the model's axes, its place in
+        the whole in those axes) to float32 in memory of its own.
+        """
+        moved = self.reorientation.forward(array)
+        maps = [self._axis(axis, part.start, part.stop) for axis, part in enumerate(window)]
+        rows, columns = (slice(low, high) for low, high, _ in maps[1:])
+        first, last, weights = maps[0]
+        sizes = tuple(part.stop - part.start for part in window[1:])
+        made = np.empty((last - first, *sizes), np.float32)
+        for start, stop in _chunks(first, last, (rows.stop - rows.start) * (columns.stop - columns.start)):
+            place = (slice(start, stop), rows, columns)
+            block = moved[place]
+            block = block.astype(np.float32) if prepare is None else prepare(block, place)
+            made[start - first : stop - first] = _apply(_apply(block, 1, maps[1][2]), 2, maps[2][2])
+        return _apply(made, 0, weights)
 
     def back(self, array: np.ndarray) -> np.ndarray:
         """float32 (k, j, i) on the volume's exact grid from (slice, row, column) on the model's."""
-        moved = np.asarray(array, dtype=np.float32)
-        for axis, (size, step) in enumerate(zip(self.shape, self.steps)):
-            moved = _resample(moved, axis, _centred(size, moved.shape[axis], 1 / step), 1 / step)
-        return np.ascontiguousarray(self.reorientation.back(moved))
+        result = np.empty([self.shape[axis] for axis in np.argsort(self.reorientation.order)], np.float32)
+        self.back_into(result, np.asarray(array, dtype=np.float32))
+        return result
+
+    def back_into(self, target: np.ndarray, array: np.ndarray) -> None:
+        """`back(array)` put into `target`, float32 (k, j, i), a few slices at a time."""
+        moved = self.reorientation.forward(target)
+        for start, stop in _chunks(0, self.shape[0], self.shape[1] * self.shape[2]):
+            low, high, weights = _rows(self.model_shape[0], self.shape[0], 1 / self.steps[0], start, stop)
+            block = _apply(array[low:high], 0, weights)
+            for axis in (1, 2):
+                size, step = self.shape[axis], 1 / self.steps[axis]
+                block = _apply(block, axis, _rows(self.model_shape[axis], size, step, 0, size)[2])
+            moved[start:stop] = block
+
+    def reach(self, window: Place) -> Place:
+        """Where in the volume, in the model's axes, a window of the model's grid has any influence."""
+        found = []
+        for part, size, step, new in zip(window, self.shape, self.steps, self.model_shape):
+            centres = _centred(new, size, step)
+            # As far as the kernel of the way back is wide; and to the end where the edge value is repeated.
+            low, high = centres[part.start] - max(1.0, step), centres[part.stop - 1] + max(1.0, step)
+            first = 0 if part.start == 0 else max(0, int(np.floor(low)))
+            found.append(slice(first, size if part.stop == new else min(size, int(np.ceil(high)) + 1)))
+        return tuple(found)
+
+    def _axis(self, axis: int, start: int, stop: int) -> tuple[int, int, np.ndarray | None]:
+        return _rows(self.shape[axis], self.model_shape[axis], self.steps[axis], start, stop)
 
 
 def model_grid(volume: Volume, inputs: dict[str, Any]) -> ModelGrid:
@@ -123,17 +174,57 @@ def _centred(size: int, old_size: int, step: float) -> np.ndarray:
     return (np.arange(size) - (size - 1) / 2) * step + (old_size - 1) / 2
 
 
-def _resample(array: np.ndarray, axis: int, positions: np.ndarray, step: float) -> np.ndarray:
-    """Linear interpolation along one axis; the triangle kernel is widened to `step` voxels where that exceeds one."""
-    if array.shape[axis] == len(positions) and np.allclose(positions, np.arange(len(positions)), atol=1e-9):
-        return array
-    weights = _weights(array.shape[axis], positions, max(1.0, step))
-    return np.ascontiguousarray(np.moveaxis(np.tensordot(weights, array, axes=(1, axis)), 0, axis))
+def _rows(old: int, new: int, step: float, start: int, stop: int) -> tuple[int, int, np.ndarray | None]:
+    """What the new voxels from `start` to `stop` of an axis are made of: old voxels from the first to the second
+    number, times weights (stop - start, second - first); None where they are these voxels themselves.
+
+    Linear interpolation; the triangle kernel is widened to `step` voxels where that exceeds one.
+    """
+    if _unchanged(old, new, step):
+        return start, stop, None
+    positions, width = np.clip(_centred(new, old, step)[start:stop], 0, old - 1), max(1.0, step)
+    low, high = max(0, int(np.ceil(positions[0] - width))), min(old, int(np.floor(positions[-1] + width)) + 1)
+    return low, high, _weights(np.arange(low, high), positions, width)
 
 
-def _weights(size: int, positions: np.ndarray, width: float) -> np.ndarray:
-    """(len(positions), size) float32 rows that sum to one; beyond the edge the edge value holds."""
-    inside = np.clip(positions, 0, size - 1)
-    distance = np.abs(inside[:, None] - np.arange(size)[None, :]) / width
-    kernel = np.clip(1 - distance, 0, None)
+def _unchanged(old: int, new: int, step: float) -> bool:
+    """Whether the new voxels of an axis are the old ones, to a billionth of a voxel."""
+    return old == new and abs(step - 1) * (old - 1) / 2 <= 1e-9
+
+
+def _weights(old: np.ndarray, positions: np.ndarray, width: float) -> np.ndarray:
+    """(len(positions), len(old)) float32 rows that sum to one; `positions` beyond the edge were put on it."""
+    kernel = np.clip(1 - np.abs(positions[:, None] - old[None, :]) / width, 0, None)
     return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _apply(array: np.ndarray, axis: int, weights: np.ndarray | None) -> np.ndarray:
+    """Weighted sums of (slice, row, column) along one axis; the array itself where there are no weights.
+
+    Only the band of `weights` that is not zero is multiplied: a block of new voxels at a time with its old ones.
+    """
+    if weights is None:
+        return array
+    shape = list(array.shape)
+    shape[axis] = len(weights)
+    made = np.empty(shape, np.float32)
+    for start in range(0, len(weights), _BAND):
+        rows = weights[start : start + _BAND]
+        used = np.flatnonzero(rows.any(axis=0))
+        first, last = int(used[0]), int(used[-1]) + 1
+        rows = np.ascontiguousarray(rows[:, first:last])
+        if axis == 0:
+            part = rows @ array[first:last].reshape(last - first, -1)
+            made[start : start + _BAND] = part.reshape(len(rows), *shape[1:])
+        elif axis == 1:
+            np.matmul(rows, array[:, first:last], out=made[:, start : start + _BAND])
+        else:
+            np.matmul(array[:, :, first:last], rows.T, out=made[:, :, start : start + _BAND])
+    return made
+
+
+def _chunks(first: int, last: int, plane: int) -> Iterator[tuple[int, int]]:
+    """Ranges of slices of about `_CHUNK` voxels from `first` to `last`."""
+    size = max(1, _CHUNK // max(1, plane))
+    for start in range(first, last, size):
+        yield start, min(start + size, last)

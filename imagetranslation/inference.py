@@ -1,7 +1,8 @@
 """Volume and model package in, synthetic volume on the same grid out.
 
-One code path for 2D slice-wise and 3D sliding-window networks: orient and resample (`grid`), normalise (`intensity`),
-cut into windows (`windows`), run them in batches (`predictors`), blend in float32, and undo every step. What lies
+One code path for 2D slice-wise and 3D sliding-window networks: windows are normalised (`intensity`), oriented and
+resampled (`grid`) as they are cut, run and blended (`sliding`), and every step is undone in the result's own memory.
+Beside input and result there is one batch of windows, and the model's own grid where it has other voxels. What lies
 outside the field of view is background: nothing is synthesised where nothing was recorded.
 """
 
@@ -10,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__, grid, intensity, windows
+from . import __version__, activations, grid, intensity, sliding, windows
 from .checks import warnings_for
-from .errors import Cancelled, InputError, ModelRefused
-from .fieldofview import field_of_view
+from .errors import InputError, ModelRefused
+from .fieldofview import limited_view
 from .headers import free_memory
 from .predictors import Predictor, TorchPredictor, choose_device
 from .provenance import Provenance, display_name
@@ -29,11 +31,8 @@ if TYPE_CHECKING:
     from .volume import Volume
 
 Progress = Callable[[int, int], None]
-BATCH_VOXELS = 1 << 19
 # More windows than this take days, and a plan of them gigabytes; a 500-voxel cube in 32-voxel patches has 14,000.
 MOST_WINDOWS = 2_000_000
-# What a voxel of the model's grid costs at the worst moment: image, padded copy, sum, weight, quotient and resampling.
-BYTES_PER_MODEL_VOXEL = 32
 
 
 def translate(
@@ -62,78 +61,135 @@ def translate(
             f"{volume.name} was itself made by a model; translating it again is refused. "
             "Use the scan it was made from, or force it with --allow-synthetic."
         )
-    if package.inputs["num_channels"] != 1:
-        raise ModelRefused(f"{package.id} wants {package.inputs['num_channels']} input channels; a volume gives one.")
-    model_grid = grid.model_grid(volume, package.inputs)
-    _refuse_excess(model_grid, package)
-    seen = field_of_view(volume, package.inputs["field_of_view"])
+    _require_channels(package)
     runner = predictor or TorchPredictor(package, choose_device(device))
-    normalised, _ = intensity.normalise(volume.array, seen, package.inputs["normalisation"])
-    produced = run_windows(model_grid.forward(normalised), package, runner, progress, cancelled)
-    array = intensity.denormalise(model_grid.back(produced), package.outputs)
-    array[~seen] = package.outputs["background"]
-    record = _provenance(volume, package, (*volume.notes, *warnings_for(volume, seen, package)), created)
+    model_grid = grid.model_grid(volume, package.inputs)
+    _refuse_excess(model_grid, package, runner)
+    seen = limited_view(volume, package.inputs["field_of_view"])
+    scaling = intensity.scaling(volume.array, seen, package.inputs["normalisation"])
+    with ThreadPoolExecutor(1, "sha256") as pool:
+        digest = pool.submit(voxels_sha256, volume)
+        image = ScaledImage(model_grid, volume.array, scaling, seen)
+        array, gave_way = _produced(image, package, runner, progress, cancelled)
+        intensity.denormalise_in_place(array, package.outputs)
+        _fill_outside(array, seen, package.outputs["background"])
+        notes = (*volume.notes, *warnings_for(volume, seen, package), *getattr(runner, "notes", ()), *gave_way)
+        record = _provenance(volume, package, digest.result(), notes, created)
     return _synthetic(volume, array, record, tuple(package.outputs["window"]))
 
 
+@dataclass(frozen=True)
+class ScaledImage:
+    """A volume as the network sees it, made window by window: a `sliding.Source` on the model's grid.
+
+    array: (k, j, i). seen: bool (k, j, i), the field of view, or None for everywhere.
+    """
+
+    model_grid: grid.ModelGrid
+    array: np.ndarray
+    scaling: intensity.Scaling
+    seen: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(slice, row, column) on the model's grid."""
+        return self.model_grid.model_shape
+
+    def read(self, window: grid.Place) -> np.ndarray:
+        """Normalised float32 voxels of a window."""
+        return self.model_grid.read(self.array, window, self._prepared)
+
+    def touches(self, window: grid.Place) -> bool:
+        """Whether a window has any influence inside the field of view."""
+        seen = self._moved()
+        return seen is None or bool(seen[self.model_grid.reach(window)].any())
+
+    def _prepared(self, block: np.ndarray, place: grid.Place) -> np.ndarray:
+        seen = self._moved()
+        return self.scaling.apply(block, None if seen is None else seen[place])
+
+    def _moved(self) -> np.ndarray | None:
+        return None if self.seen is None else self.model_grid.reorientation.forward(self.seen)
+
+
 def run_windows(
-    image: np.ndarray,
+    image: np.ndarray | sliding.Source,
     package: ModelPackage,
     predictor: Predictor,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Run a network over float32 (slice, row, column); returns the blended float32 output of the same shape."""
-    inputs, settings = package.inputs, package.metadata["inference"]
-    flat = inputs["spatial_dims"] == 2
-    plan = windows.plan(image.shape, tuple(inputs["patch_size"]), settings["overlap"])
-    padded = _pad(image, plan.padded_shape)
-    weights = (
-        windows.gaussian_weights(plan.patch)
-        if settings["blending"] == "gaussian"
-        else np.ones(plan.patch, dtype=np.float32)
-    )
-    total, weight = np.zeros(padded.shape, np.float32), np.zeros(padded.shape, np.float32)
-    size = max(1, BATCH_VOXELS // weights.size)
-    for start in range(0, len(plan.windows), size):
-        if cancelled is not None and cancelled():
-            raise Cancelled("Cancelled; nothing was written.")
-        chosen = plan.windows[start : start + size]
-        batch = np.stack([padded[w] for w in chosen])
-        result = predictor.predict(batch if flat else batch[:, None])
-        result = result if flat else result[:, 0]
-        for window, values in zip(chosen, result):
-            total[window] += weights * values
-            weight[window] += weights
-        if progress is not None:
-            progress(min(start + size, len(plan.windows)), len(plan.windows))
-    return _checked(total / weight, package)[tuple(slice(0, n) for n in image.shape)]
+    """Run a network over float32 (slice, row, column), or a source that makes it where it is asked for.
+
+    Returns the blended float32 output of the same shape, in [-1, 1]. What is raised: see `sliding.slide`.
+    """
+    source = sliding.ArraySource(image) if isinstance(image, np.ndarray) else image
+    produced = np.empty(source.shape, np.float32)
+    sliding.slide(source, produced, package, predictor, progress, cancelled)
+    return np.clip(produced, -1.0, 1.0, out=produced)
+
+
+def _produced(
+    image: ScaledImage,
+    package: ModelPackage,
+    predictor: Predictor,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What the network makes of the image, float32 (k, j, i), and sentences about what gave way."""
+    model_grid = image.model_grid
+    array = np.empty(image.array.shape, np.float32)
+    resampled = model_grid.resampled
+    target = np.empty(image.shape, np.float32) if resampled else model_grid.reorientation.forward(array)
+    wanted = image.touches if package.metadata["inference"].get("skip_background", False) else None
+    notes = sliding.slide(image, target, package, predictor, progress, cancelled, wanted)
+    if resampled:
+        np.clip(target, -1.0, 1.0, out=target)
+        model_grid.back_into(array, target)
+    return array, notes
+
+
+def _fill_outside(array: np.ndarray, seen: np.ndarray | None, background: float) -> None:
+    if seen is not None:
+        for plane, inside in zip(array, seen):
+            plane[~inside] = background
 
 
 def voxels_sha256(volume: Volume) -> str:
     """Hex SHA-256 of the voxels as little-endian bytes in (k, j, i) order, with their type and shape."""
-    array = np.ascontiguousarray(volume.array)
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    digest = hashlib.sha256(f"{little.dtype.str}{little.shape}".encode())
-    for plane in little:
-        digest.update(plane.tobytes())
+    array = volume.array
+    little = array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(f"{little.str}{array.shape}".encode())
+    for plane in array:
+        digest.update(np.ascontiguousarray(plane, dtype=little).data)
     return digest.hexdigest()
 
 
-def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage) -> None:
+def _require_channels(package: ModelPackage) -> None:
+    """ModelRefused unless the network's input channels are one volume's slice and its neighbours."""
+    channels, reach = package.inputs["num_channels"], package.metadata["inference"].get("context_slices", 0)
+    if reach and package.inputs["spatial_dims"] != 2:
+        raise ModelRefused(f"{package.id} asks for neighbouring slices, but its windows are not single slices.")
+    if channels != 2 * reach + 1:
+        gives = f"a volume gives {2 * reach + 1} ({reach} slices on either side)" if reach else "a volume gives one"
+        raise ModelRefused(f"{package.id} wants {channels} input channels; {gives}.")
+
+
+def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage, predictor: Predictor) -> None:
     """ModelRefused where the package's grid or windows for this volume are out of all proportion to the machine."""
-    patch = tuple(package.inputs["patch_size"])
-    padded = windows.padded_shape(model_grid.model_shape, patch)
-    # Resampling an axis holds a matrix of new by old voxels, three times in 64 bits.
-    matrices = sum(24 * new * old for new, old in zip(model_grid.model_shape, model_grid.shape))
-    needed, free = BYTES_PER_MODEL_VOXEL * math.prod(padded) + matrices, free_memory()
-    size = " x ".join(str(n) for n in padded)
-    if needed > free:
+    shape, patch = model_grid.model_shape, tuple(package.inputs["patch_size"])
+    # Resampling an axis holds a matrix of new by old voxels, three times in 64 bits; the result is 32-bit.
+    needed = sum(24 * new * old for new, old in zip(shape, model_grid.shape)) + 4 * math.prod(model_grid.shape)
+    needed += 4 * math.prod(shape) if model_grid.resampled else 0
+    window = math.prod(patch) * (8 + (activations.bytes_per_voxel(package) if predictor.device == "cpu" else 0))
+    size, free = " x ".join(str(n) for n in shape), free_memory()
+    if needed + window > free:
         raise ModelRefused(
-            f"{package.id} would resample this volume to {size} voxels, which takes about {needed / 2**30:.1f} GiB of "
-            f"memory, and {free / 2**30:.1f} GiB is free; crop the volume, take another model or a larger machine."
+            f"{package.id} sees this volume as {size} voxels in windows of {' x '.join(str(n) for n in patch)}, which "
+            f"takes about {(needed + window) / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB is free; crop the "
+            "volume, take another model or a larger machine."
         )
-    count = windows.count(model_grid.model_shape, patch, package.metadata["inference"]["overlap"])
+    count = windows.count(shape, patch, package.metadata["inference"]["overlap"])
     if count > MOST_WINDOWS:
         raise ModelRefused(
             f"{package.id} would cut this volume of {size} voxels into {count:,} windows of "
@@ -141,23 +197,8 @@ def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage) -> None:
         )
 
 
-def _pad(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Grow to `shape` by repeating the edge."""
-    if image.shape == shape:
-        return image
-    return np.pad(image, [(0, want - have) for have, want in zip(image.shape, shape)], mode="edge")
-
-
-def _checked(image: np.ndarray, package: ModelPackage) -> np.ndarray:
-    if not np.isfinite(image).all():
-        raise ModelRefused(
-            f"{package.id} produced values that are not numbers on this volume; its weights are unusable."
-        )
-    return np.clip(image, -1, 1)
-
-
 def _provenance(
-    volume: Volume, package: ModelPackage, notes: tuple[str, ...], created: str | None = None
+    volume: Volume, package: ModelPackage, source_sha256: str, notes: tuple[str, ...], created: str | None
 ) -> Provenance:
     return Provenance(
         model=package.id,
@@ -166,7 +207,7 @@ def _provenance(
         task=str(package.metadata["task"]),
         modality=package.outputs["modality"],
         source=volume.name,
-        source_sha256=voxels_sha256(volume),
+        source_sha256=source_sha256,
         created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         software=f"imagetranslation {__version__}",
         notes=notes,
@@ -175,7 +216,7 @@ def _provenance(
 
 def _synthetic(volume: Volume, array: np.ndarray, record: Provenance, window: tuple[float, ...]) -> Volume:
     return replace(
-        volume.with_array(array.astype(np.float32, copy=False)),
+        volume.with_array(array),
         name=display_name(record),
         modality=record.modality,
         field_of_view=None,

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .errors import InputError, ModelRefused
+from .voxelvalues import VoxelValues
 
 # Fixed bounds beyond this, or closer than its inverse, are no intensities.
 LARGEST = 1e30
@@ -24,8 +25,8 @@ class Normalisation(Protocol):
 
     name: ClassVar[str]
 
-    def bounds(self, values: np.ndarray) -> tuple[float, float]:
-        """Lower and upper intensity for the 1-D `values` inside the mask."""
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
+        """Lower and upper intensity for the `values` inside the mask."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,8 +55,8 @@ class Percentile(_JsonForm):
         if not 0 <= self.lower < self.upper <= 100:
             raise ModelRefused(f"Percentiles must rise within 0-100; the model asks for {self.lower} and {self.upper}.")
 
-    def bounds(self, values: np.ndarray) -> tuple[float, float]:
-        lower, upper = np.percentile(values, [self.lower, self.upper])
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
+        lower, upper = values.quantiles(np.array([self.lower, self.upper]) / 100)
         return float(lower), float(upper)
 
 
@@ -65,8 +66,8 @@ class MinMax(_JsonForm):
 
     name: ClassVar[str] = "minmax"
 
-    def bounds(self, values: np.ndarray) -> tuple[float, float]:
-        return float(values.min()), float(values.max())
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
+        return values.extremes()
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ class ZScore(_JsonForm):
                 f"The width of a z-score must be positive, at most 1e6; the model asks for {self.width}."
             )
 
-    def bounds(self, values: np.ndarray) -> tuple[float, float]:
-        mean, half = float(values.mean()), self.width * float(values.std())
-        return mean - half, mean + half
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
+        mean, sd = values.mean_and_sd()
+        return mean - self.width * sd, mean + self.width * sd
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Fixed(_JsonForm):
                 "calculated with; those of the model do not."
             )
 
-    def bounds(self, values: np.ndarray) -> tuple[float, float]:
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
         return float(self.lower), float(self.upper)
 
 
@@ -126,6 +127,60 @@ def from_dict(spec: Mapping[str, Any]) -> Normalisation:
         raise ModelRefused(f"Intensity normalisation {name!r} does not take these settings: {settings}.") from error
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """The linear map from `lower`..`upper` to -1..+1, clipped."""
+
+    lower: float
+    upper: float
+
+    def apply(self, block: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """float32 in [-1, 1], in memory of its own; -1 outside `mask` (bool, the block's shape).
+
+        block: any real type, any shape. 64 bits are used for a slice at a time only.
+        """
+        made = np.empty(block.shape, np.float32)
+        if block.dtype.kind in "ui" and block.dtype.itemsize <= 2 and block.dtype.isnative:
+            np.take(self._table(block.dtype), block.view(f"u{block.dtype.itemsize}"), out=made, mode="clip")
+        else:
+            for part, result in zip(block, made) if block.ndim > 1 else [(block, made)]:
+                result[...] = self._exactly(part)
+        if mask is not None:
+            made[~mask] = -1.0
+        return made
+
+    def _table(self, kind: np.dtype) -> np.ndarray:
+        """What each value of an 8 or 16 bit type becomes, by its bits."""
+        return self._exactly(np.arange(1 << (8 * kind.itemsize), dtype=f"u{kind.itemsize}").view(kind))
+
+    def _exactly(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # what lies outside the mask may be anything
+            scaled = np.asarray(values, dtype=np.float64) - self.lower
+            scaled *= 2.0 / (self.upper - self.lower)
+            scaled -= 1.0
+        return np.clip(scaled, -1.0, 1.0, out=scaled).astype(np.float32)
+
+
+def scaling(array: np.ndarray, mask: np.ndarray | None, spec: Mapping[str, Any]) -> Scaling:
+    """The map of `normalise`, found without a copy of the array; arguments and errors as there."""
+    values = VoxelValues(array, mask)
+    if values.count == 0:
+        raise InputError("The field of view is empty: there is nothing to normalise.")
+    if not values.finite():
+        raise InputError("The image holds NaN or infinite voxels; replace them before translating.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        lower, upper = from_dict(spec).bounds(values)
+    if not 1e-300 <= upper - lower <= 1e300 and upper != lower:  # the map would overflow
+        raise InputError(
+            f"The image's intensities span {lower:g} to {upper:g}, too far or too little to calculate with; rescale it."
+        )
+    if not upper > lower:
+        raise InputError(
+            f"The image is constant inside its field of view (value {lower:g}): there is nothing to translate."
+        )
+    return Scaling(lower, upper)
+
+
 def normalise(
     array: np.ndarray, mask: np.ndarray | None, spec: Mapping[str, Any]
 ) -> tuple[np.ndarray, dict[str, float]]:
@@ -135,34 +190,25 @@ def normalise(
     Returns float32 of the same shape and the state `{"lower", "upper"}`, the intensities that became -1 and +1.
     Raises InputError for an empty mask, NaN or infinity inside it, or an image that is constant or would overflow.
     """
-    values = array if mask is None else array[mask]
-    if values.size == 0:
-        raise InputError("The field of view is empty: there is nothing to normalise.")
-    if not np.isfinite(values).all():
-        raise InputError("The image holds NaN or infinite voxels; replace them before translating.")
-    # float64 for the bounds, so that 64-bit integers and large offsets keep their differences.
-    with np.errstate(over="ignore", invalid="ignore"):
-        lower, upper = from_dict(spec).bounds(np.asarray(values, dtype=np.float64).ravel())
-    if not 1e-300 <= upper - lower <= 1e300 and upper != lower:  # the map below would overflow
-        raise InputError(
-            f"The image's intensities span {lower:g} to {upper:g}, too far or too little to calculate with; rescale it."
-        )
-    if not upper > lower:
-        raise InputError(
-            f"The image is constant inside its field of view (value {lower:g}): there is nothing to translate."
-        )
-    with np.errstate(over="ignore", invalid="ignore"):  # what lies outside the mask may be anything
-        inside = (np.asarray(array, dtype=np.float64) - lower) * (2.0 / (upper - lower)) - 1.0
-    scaled = np.clip(inside, -1.0, 1.0).astype(np.float32)
-    if mask is not None:
-        scaled = np.where(mask, scaled, np.float32(-1.0))
-    return scaled, {"lower": lower, "upper": upper}
+    found = scaling(array, mask, spec)
+    return found.apply(array, mask), {"lower": found.lower, "upper": found.upper}
 
 
 def denormalise(array: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     """Map a network's [-1, 1] to the output range `spec["value_range"]` (two rising numbers), clipped; float32."""
+    made = np.array(array, dtype=np.float32, order="C")
+    denormalise_in_place(made, spec)
+    return made
+
+
+def denormalise_in_place(array: np.ndarray, spec: Mapping[str, Any]) -> None:
+    """`denormalise` of a float32 array, or a view of one, without a second one."""
     lower, upper = (float(bound) for bound in spec["value_range"])
     if not lower < upper:
         raise ModelRefused(f"The model's output range must rise; it is [{lower}, {upper}].")
-    fraction = (np.clip(array, -1.0, 1.0).astype(np.float32) + np.float32(1.0)) * np.float32(0.5)
-    return (np.float32(lower) + fraction * np.float32(upper - lower)).astype(np.float32)
+    for part in array if array.ndim > 1 else [array]:
+        np.clip(part, -1.0, 1.0, out=part)
+        part += np.float32(1.0)
+        part *= np.float32(0.5)
+        part *= np.float32(upper - lower)
+        part += np.float32(lower)

@@ -112,10 +112,11 @@ def check_usable(volume: Volume) -> None:
     if array.size == 0:
         raise InputError(f"{volume.name} has no voxels.")
     if array.dtype.kind == "f":
-        bad = ~np.isfinite(array)
-        count = int(bad.sum())
-        if count:
-            k, j, i = (int(n) for n in np.unravel_index(int(bad.argmax()), array.shape))
+        bad = [(n, np.flatnonzero(~np.isfinite(plane))) for n, plane in enumerate(array)]
+        bad = [(n, places) for n, places in bad if len(places)]
+        if bad:
+            count, k = sum(len(places) for _, places in bad), bad[0][0]
+            j, i = divmod(int(bad[0][1][0]), array.shape[2])
             raise InputError(
                 f"{volume.name} has {count} voxel{'s' if count > 1 else ''} that {'are' if count > 1 else 'is'} "
                 f"NaN or infinite, the first in slice {k}, row {j}, column {i}; repair the image first."

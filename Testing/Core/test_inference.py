@@ -121,7 +121,7 @@ def test_2d_and_3d_networks_get_channels_first(tmp_path: Path) -> None:
 def test_the_order_of_slices_in_a_batch_does_not_matter(tiny: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
     source = an_ultrasound((9, 20, 24))
     wanted = translate(source, tiny, device="cpu").array
-    monkeypatch.setattr("imagetranslation.inference.BATCH_VOXELS", 1)
+    monkeypatch.setattr("imagetranslation.sliding.BATCH_VOXELS", 1)
     np.testing.assert_allclose(translate(source, tiny, device="cpu").array, wanted, atol=1e-3)
 
 
@@ -132,14 +132,14 @@ def test_the_same_run_twice_is_identical(tiny: ModelPackage) -> None:
 
 
 def test_progress_counts_up_to_the_total(tiny: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagetranslation.inference.BATCH_VOXELS", 512)
+    monkeypatch.setattr("imagetranslation.sliding.BATCH_VOXELS", 512)
     seen: list[tuple[int, int]] = []
     translate(an_ultrasound(), tiny, device="cpu", progress=lambda *step: seen.append(step))
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
 
 def test_cancelling_stops_between_batches(tiny: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagetranslation.inference.BATCH_VOXELS", 1)
+    monkeypatch.setattr("imagetranslation.sliding.BATCH_VOXELS", 1)
     seen: list[int] = []
     with pytest.raises(Cancelled):
         translate(
@@ -217,21 +217,21 @@ class Unused(Echo):
 
 
 @pytest.mark.parametrize(
-    "image",
+    ("image", "free_gib"),
     [
-        {"patch_size": [2048, 2048]},
-        {"patch_size": [2048, 2048], "resampling": {"mode": "none", "spacing": None}},
-        {"resampling": {"mode": "spacing", "spacing": [0.001, 0.001, 0.001]}},
-        {"spatial_dims": 3, "patch_size": [2048, 2048, 2048]},
+        ({"patch_size": [2048, 2048]}, 2),
+        ({"patch_size": [2048, 2048], "resampling": {"mode": "none", "spacing": None}}, 0.1),
+        ({"resampling": {"mode": "spacing", "spacing": [0.001, 0.001, 0.001]}}, 8),
+        ({"spatial_dims": 3, "patch_size": [2048, 2048, 2048]}, 8),
     ],
-    ids=["fit", "padding", "spacing", "a cube"],
+    ids=["fit", "one window", "spacing", "a cube"],
 )
 def test_a_package_whose_grid_exceeds_the_memory_is_refused_before_it_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: dict
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: dict, free_gib: float
 ) -> None:
-    monkeypatch.setattr("imagetranslation.inference.free_memory", lambda: 8 << 30)
+    monkeypatch.setattr("imagetranslation.inference.free_memory", lambda: int(free_gib * 2**30))
     package = make_package(tmp_path / "m", made=metadata(**image))
-    with pytest.raises(ModelRefused, match=r"tiny would resample this volume to .* 8\.0 GiB is free"):
+    with pytest.raises(ModelRefused, match=rf"tiny sees this volume as .* {free_gib:.1f} GiB is free"):
         translate(an_ultrasound((200, 20, 24)), package, predictor=Unused())
 
 
