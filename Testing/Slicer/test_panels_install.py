@@ -385,6 +385,26 @@ class TestPanel:
         assert not (home / "models").exists()
         assert "Untrained" not in panel.translate.ui.modelComboBox.currentText
 
+    def test_a_model_that_is_in_use_is_named_and_stays(self, panel, home, click, dialogs, monkeypatch):
+        import os
+
+        from tinymodel import write_tiny_model
+
+        write_tiny_model(home / "models", "us2mri")
+        panel.install._updateModels()
+        real = os.unlink
+
+        def unlink(path, **options):
+            if str(path).endswith("weights.safetensors"):
+                raise PermissionError(13, "in use")
+            real(path, **options)
+
+        monkeypatch.setattr(os, "unlink", unlink)
+        dialogs.will_press("OK")
+        click(panel.install.ui.removeModelsButton)
+        assert "weights.safetensors is in use or protected" in panel.install.ui.installationText.text
+        assert panel.install.ui.removeModelsButton.enabled
+
     def test_without_anything_to_download_nothing_is_offered(self, panel):
         assert not panel.install.ui.downloadButton.visible
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,12 +16,12 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 from imagetranslation.errors import Cancelled, InputError, RunFailed  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume  # noqa: E402
-from imagetranslation.panels import transfer  # noqa: E402
+from imagetranslation.panels import processtree, transfer  # noqa: E402
 from imagetranslation.panels.events import Event, EventParser, LogLine  # noqa: E402
 from imagetranslation.panels.processtree import descendants, end_tree, is_running  # noqa: E402
 from imagetranslation.panels.remaining import RemainingTime, words  # noqa: E402
 from imagetranslation.panels.signal import Signal  # noqa: E402
-from imagetranslation.panels.translation import FileRequest, Request, Translation  # noqa: E402
+from imagetranslation.panels.translation import FileRequest, Request, Translation, file_name  # noqa: E402
 from imagetranslation.panels.workfolder import WorkFolder, sweep  # noqa: E402
 from imagetranslation.volume import Volume, read_volume, write_volume  # noqa: E402
 
@@ -36,6 +37,20 @@ def a_scene():
 def a_node(a_scene):
     voxels = np.random.default_rng(0).integers(0, 255, (5, 6, 7)).astype(np.uint8)
     return add_volume(a_scene, Volume(voxels, (0.7, 0.8, 2.5), (11.1, -22.2, 33.3), OBLIQUE, "scan", "US"))
+
+
+def _denied(process):
+    import psutil
+
+    raise psutil.AccessDenied(process.pid)
+
+
+def _refuse(*_arguments, **_options):
+    raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+
+
+def _open_files():
+    return [path for path in Path("/proc/self/fd").iterdir() if "imagetranslation-" in os.path.realpath(path)]
 
 
 def _run_to_end(steps):
@@ -69,8 +84,33 @@ class TestEvents:
         assert parser._rest == b""
 
 
+@pytest.fixture(params=["psutil", "/proc", "ps"])
+def asking(request, monkeypatch, tmp_path):
+    """Each way of finding out what a process has started; macOS without psutil has only the last."""
+    if request.param != "psutil":
+        monkeypatch.setitem(sys.modules, "psutil", None)
+    if request.param == "ps":
+        monkeypatch.setattr(processtree, "PROC", tmp_path / "no such folder")
+    return request.param
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Windows without psutil, as far as it is asked: the commands, and what they print."""
+    commands, printed = [], []
+
+    def run(command, **options):
+        commands.append(list(command))
+        return subprocess.CompletedProcess(command, 0, printed[0] if printed else "", "")
+
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands, printed
+
+
 class TestProcessTree:
-    def test_ending_a_launcher_ends_its_child_too(self, tmp_path):
+    def test_ending_a_launcher_ends_its_child_too(self, asking):
         child = "import time; time.sleep(60)"
         launcher = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
         process = subprocess.Popen([sys.executable, "-c", launcher])
@@ -84,16 +124,50 @@ class TestProcessTree:
             time.sleep(0.02)
         assert not is_running(grandchild)
 
-    def test_ending_what_is_gone_is_no_error(self):
+    def test_ending_what_is_gone_is_no_error(self, asking):
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait(20)
         end_tree(process.pid)
         assert not is_running(process.pid)
 
+    def test_a_process_that_may_not_be_stopped_first_is_ended_all_the_same(self, monkeypatch, asking):
+        if asking == "psutil":
+            import psutil
+
+            monkeypatch.setattr(psutil.Process, "suspend", _denied)
+        real = os.kill
+
+        def kill(pid, what):
+            if what == signal.SIGSTOP:
+                raise PermissionError(1, "Operation not permitted")
+            real(pid, what)
+
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        monkeypatch.setattr(os, "kill", kill)
+        end_tree(process.pid)
+        assert process.wait(5) == -signal.SIGKILL
+
     def test_it_works_without_psutil(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "psutil", None)
         assert is_running(os.getpid())
         assert not is_running(4194303)
+
+    def test_windows_is_asked_to_end_the_whole_tree(self, windows):
+        commands, _ = windows
+        end_tree(77)
+        assert commands == [["taskkill", "/PID", "77", "/T", "/F"]]
+
+    @pytest.mark.parametrize(
+        ("printed", "running"),
+        [
+            ('"Slicer.exe","77","Console","1","230,444 K"\r\n', True),
+            ('"other.exe","9","Console","77","77,077 K"\r\n', False),
+            ("INFO: No tasks are running which match the specified criteria.\r\n", False),
+        ],
+    )
+    def test_windows_is_asked_whether_a_process_is_there(self, windows, printed, running):
+        windows[1].append(printed)
+        assert is_running(77) == running
 
 
 class TestWorkFolder:
@@ -108,6 +182,18 @@ class TestWorkFolder:
         assert sorted(tmp_path.iterdir()) == sorted([mine.path, foreign])
         mine.remove()
         assert not mine.path.exists()
+
+    def test_a_file_that_is_still_open_is_tried_again_with_the_next_folder(self, tmp_path, monkeypatch, caplog):
+        """As on Windows, where a dying worker holds its files for a moment."""
+        first, second = WorkFolder(tmp_path), WorkFolder(tmp_path)
+        (first.path / "scan.nrrd").write_text("x")
+        with monkeypatch.context() as windows:
+            windows.setattr(os, "unlink", _refuse)
+            first.remove()
+        assert first.path.exists()
+        assert "scan.nrrd could not be deleted" in caplog.text
+        second.remove()
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestTransfer:
@@ -287,6 +373,18 @@ class TestTranslation:
         assert len(heard.errors) == 1
         assert list(tmp_path.iterdir()) == []
 
+    def test_cancelling_half_way_closes_the_file_before_it_is_deleted(
+        self, translation, a_node, ticker, heard, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(transfer, "CHUNK_BYTES", 10)
+        translation.start(Request(a_node, "some-model"))
+        ticker.step()
+        assert len(_open_files()) == 1
+        open_at_deletion = []
+        monkeypatch.setattr(WorkFolder, "remove", lambda folder: open_at_deletion.extend(_open_files()))
+        translation.cancel()
+        assert open_at_deletion == []
+
     def test_a_result_without_a_file_is_an_error_and_adds_no_node(self, started, process, ticker, heard, a_scene):
         before = a_scene.GetNumberOfNodes()
         process.output(b'{"event": "result", "device": "cpu"}\n')
@@ -335,6 +433,14 @@ class TestTranslation:
         process.output(b'{"event": "result", "device": "cpu"}\n')
         process.ended(0, False)
         assert heard.results == [Path("/out/b.nrrd")]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("case 17", "case 17"), ("a/b:c*", "a_b_c_"), ("con", "_con"), ("NUL.x", "_NUL.x"), ("", "volume")],
+)
+def test_a_volumes_file_has_a_name_that_every_system_takes(name, file):
+    assert file_name(name) == f"{file}.nrrd"
 
 
 def test_remaining_time_is_counted_from_the_first_window():

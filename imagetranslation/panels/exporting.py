@@ -126,6 +126,7 @@ class Export:
     def _end(self, error: ImageTranslationError | None) -> None:
         work, self._work = self._work, None
         self._ticker.stop()
+        transfer.let_go(self._steps)
         if work is not None:
             work.remove()
         if error is not None:

@@ -130,8 +130,11 @@ class InstallPanel:
         text = _("Delete all models in {folder}? The shipped ones stay.").format(folder=folder)
         if not slicer.util.confirmOkCancelDisplay(text):
             return
-        shutil.rmtree(folder)
-        self.ui.installationText.text = _("The downloaded models are gone.")
+        kept: list[str] = []
+        shutil.rmtree(folder, onerror=lambda _call, path, _error: kept.append(str(path)))
+        trouble = _("Not all could be deleted: {file} is in use or protected. Restart Slicer and press it again.")
+        gone = _("The downloaded models are gone.")
+        self.ui.installationText.text = trouble.format(file=kept[0]) if kept else gone
         self._updateModels()
         self.modelsChanged()
 

@@ -1,26 +1,47 @@
 """Ending a process together with everything it started, on Linux, macOS and Windows.
 
 Slicer's Python is a launcher: ending it alone leaves the real interpreter running. psutil is used where it is
-installed; elsewhere the operating system is asked. Also: whether a process is still there, for clearing up after a
-crash.
+installed; elsewhere the operating system is asked (/proc, ps, taskkill). Also: whether a process is still there, for
+clearing up after a crash.
 """
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+PROC = Path("/proc")
+
 
 def end_tree(pid: int) -> None:
-    """Kill `pid` and all its descendants at once; those that are gone already are no error."""
-    if sys.platform == "win32":
-        command = ["taskkill", "/PID", str(pid), "/T", "/F"]
-        subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+    """Kill `pid` and all its descendants at once; those that are gone already, or not ours to kill, are no error."""
+    try:
+        import psutil
+    except ImportError:
+        _end_tree_plain(pid)
         return
-    # The parent is stopped first, so that it cannot start another child while its children are being listed.
+    try:
+        top = psutil.Process(pid)
+        # Stopped first, so that it cannot start another child while its children are being listed.
+        with contextlib.suppress(psutil.Error):
+            top.suspend()
+        victims = [*top.children(recursive=True), top]
+    except psutil.NoSuchProcess:
+        return
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+
+
+def _end_tree_plain(pid: int) -> None:
+    if sys.platform == "win32":
+        _windows("taskkill", "/PID", str(pid), "/T", "/F")
+        return
     _send(pid, signal.SIGSTOP)
     for victim in [*descendants(pid), pid]:
         _send(victim, signal.SIGKILL)
@@ -54,9 +75,9 @@ def is_running(pid: int) -> bool:
 
 def _is_running_plain(pid: int) -> bool:
     if sys.platform == "win32":
-        # os.kill(pid, 0) would end the process on Windows.
-        found = subprocess.run(["tasklist", "/FI", f"PID eq {pid}", "/NH"], capture_output=True, text=True, check=False)
-        return str(pid) in found.stdout
+        # os.kill(pid, 0) would end the process on Windows. A row is name, process, session ...
+        rows = csv.reader(_windows("tasklist", "/FI", f"PID eq {pid}", "/NH", "/FO", "CSV").splitlines())
+        return any(row[1:2] == [str(pid)] for row in rows)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -68,8 +89,8 @@ def _is_running_plain(pid: int) -> bool:
 
 def _pairs() -> list[tuple[int, int]]:
     """(process, parent) of everything that runs."""
-    if Path("/proc/self/stat").exists():
-        return [pair for pair in map(_stat, Path("/proc").glob("[0-9]*/stat")) if pair is not None]
+    if (PROC / "self" / "stat").exists():
+        return [pair for pair in map(_stat, PROC.glob("[0-9]*/stat")) if pair is not None]
     listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
     pairs = (line.split() for line in listing.splitlines())
     return [(int(p[0]), int(p[1])) for p in pairs if len(p) == 2]
@@ -85,7 +106,12 @@ def _stat(path: Path) -> tuple[int, int] | None:
 
 
 def _send(pid: int, what: int) -> None:
-    try:
+    # Gone, or a process that somebody else owns (a child that changed its user): neither may stop the others' end.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, what)
-    except ProcessLookupError:
-        return
+
+
+def _windows(*command: str) -> str:
+    """What a program of Windows prints; without a console window, which would flash up over the application."""
+    quiet = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+    return subprocess.run(command, capture_output=True, text=True, check=False, creationflags=quiet).stdout

@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,12 @@ def receive_volume(path: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray | 
     except (OSError, struct.error) as error:
         raise RunFailed(f"The worker's result cannot be read: {error}.") from error
     yield array
+
+
+def let_go(steps: Iterator[Any]) -> None:
+    """End a transfer half way: its file is closed now, since Windows deletes no file that is open."""
+    if isinstance(steps, GeneratorType) and not steps.gi_running:
+        steps.close()
 
 
 def receive_record(path: Path) -> Provenance:

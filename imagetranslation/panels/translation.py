@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .protocols import Ticker, WorkerProcess
 
 RESULT = "result.nii"
+# Names that Windows gives to devices, whatever the suffix.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 COLOUR_NOTE = "The colour ultrasound was turned to grey (ITU-R BT.601) first."
 
 
@@ -226,6 +228,7 @@ class Translation:
         run, self._run = self._run, None
         assert run is not None
         self._ticker.stop()
+        transfer.let_go(run.steps)
         if run.process is None:
             run.folder.remove()
         else:
@@ -271,6 +274,8 @@ def check_request(request: Request) -> None:
 def file_name(name: str | None) -> str:
     """A file name every system takes, still recognisable in messages."""
     plain = re.sub(r"[^A-Za-z0-9 ._-]+", "_", name or "").strip(" .")[:80]
+    if plain.partition(".")[0].strip().upper() in _DEVICES:
+        plain = f"_{plain}"
     return f"{plain or 'volume'}.nrrd"
 
 

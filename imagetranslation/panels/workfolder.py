@@ -14,6 +14,7 @@ from pathlib import Path
 from .processtree import is_running
 
 PREFIX = "imagetranslation-"
+_left: list[Path] = []
 
 
 class WorkFolder:
@@ -23,8 +24,10 @@ class WorkFolder:
         self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
 
     def remove(self) -> None:
-        """Delete the folder; what cannot be deleted yet (Windows keeps open files) goes at the next `sweep`."""
-        _delete(self.path)
+        """Delete the folder. What cannot be deleted yet, as a file that Windows keeps while a program still has it
+        open, is tried again with the next folder, and at the latest by the `sweep` of the next start."""
+        stubborn = [path for path in [*_left, self.path] if not _delete(path)]
+        _left[:] = stubborn
 
 
 def sweep(base: str | Path) -> list[Path]:
@@ -40,5 +43,7 @@ def _in_use(path: Path) -> bool:
     return not pid.isdigit() or is_running(int(pid))
 
 
-def _delete(path: Path) -> None:
+def _delete(path: Path) -> bool:
+    """Whether the folder is gone."""
     shutil.rmtree(path, onerror=lambda _, name, error: logging.warning("%s could not be deleted: %s", name, error[1]))
+    return not path.exists()
