@@ -46,4 +46,5 @@ def build(name: str, **arguments: Any) -> torch.nn.Module:
 
 register("pix2pix", f"{__name__}.pix2pix:pix2pix")
 register("pix2pix-small", f"{__name__}.pix2pix_small:pix2pix_small")
+register("unet", f"{__name__}.unet:unet")
 register("patch-discriminator", f"{__name__}.discriminators:patch_discriminator")
