@@ -1,32 +1,26 @@
-"""Many inputs, one after another: find them, translate each, write down what happened to each, go on past failures."""
+"""Many inputs: which they are, what is made from each is called, and the table of what happened to them.
+
+The work itself is `cohorts`, and in Slicer `panels.batch`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import Cancelled, ImageTranslationError, InputError
-from .files import make_folder, write_text
+from .errors import InputError, RunFailed
+from .files import write_text
 from .formats import SUFFIXES, suffix_of
-from .jobs import Job, default_name, run_job
-from .models import load_package
-from .predictors import TorchPredictor, choose_device
+from .jobs import default_name
 
-COLUMNS = ("input", "output", "status", "seconds", "model", "version", "device", "message")
+COLUMNS = ("input", "output", "status", "seconds", "model", "version", "device", "worker", "sha256", "message")
 REPORT = "translations.csv"
-
-
-@dataclass(frozen=True)
-class Item:
-    """One input of a batch and the relative path of what is made from it."""
-
-    input: Path
-    output: Path
 
 
 def find_inputs(pattern: str, output: Path) -> list[Path] | None:
@@ -55,47 +49,63 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
     return inputs
 
 
-def run_batch(
-    inputs: list[Path],
-    template: Job,
-    folder: Path,
-    on_item: Callable[[int, int, Path], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> list[dict[str, Any]]:
-    """Translate each input into `folder`; returns one row each (COLUMNS), also written to translations.csv there.
+def named_outputs(inputs: list[Path], modality: str, kept: Mapping[str, str] | None = None) -> list[Path]:
+    """The relative path of what is made from each input.
 
-    template: the settings of every job; its input and output are replaced. The table is written after every case, so
-    that a batch that is stopped keeps it. A refused model ends the batch at once: every case would fail alike.
+    Outputs keep the inputs' folders below their common one; equal stems get the input's suffix into their name. kept:
+    names given to inputs (absolute paths) at an earlier time, which they keep whatever has come to lie beside them.
     """
-    package = load_package(template.model)
-    runner = TorchPredictor(package, choose_device(template.device))
-    make_folder(folder)
-    rows: list[dict[str, Any]] = []
-    for number, item in enumerate(_items(inputs, package.outputs["modality"])):
-        if on_item is not None:
-            on_item(number, len(inputs), item.input)
-        job = replace(template, input=str(item.input), output=str(folder / item.output))
-        try:
-            report = run_job(job, progress, cancelled, runner)
-            row = {**report, "status": "done", "message": " ".join(report["notes"])}
-            row["seconds"] = report["seconds_to_translate"]
-        except Cancelled as error:
-            rows.append(_failure(job, error))
-            _write(rows, folder)
-            raise
-        except Exception as error:  # noqa: BLE001  one case, whatever is wrong with it, must not end the others
-            row = _failure(job, error)
-        rows.append(row)
-        _write(rows, folder)
-    return rows
+    common, earlier = _common_folder(inputs), dict(kept or {})
+    before = [earlier.get(str(path.absolute())) for path in inputs]
+    used = {_without_suffix(Path(name)) for name in before if name is not None}
+    named = []
+    for path, name in zip(inputs, before):
+        if name is not None:
+            named.append(Path(name))
+            continue
+        output = path.parent.relative_to(common) / default_name(path, modality)
+        stem, suffix = _without_suffix(output), suffix_of(output)
+        if stem in used:
+            stem = stem.with_name(f"{stem.name}_{path.name.replace('.', '-')}")
+        used.add(stem)
+        named.append(stem.with_name(f"{stem.name}{suffix}"))
+    return named
 
 
-def _failure(job: Job, error: Exception) -> dict[str, Any]:
-    status = "cancelled" if isinstance(error, Cancelled) else "failed"
-    known = isinstance(error, ImageTranslationError)
-    message = str(error) if known else f"Unexpected {type(error).__name__}: {error}. Please report this."
-    return {"input": job.input, "output": "", "status": status, "model": job.model, "message": message}
+class Table:
+    """The table of what happened to each input, `translations.csv` in a folder, in the order of the inputs.
+
+    It is written after every case, but never for more than a twentieth of the time, so that thousands of cases do not
+    wait for it; `write` writes it in any case.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / REPORT
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._due = 0.0
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What is known so far, by the number of the input."""
+        return [self._rows[number] for number in sorted(self._rows)]
+
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        """Take in what happened to input `number` (COLUMNS; more is left out). A full disk is not met here but in
+        `write`: the cases go on."""
+        self._rows[number] = row
+        began = time.monotonic()
+        if began >= self._due:
+            with contextlib.suppress(RunFailed):
+                self.write()
+            self._due = time.monotonic() + 20 * (time.monotonic() - began)
+
+    def write(self) -> None:
+        """Bring the table on the disk; RunFailed where that is impossible, an older one then stays as it was."""
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", restval="")
+        table.writeheader()
+        table.writerows(self.rows)
+        write_text(self.path, text.getvalue())
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -122,17 +132,8 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
-def _items(inputs: list[Path], modality: str) -> Iterator[Item]:
-    """Outputs keep the inputs' folders below their common one; equal stems get the input's suffix into their name."""
-    common = _common_folder(inputs)
-    used: set[Path] = set()
-    for path in inputs:
-        folder, name = path.parent.relative_to(common), default_name(path, modality)
-        stem = name[: len(name) - len(suffix_of(name))]
-        if folder / stem in used:
-            stem = f"{stem}_{path.name.replace('.', '-')}"
-        used.add(folder / stem)
-        yield Item(path, folder / f"{stem}{suffix_of(name)}")
+def _without_suffix(path: Path) -> Path:
+    return path.with_name(path.name[: len(path.name) - len(suffix_of(path))])
 
 
 def _common_folder(paths: list[Path]) -> Path:
@@ -140,11 +141,3 @@ def _common_folder(paths: list[Path]) -> Path:
     while not all(path.is_relative_to(common) for path in paths):
         common = common.parent
     return common
-
-
-def _write(rows: list[dict[str, Any]], folder: Path) -> None:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", restval="")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(folder / REPORT, text.getvalue())

@@ -84,7 +84,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def temporary_beside(target: Path, kind: str = "partial") -> Path:
     """A new hidden name in the folder of `target`, with its suffixes, that tells whose it is; kind: or "previous"."""
     name = os.fsencode(target.name)[-120:].decode("utf-8", "ignore")
-    return target.with_name(f".{uuid.uuid4().hex[:8]}-{_machine()}-{os.getpid()}.{kind}.{name}")
+    return target.with_name(f".{uuid.uuid4().hex[:8]}-{this_machine()}-{os.getpid()}.{kind}.{name}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -97,14 +97,14 @@ def remove_leftovers(folder: Path) -> None:
         for entry in entries:
             if (name := _TEMPORARY.fullmatch(entry.name)) is None or entry.is_symlink():
                 continue
-            gone = name["machine"] == _machine() and not _running(int(name["process"]))
+            gone = name["machine"] == this_machine() and not _running(int(name["process"]))
             with contextlib.suppress(OSError):
                 if gone or time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER:
                     shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else Path(entry.path).unlink()
 
 
 @functools.cache
-def _machine() -> str:
+def this_machine() -> str:
     """Eight letters for this machine, or this container: a process number means nothing in another."""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())

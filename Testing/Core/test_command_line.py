@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from imagetranslation import batch, cli, jobs
+from imagetranslation import cli, jobs
+from imagetranslation.cohorts import work
 from imagetranslation.volume import Volume, read_volume, write_volume
 from Testing.packages import an_ultrasound, make_package
 
@@ -188,14 +189,14 @@ def test_a_bug_met_in_one_case_does_not_end_the_batch(
     (tmp_path / "scans").mkdir()
     for name in ("a.nrrd", "b.nrrd"):
         write_volume(an_ultrasound(), tmp_path / "scans" / name)
-    real = batch.run_job
+    real = work.run_job
 
     def faulty(job: jobs.Job, *rest: object) -> dict:
         if job.input.endswith("a.nrrd"):
             raise ValueError("nobody thought of this")
         return real(job, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch, "run_job", faulty)
+    monkeypatch.setattr(work, "run_job", faulty)
     report = json.loads(run("translate", tmp_path / "scans", "-o", tmp_path / "out", "-m", tiny, "--json").out)
     assert [case["status"] for case in report["cases"]] == ["failed", "done"]
     assert "nobody thought of this" in report["cases"][0]["message"]

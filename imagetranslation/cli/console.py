@@ -55,7 +55,10 @@ class Console:
         else:
             for row in failed:
                 print(f"FAILED {row['input']}: {row['message']}")
-            print(f"{len(rows) - len(failed)} of {len(rows)} translated into {folder}; see {folder}/translations.csv")
+            before = sum(row.get("before", False) for row in rows)
+            kept = f", {before} of them before" if before else ""
+            done = len(rows) - len(failed)
+            print(f"{done} of {len(rows)} translated into {folder}{kept}; see {folder}/translations.csv")
         if failed:
             raise BatchFailed(f"{len(failed)} of {len(rows)} cases failed; {folder}/translations.csv says why.")
 
@@ -105,10 +108,6 @@ class Bar:
         self._progress = progress
         self._prefix = ""
         self._task = progress.add_task("Translating", total=None)
-
-    def item(self, number: int, count: int, path: Path) -> None:
-        """The next case of a batch begins."""
-        self._progress.reset(self._task, description=f"{number + 1}/{count} {path.name}", total=None)
 
     def update(self, done: int, total: int) -> None:
         """Windows done and in all."""

@@ -9,8 +9,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from ..cohorts import run_cohort
+from ..cohorts.here import used_threads
+from ..cohorts.manifest import MOST_THREADS
 from ..formats import SUFFIXES
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
+from .cohortbars import cohort_bars
 from .console import Console
 from .options import Device, Json, Model, cancel_on_interrupt
 
@@ -39,8 +43,25 @@ def translate(
         bool, typer.Option("--allow-synthetic", help="Translate an image that was itself made by a model.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output that is not a synthetic image.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace an existing output that is not a synthetic image; for a batch, also begin anew in a folder "
+            "that was begun with another model or other settings.",
+        ),
     ] = False,
+    workers: Annotated[
+        Optional[int],
+        typer.Option(min=1, max=1024, help="Processes of a batch on this machine; chosen when not given."),
+    ] = None,
+    threads: Annotated[
+        Optional[int],
+        typer.Option(min=1, max=MOST_THREADS, help="CPU threads of each process; chosen when not given."),
+    ] = None,
+    scheduler: Annotated[
+        Optional[str],
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do a batch, such as tcp://node1:8786."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Translate a scan: the synthetic image lands on exactly the grid of its input.
@@ -50,20 +71,25 @@ def translate(
     A DICOM series:   imagetranslation translate us_folder/ -o mr.nii.gz
 
     A batch, with a table of what happened to each:   imagetranslation translate "scans/*.nii.gz" -o results/
+
+    A batch uses all cores or GPUs. Stopped or killed, the same command goes on where it was.
     """
-    from ..batch import find_inputs, run_batch
+    from ..batch import find_inputs
 
     chosen = int(component) if component is not None and re.fullmatch(r"[0-9]{1,9}", component) else component
     job = Job(input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite)
     stop, console = cancel_on_interrupt(), Console(as_json)
     inputs = find_inputs(input_, output)
     if inputs is None:
-        with console.progress() as bar:
+        with used_threads(threads), console.progress() as bar:
             report = run_job(_with_file_name(job), bar.update, stop.is_set)
         console.report(report)
     else:
-        with console.progress() as bar:
-            rows = run_batch(inputs, job, output, bar.item, bar.update, stop.is_set)
+        with cohort_bars(as_json) as watcher:
+            rows = run_cohort(
+                inputs, job, output, watcher=watcher, cancelled=stop.is_set, workers=workers, threads=threads,
+                scheduler=scheduler,
+            )  # fmt: skip
         console.batch(rows, output)
 
 
