@@ -1,0 +1,87 @@
+"""PyRadiomics' feature names, in the IBSI terms of `names`."""
+
+from __future__ import annotations
+
+from .names import GLCM, MORPHOLOGY, STATISTICS, Identity, ibsi
+
+KURTOSIS = "PyRadiomics' kurtosis is the standard's excess kurtosis plus 3."
+ENERGY = (
+    "PyRadiomics adds voxelArrayShift to every intensity first; it is the standard's where that is 0, as by default."
+)
+AVERAGED = "3D, averaged"
+# PyRadiomics class to the prefix of `names.FAMILIES` and its features, each as Name=short name there.
+_CLASSES = {
+    "firstorder": ("stat", """
+        10Percentile=p10 90Percentile=p90 Energy=energy InterquartileRange=iqr Kurtosis=kurt Maximum=max Mean=mean
+        MeanAbsoluteDeviation=mad Median=median Minimum=min Range=range RobustMeanAbsoluteDeviation=rmad
+        RootMeanSquared=rms Skewness=skew Variance=var"""),
+    "shape": ("morph", """
+        MeshVolume=volume VoxelVolume=vol_approx SurfaceArea=area_mesh SurfaceVolumeRatio=av Sphericity=sphericity
+        SphericalDisproportion=sph_dispr Compactness1=comp_1 Compactness2=comp_2 Maximum3DDiameter=diam
+        MajorAxisLength=pca_maj_axis MinorAxisLength=pca_min_axis LeastAxisLength=pca_least_axis
+        Elongation=pca_elongation Flatness=pca_flatness"""),
+    "glcm": ("cm", """
+        Autocorrelation=auto_corr JointAverage=joint_avg ClusterProminence=clust_prom ClusterShade=clust_shade
+        ClusterTendency=clust_tend Contrast=contrast Correlation=corr DifferenceAverage=diff_avg
+        DifferenceEntropy=diff_entr DifferenceVariance=diff_var JointEnergy=energy JointEntropy=joint_entr
+        Imc1=info_corr1 Imc2=info_corr2 Idm=inv_diff_mom Idmn=inv_diff_mom_norm Id=inv_diff Idn=inv_diff_norm
+        InverseVariance=inv_var MaximumProbability=joint_max SumAverage=sum_avg SumEntropy=sum_entr
+        SumSquares=joint_var"""),
+    "glrlm": ("rlm", """
+        ShortRunEmphasis=sre LongRunEmphasis=lre GrayLevelNonUniformity=glnu GrayLevelNonUniformityNormalized=glnu_norm
+        RunLengthNonUniformity=rlnu RunLengthNonUniformityNormalized=rlnu_norm RunPercentage=r_perc
+        GrayLevelVariance=gl_var RunVariance=rl_var RunEntropy=rl_entr LowGrayLevelRunEmphasis=lgre
+        HighGrayLevelRunEmphasis=hgre ShortRunLowGrayLevelEmphasis=srlge ShortRunHighGrayLevelEmphasis=srhge
+        LongRunLowGrayLevelEmphasis=lrlge LongRunHighGrayLevelEmphasis=lrhge"""),
+    "glszm": ("szm", """
+        SmallAreaEmphasis=sze LargeAreaEmphasis=lze GrayLevelNonUniformity=glnu
+        GrayLevelNonUniformityNormalized=glnu_norm SizeZoneNonUniformity=zsnu SizeZoneNonUniformityNormalized=zsnu_norm
+        ZonePercentage=z_perc GrayLevelVariance=gl_var ZoneVariance=zs_var ZoneEntropy=zs_entr
+        LowGrayLevelZoneEmphasis=lgze HighGrayLevelZoneEmphasis=hgze SmallAreaLowGrayLevelEmphasis=szlge
+        SmallAreaHighGrayLevelEmphasis=szhge LargeAreaLowGrayLevelEmphasis=lzlge
+        LargeAreaHighGrayLevelEmphasis=lzhge"""),
+    "gldm": ("ngl", """
+        SmallDependenceEmphasis=lde LargeDependenceEmphasis=hde GrayLevelNonUniformity=glnu
+        DependenceNonUniformity=dcnu DependenceNonUniformityNormalized=dcnu_norm GrayLevelVariance=gl_var
+        DependenceVariance=dc_var DependenceEntropy=dc_entr LowGrayLevelEmphasis=lgce HighGrayLevelEmphasis=hgce
+        SmallDependenceLowGrayLevelEmphasis=ldlge SmallDependenceHighGrayLevelEmphasis=ldhge
+        LargeDependenceLowGrayLevelEmphasis=hdlge LargeDependenceHighGrayLevelEmphasis=hdhge"""),
+    "ngtdm": ("ngt", """
+        Coarseness=coarseness Contrast=contrast Busyness=busyness Complexity=complexity Strength=strength"""),
+}  # fmt: skip
+_OTHERS = {
+    ("firstorder", "Entropy"): ibsi("ih", "entropy"),
+    ("firstorder", "Uniformity"): ibsi("ih", "uniformity"),
+    ("firstorder", "TotalEnergy"): Identity("Energy times voxel volume", "", STATISTICS, "intensity^2*mm^3"),
+    ("firstorder", "StandardDeviation"): Identity("Standard deviation of intensity", "", STATISTICS, "intensity"),
+    ("firstorder", "Energy"): ibsi("stat", "energy", ENERGY),
+    ("firstorder", "Kurtosis"): ibsi("stat", "kurt", KURTOSIS),
+    ("shape", "Maximum2DDiameterSlice"): Identity("Maximum 2D diameter in slices", "", MORPHOLOGY, "mm"),
+    ("shape", "Maximum2DDiameterColumn"): Identity("Maximum 2D diameter in columns", "", MORPHOLOGY, "mm"),
+    ("shape", "Maximum2DDiameterRow"): Identity("Maximum 2D diameter in rows", "", MORPHOLOGY, "mm"),
+    ("glcm", "MCC"): Identity("Maximal correlation coefficient", "", GLCM),
+}
+
+
+def identity(feature_class: str, feature: str) -> Identity:
+    """What PyRadiomics' `feature` of `feature_class` is; one that is not in the standard keeps PyRadiomics' name."""
+    if (found := _OTHERS.get((feature_class, feature))) is not None:
+        return found
+    prefix, features = _CLASSES.get(feature_class, ("", ""))
+    short = dict(pair.split("=") for pair in features.split()).get(feature)
+    if short is not None:
+        return ibsi(prefix, short)
+    family = MORPHOLOGY if feature_class.startswith("shape") else _family(feature_class)
+    return Identity(feature, "", family)
+
+
+def _family(feature_class: str) -> str:
+    from .names import FAMILIES
+
+    prefix, _ = _CLASSES.get(feature_class, ("", ""))
+    return FAMILIES[prefix][0] if prefix else feature_class
+
+
+def aggregation(feature_class: str) -> str:
+    """How the values of several directions become one, in IBSI's words; "" where there are no directions."""
+    return AVERAGED if feature_class in ("glcm", "glrlm") else "3D" if feature_class.startswith(("gl", "ng")) else ""

@@ -1,0 +1,159 @@
+"""PyRadiomics' feature classes on one cropped region: the part of an extraction that runs on several cores.
+
+The classes and matrices are PyRadiomics' own. What is saved is what they would repeat: grey levels are discretised once
+for all classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+
+# Feature class to the features asked for; None or nothing is all that are not deprecated.
+Classes = tuple[tuple[str, tuple[str, ...] | None], ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One (filtered) image in one region's box.
+
+    image, mask: (k, j, i). spacing: mm (i, j, k). image_type: its name in results. arguments: PyRadiomics' settings for
+    it. minimum_levels: fewer grey levels are refused; 0 for filtered images, whose levels nobody chose.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    spacing: tuple[float, float, float]
+    image_type: str
+    classes: Classes
+    arguments: dict[str, Any] = field(default_factory=dict)
+    minimum_levels: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """values: (class, feature, value) in PyRadiomics' order. refused: a sentence instead. logged: what it warned of."""
+
+    values: tuple[tuple[str, str, float], ...]
+    levels: int | None = None
+    refused: str = ""
+    logged: tuple[str, ...] = ()
+
+
+def compute(task: Task) -> Outcome:
+    """The features of one task. Raises InputError for a feature that PyRadiomics does not know."""
+    import radiomics
+    import SimpleITK as sitk
+
+    with recorded() as logged, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        image, mask = sitk.GetImageFromArray(task.image), sitk.GetImageFromArray(task.mask.astype(np.uint32))
+        for part in (image, mask):
+            part.SetSpacing(task.spacing)
+        arguments = {**task.arguments, "label": 1}
+        grey = [name for name, _ in task.classes if not name.startswith("shape")]
+        shared = None
+        if grey:
+            shared, _ = radiomics.imageoperations.binImage(task.image, task.mask, **arguments)
+            levels = np.unique(shared[task.mask])
+            if refused := _too_few(task, levels.size, arguments):
+                return Outcome((), levels.size, refused, tuple(logged))
+        values = []
+        for name, features in task.classes:
+            made = _class(name, shared is not None)(image, mask, **arguments, **_levels(name, shared))
+            for feature in features or ():
+                if feature not in made.featureNames:
+                    raise InputError(f"PyRadiomics has no feature {feature!r} in its class {name}.")
+                made.enableFeatureByName(feature)
+            values += [(name, feature, float(value)) for feature, value in made.execute().items()]
+    return Outcome(tuple(values), levels.size if grey else None, "", tuple(dict.fromkeys(logged)))
+
+
+def _levels(name: str, shared: np.ndarray | None) -> dict[str, Any]:
+    return {} if shared is None or name.startswith("shape") else {_SHARED: shared}
+
+
+def _too_few(task: Task, levels: int, arguments: dict[str, Any]) -> str:
+    """The sentence that refuses texture of too few grey levels, or ""."""
+    if levels >= task.minimum_levels:
+        return ""
+    inside = task.image[task.mask]
+    low, high = inside.min(), inside.max()
+    if low == high:
+        # With PyRadiomics' own settings a flat region has defined values, and its baselines hold them.
+        return "" if task.minimum_levels <= 2 else f"The image is constant ({low}) in the region: there is no texture."
+    how = (
+        f"{arguments['binCount']} bins"
+        if arguments.get("binCount")
+        else f"a bin width of {arguments.get('binWidth', 25)}"
+    )
+    return (
+        f"With {how}, intensities from {low:.4g} to {high:.4g} in the region make {levels} grey level"
+        f"{'s' if levels > 1 else ''}; at least {task.minimum_levels} are needed (the setting minimum_grey_levels). "
+        "Choose a bin number, or a smaller bin width."
+    )
+
+
+_SHARED = "imagetranslation_levels"
+
+
+@cache
+def _class(name: str, shared: bool) -> Any:
+    """PyRadiomics' class, which then takes grey levels that were discretised before."""
+    import radiomics
+
+    original = radiomics.getFeatureClasses()[name]
+    if not shared or name.startswith("shape"):
+        return original
+
+    class Prepared(original):  # type: ignore[misc, valid-type]
+        def _applyBinning(self, matrix: np.ndarray) -> np.ndarray:  # noqa: N802  PyRadiomics' name
+            levels = self.settings[_SHARED].copy()
+            self.coefficients["grayLevels"] = np.unique(levels[self.maskArray])
+            self.coefficients["Ng"] = int(self.coefficients["grayLevels"][-1])
+            return levels
+
+    # Its messages go to PyRadiomics' logger of that class.
+    Prepared.__module__ = original.__module__
+    return Prepared
+
+
+# What PyRadiomics says of every image with its defaults.
+_OF_COURSE = ("GLCM is symmetrical", "Fixed bin Count enabled")
+
+
+class _Recorder(logging.Handler):
+    def __init__(self, into: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._into = into
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = record.getMessage().strip().splitlines()
+        if lines and not lines[0].startswith(_OF_COURSE):
+            # A failed feature is logged with its traceback; the last line says what happened.
+            self._into.append(f"PyRadiomics: {lines[-1] if lines[0].startswith('FAILED') else lines[0]}"[:300])
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[str]]:
+    """What PyRadiomics warns of meanwhile, instead of printing it; its verbosity is put back as it was."""
+    import radiomics
+
+    sentences: list[str] = []
+    handler, level = _Recorder(sentences), radiomics.handler.level
+    radiomics.logger.addHandler(handler)
+    radiomics.handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield sentences
+    finally:
+        radiomics.logger.removeHandler(handler)
+        radiomics.handler.setLevel(level)
