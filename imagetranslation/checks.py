@@ -1,7 +1,7 @@
 """Does this volume look like what the model was trained on? Warnings in plain words, written into the result.
 
-A warning never stops a run: the histogram and spacing of the training set are a hint, not a proof. The ranges come
-from the package (`training.ranges`).
+A warning never stops a run: likeness to the training set is a hint, not a proof. What it looked like comes from the
+package (`training.ranges`, `training.distribution`); how a whole scan is compared is `outofdistribution`'s affair.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import outofdistribution
 from .grid import UNKNOWN
 from .volume import Volume, axis_codes
 from .voxelvalues import VoxelValues
@@ -22,19 +23,23 @@ FURTHEST_SD = 4.0
 LEAST_SD = 0.05
 
 
-def warnings_for(volume: Volume, seen: np.ndarray | None, package: ModelPackage) -> tuple[str, ...]:
-    """Sentences about modality, orientation, spacing and intensities.
+def examine(
+    volume: Volume, image: outofdistribution.ModelImage, package: ModelPackage
+) -> tuple[tuple[str, ...], outofdistribution.Score | None]:
+    """Sentences about modality, orientation, spacing and likeness, and the score behind the last where there is one.
 
-    seen: bool (k, j, i), the field of view, or None for everywhere.
+    image: the volume as the network sees it. A package that does not describe its training scans as a whole
+    (`outofdistribution`) may still bring their histogram.
     """
     ranges = package.metadata["training"]["ranges"]
+    likeness = outofdistribution.score(image, package)
     found = (
         _modality(volume, package),
         _orientation(volume, package, ranges),
         _spacing(volume, ranges),
-        _intensities(volume, seen, ranges),
+        _intensities(volume, image.seen, ranges) if likeness is None else likeness.sentence(),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(sentence for sentence in found if sentence), likeness
 
 
 def intensity_quantiles(array: np.ndarray, seen: np.ndarray | None) -> np.ndarray:

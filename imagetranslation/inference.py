@@ -14,12 +14,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import __version__, activations, grid, intensity, sliding, windows
-from .checks import warnings_for
+from .checks import examine
 from .errors import InputError, ModelRefused
 from .fieldofview import limited_view
 from .headers import free_memory
@@ -65,17 +65,22 @@ def translate(
     runner = predictor or TorchPredictor(package, choose_device(device))
     model_grid = grid.model_grid(volume, package.inputs)
     _refuse_excess(model_grid, package, runner)
-    seen = limited_view(volume, package.inputs["field_of_view"])
-    scaling = intensity.scaling(volume.array, seen, package.inputs["normalisation"])
+    image = as_network_sees(volume, package)
     with ThreadPoolExecutor(1, "sha256") as pool:
         digest = pool.submit(voxels_sha256, volume)
-        image = ScaledImage(model_grid, volume.array, scaling, seen)
-        array, gave_way = _produced(image, package, runner, progress, cancelled)
-        intensity.denormalise_in_place(array, package.outputs)
-        _fill_outside(array, seen, package.outputs["background"])
-        notes = (*volume.notes, *warnings_for(volume, seen, package), *getattr(runner, "notes", ()), *gave_way)
+        array, gave_way = answer(image, package, runner, progress, cancelled)
+        warnings, distribution = examine(volume, image, package)
+        notes = (*volume.notes, *warnings, *getattr(runner, "notes", ()), *gave_way)
         record = _provenance(volume, package, digest.result(), notes, created)
-    return _synthetic(volume, array, record, tuple(package.outputs["window"]))
+    facts = {} if distribution is None else {"distribution": distribution.to_dict()}
+    return _synthetic(volume, array, record, {**facts, "window": list(package.outputs["window"])})
+
+
+def as_network_sees(volume: Volume, package: ModelPackage) -> ScaledImage:
+    """`volume` on the model's grid, normalised, made window by window; InputError where it cannot be normalised."""
+    seen = limited_view(volume, package.inputs["field_of_view"])
+    scaling = intensity.scaling(volume.array, seen, package.inputs["normalisation"])
+    return ScaledImage(grid.model_grid(volume, package.inputs), volume.array, scaling, seen)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,9 @@ class ScaledImage:
         seen = self._moved()
         return seen is None or bool(seen[self.model_grid.reach(window)].any())
 
+    def undo(self, target: np.ndarray) -> None:
+        """Take back, in an answer (slice, row, column), what `read` moved; nothing here, see `uncertainty`."""
+
     def _prepared(self, block: np.ndarray, place: grid.Place) -> np.ndarray:
         seen = self._moved()
         return self.scaling.apply(block, None if seen is None else seen[place])
@@ -129,23 +137,29 @@ def run_windows(
     return np.clip(produced, -1.0, 1.0, out=produced)
 
 
-def _produced(
+def answer(
     image: ScaledImage,
     package: ModelPackage,
     predictor: Predictor,
     progress: Progress | None,
     cancelled: Callable[[], bool] | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """What the network makes of the image, float32 (k, j, i), and sentences about what gave way."""
+    """What the network makes of the image, and sentences about what gave way.
+
+    The answer is float32 (k, j, i) on the volume's grid in output units, background outside the field of view.
+    """
     model_grid = image.model_grid
     array = np.empty(image.array.shape, np.float32)
     resampled = model_grid.resampled
     target = np.empty(image.shape, np.float32) if resampled else model_grid.reorientation.forward(array)
     wanted = image.touches if package.metadata["inference"].get("skip_background", False) else None
     notes = sliding.slide(image, target, package, predictor, progress, cancelled, wanted)
+    image.undo(target)
     if resampled:
         np.clip(target, -1.0, 1.0, out=target)
         model_grid.back_into(array, target)
+    intensity.denormalise_in_place(array, package.outputs)
+    _fill_outside(array, image.seen, package.outputs["background"])
     return array, notes
 
 
@@ -214,13 +228,13 @@ def _provenance(
     )
 
 
-def _synthetic(volume: Volume, array: np.ndarray, record: Provenance, window: tuple[float, ...]) -> Volume:
+def _synthetic(volume: Volume, array: np.ndarray, record: Provenance, facts: dict[str, Any]) -> Volume:
     return replace(
         volume.with_array(array),
         name=display_name(record),
         modality=record.modality,
         field_of_view=None,
         notes=record.notes,
-        attributes={**volume.attributes, "window": list(window)},
+        attributes={**volume.attributes, **facts},
         provenance=record,
     )

@@ -170,7 +170,8 @@ class _Run:
         if self._predictor.device == "cpu":
             raise error
         self.notes.append(f"{where} even with one window of {patch}: the rest was computed on the CPU, in float32.")
-        self._predictor = TorchPredictor(self._package, "cpu")
+        moved = getattr(self._predictor, "on_cpu", None)
+        self._predictor = TorchPredictor(self._package, "cpu") if moved is None else moved()
         self._size = self._batch_size()
 
     def _cut(self, chosen: list[Window]) -> np.ndarray:
