@@ -117,6 +117,10 @@ def _work_folders():
     return list(Path(slicer.app.temporaryPath).glob("imagetranslation-*"))
 
 
+def _cards():
+    return slicer.util.findChildren(slicer.util.mainWindow(), name="modelCardDialog")
+
+
 def _workers():
     return descendants(os.getpid())
 
@@ -285,6 +289,19 @@ class TestChoosing:
         screenshot("us2mri_card", dialog)
         dialog.close()
 
+    @pytest.mark.parametrize("way", ["close", "reject"])
+    def test_a_card_that_was_closed_is_gone(self, the_module, panel, click, wait_until, way):
+        for _ in range(2):
+            click(panel.modelCardButton)
+            getattr(the_module.widget.panel.translate._card, way)()
+        wait_until(lambda: not _cards(), 2, "the dialogs' end")
+
+    def test_reloading_the_module_closes_the_card(self, the_module, panel, click, wait_until):
+        click(panel.modelCardButton)
+        assert len(_cards()) == 1
+        slicer.util.reloadScriptedModule("US2MRITranslate")
+        wait_until(lambda: not _cards(), 2, "the dialog's end")
+
     def test_a_synthetic_volume_is_refused_as_input(self, the_module, panel, a_scan, click, choose):
         from imagetranslation.mrml.provenance import mark
         from imagetranslation.provenance import Provenance
@@ -320,6 +337,22 @@ def test_the_modules_own_test_passes(the_module):
     slicer.selfTests["US2MRITranslate"]()
     models = {provenance_of(node).model for node in _synthetic_nodes()}
     assert MODEL in models, "the scan was translated"
+
+
+def test_a_script_is_told_what_went_wrong(the_module, a_scan):
+    from imagetranslation.errors import InputError
+
+    with pytest.raises(InputError, match="cuda:77"):
+        the_module.logic.translate(a_scan, device="cuda:77")
+
+
+def test_a_script_that_waits_lets_the_processor_rest(the_module, a_scan):
+    """Waiting for the worker in an event loop and not in circles."""
+    started, used = time.monotonic(), time.process_time()
+    node = the_module.logic.translate(a_scan)
+    waited, worked = time.monotonic() - started, time.process_time() - used
+    assert provenance_of(node).model == MODEL
+    assert worked < 0.15 * waited, (worked, waited)
 
 
 def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait_until, monkeypatch):

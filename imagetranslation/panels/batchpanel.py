@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from ..errors import ImageTranslationError, InputError
 from . import ui
-from .batch import FAILED, Batch, Item, folder_items, scene_items, sequence_items
+from .batch import CANCELLED, DONE, FAILED, RUNNING, WAITING, Batch, Item, folder_items, scene_items, sequence_items
 from .translation import Request
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class BatchPanel:
             template = self._translate.template()
             items = self._items(template)
         except ImageTranslationError as error:
-            self._fill([("", FAILED, str(error))])
+            self._fill([("", _state(FAILED), str(error))])
             return
         self._fill([(item.label, "", "") for item in items])
         self.ui.batchButton.text = _("Cancel")
@@ -76,7 +76,7 @@ class BatchPanel:
     def onRow(self, number: int) -> None:
         """The state of one volume has changed."""
         row = self._batch.rows[number]
-        for column, text in enumerate((row.label, row.state, row.message)):
+        for column, text in enumerate((row.label, _state(row.state), row.message)):
             self.ui.batchTable.item(number, column).setText(text)
 
     def onEnded(self) -> None:
@@ -106,3 +106,11 @@ class BatchPanel:
         for number, row in enumerate(self._cells):
             for column, cell in enumerate(row):
                 table.setItem(number, column, cell)
+
+
+def _state(state: str) -> str:
+    """A row's state in the person's language; the table on the disk keeps ours."""
+    words = {
+        WAITING: _("waiting"), RUNNING: _("running"), DONE: _("done"), FAILED: _("failed"), CANCELLED: _("cancelled"),
+    }  # fmt: skip
+    return str(words[state])

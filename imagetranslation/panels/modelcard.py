@@ -10,8 +10,9 @@ from slicer.i18n import tr as _
 
 
 def show_card(title: str, markdown: str) -> Any:
-    """Open the card beside the application without blocking it; keep the returned dialog."""
+    """Open the card beside the application without blocking it; keep the returned dialog, which closing deletes."""
     dialog = qt.QDialog(slicer.util.mainWindow())
+    dialog.setAttribute(qt.Qt.WA_DeleteOnClose)
     dialog.objectName = "modelCardDialog"
     dialog.windowTitle = _("Model card: {title}").format(title=title)
     layout = qt.QVBoxLayout(dialog)

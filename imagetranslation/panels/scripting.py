@@ -1,9 +1,13 @@
-"""One translation from a script or a test: the same worker, waited for while the application stays alive."""
+"""One translation from a script or a test: the same worker, waited for while the application stays alive.
+
+Imports `qt`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import qt
 import slicer
 
 from ..errors import InputError, ModelRefused
@@ -23,11 +27,17 @@ def translate_and_wait(request: Request) -> Any:
         raise ModelRefused(modelchoices.absence(request.model))
     outcome: list[Any] = []
     translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
-    translation.finished.connect(lambda node, report: outcome.append(node))
-    translation.failed.connect(outcome.append)
+    loop = qt.QEventLoop()
+
+    def end(result: Any, _report: Any = None) -> None:
+        outcome.append(result)
+        loop.quit()
+
+    translation.finished.connect(end)
+    translation.failed.connect(end)
     translation.start(request)
-    while not outcome:
-        slicer.app.processEvents()
+    # The steps are taken in the loop, so that nothing ends before it runs.
+    loop.exec_()
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     return outcome[0]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..tasks import Task
     from .probing import Probe
 
-AUTOMATIC = ("auto", "Automatic")
+AUTOMATIC = "auto"
 WARNED, FAILED = "color: #b9770e", "color: #d9534f"
 
 
@@ -44,12 +44,13 @@ class TranslatePanel:
         self.widget, self.ui = ui.load("TranslatePanel")
         self._task, self._translation, self._hindrance = task, translation, hindrance
         self._parameters: Any = None
+        self._card: Any = None
         self._guiTag: Any = None
         self._observation: int | None = None
         self._watched: Any = None
         self._watchTag: int | None = None
         self._choices: list[modelchoices.Choice] = []
-        self._devices: list[tuple[str, str]] = [AUTOMATIC, ("cpu", "CPU")]
+        self._devices: list[tuple[str, str]] = _devices([])
         self._remaining = RemainingTime()
         self.ui.translateButton.connect("clicked(bool)", self.onTranslateOrCancel)
         self.ui.modelCardButton.connect("clicked(bool)", self.onCard)
@@ -101,8 +102,11 @@ class TranslatePanel:
         self.onModel(0)
 
     def close(self) -> None:
-        """Stop what runs and let go of the parameter node."""
+        """Stop what runs, close the card and let go of the parameter node."""
         self._translation.close()
+        # A dialog that was closed is false: Qt has deleted it.
+        if self._card:
+            self._card.close()
         self.setParameterNode(None)
 
     def onParameters(self, *_arguments: object) -> None:
@@ -217,7 +221,7 @@ class TranslatePanel:
     def onProbe(self, report: dict[str, Any]) -> None:
         """The worker's Python said what it has."""
         found = [(str(name), str(label)) for name, label in report["devices"]]
-        self._devices = [AUTOMATIC, *(found or [("cpu", "CPU")])]
+        self._devices = _devices(found)
         self._fillDevices()
         self.ui.deviceNotice.visible = True
         torch = report["versions"].get("torch")
@@ -239,8 +243,8 @@ class TranslatePanel:
         return next((n for n, (name, _label) in enumerate(self._devices) if name == device), 0)
 
     def _fillDevices(self) -> None:
-        wanted = self._parameters.device if self._parameters is not None else AUTOMATIC[0]
-        ui.fill(self.ui.deviceComboBox, [_(label) for _name, label in self._devices], self._indexOfDevice(wanted))
+        wanted = self._parameters.device if self._parameters is not None else AUTOMATIC
+        ui.fill(self.ui.deviceComboBox, [label for _name, label in self._devices], self._indexOfDevice(wanted))
 
     def _chooseDefaults(self) -> None:
         """Fill what is empty, to save clicks: the default model and the first real volume of the scene."""
@@ -294,3 +298,8 @@ class TranslatePanel:
         self.ui.resultLabel.text = text
         self.ui.resultLabel.styleSheet = style
         self.ui.resultLabel.visible = bool(text)
+
+
+def _devices(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(id, label) of what can be chosen; the labels of devices that were found are names and not translated."""
+    return [(AUTOMATIC, _("Automatic")), *(found or [("cpu", _("CPU"))])]
