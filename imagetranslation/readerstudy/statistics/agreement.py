@@ -20,6 +20,7 @@ from .ratings import Ratings
 
 CONSTANT = "every rating is the same category, so there is no variation that agreement could be measured against"
 NO_PAIRS = "no case was rated by two raters"
+MOST_CATEGORIES = 1000
 NEEDS_NUMBERS = "the categories are names; this coefficient needs numbers"
 NEEDS_ORDER = "the order of the categories is not known; declare the scale (--categories)"
 THESE_READERS = "it holds for these readers only; for readers in general see the bootstrap over readers"
@@ -130,6 +131,8 @@ def _check_raters(ratings: Ratings) -> None:
 
 
 def _check_scale(row: _Row, ratings: Ratings) -> None:
+    if len(ratings.labels) > MOST_CATEGORIES:
+        raise Undefined(f"there are {len(ratings.labels)} categories; beyond {MOST_CATEGORIES} use the ICC")
     if row.needs != "names" and not ratings.ordered:
         raise Undefined(NEEDS_ORDER)
     if row.needs == "numbers" and ratings.scores is None:

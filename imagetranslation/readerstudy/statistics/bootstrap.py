@@ -104,27 +104,27 @@ def bootstrap(
 
 def draw(statistic: Statistic, sample: Sample, settings: Resampling, width: int = 1) -> np.ndarray:
     """The statistic in every draw (draws,), NaN where undefined. The same seed gives the same draws everywhere."""
-    generator = np.random.default_rng(settings.seed)
-    cases = _multiplicities(generator, sample.size, settings.draws)
+    of_cases, of_readers = np.random.default_rng(settings.seed).spawn(2)
     random = settings.readers == "random"
-    readers = _multiplicities(generator, sample.readers, settings.draws) if random else None
     rows = len(sample.patients)
     block = max(1, _BLOCK // max(1, rows * (width if random else 1)))
     values = np.empty(settings.draws)
     with np.errstate(divide="ignore", invalid="ignore"):
         for start in range(0, settings.draws, block):
-            part = slice(start, start + block)
-            weights = np.ones((1, sample.readers)) if readers is None else readers[part]
-            values[part] = statistic(cases[part][:, sample.patients], weights)
+            count = min(block, settings.draws - start)
+            cases = _multiplicities(of_cases, sample.size, count)
+            readers = _multiplicities(of_readers, sample.readers, count) if random else np.ones((1, sample.readers))
+            values[start : start + count] = statistic(cases[:, sample.patients], readers)
     return values
 
 
-def linearised(statistic: Statistic, sample: Sample, level: float, value: float) -> Interval:
+def linearised(statistic: Statistic, sample: Sample, level: float, value: float, ceiling: float = 1.0) -> Interval:
     """Analytic interval: t quantile times the linearised standard error, patients as the sampling unit.
 
     The variance is the infinitesimal jackknife (Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982,
     ch. 6) with the factor p/(p-1); for agreement coefficients on independent cases it is the linearisation of Gwet
-    (Handbook of Inter-Rater Reliability, 4th ed. 2014, ch. 5). It holds for these readers only.
+    (Handbook of Inter-Rater Reliability, 4th ed. 2014, ch. 5) where no rating is missing. It holds for these readers
+    only. ceiling: the largest value the statistic can take, where the upper end is cut.
     """
     from scipy.stats import t
 
@@ -137,16 +137,13 @@ def linearised(statistic: Statistic, sample: Sample, level: float, value: float)
     except Undefined as reason:
         return Interval(method, level, refused=str(reason))
     half = float(t.ppf(0.5 + level / 2, count - 1)) * error
-    return Interval(method, level, value - half, min(1.0, value + half), notes=(f"standard error {error:.6f}",))
+    return Interval(method, level, value - half, min(ceiling, value + half), notes=(f"standard error {error:.6f}",))
 
 
 def standard_error(statistic: Statistic, sample: Sample) -> float:
     """The linearised standard error with patients as units; Undefined when it is zero or cannot be had."""
     count = sample.size
-    member = (sample.patients[None, :] == np.arange(count)[:, None]).astype(float)
-    one = np.ones((1, sample.readers))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        above, below = (_blocks(statistic, 1 + sign * _STEP * member, one) for sign in (1, -1))
+    above, below = (_one_patient_at_a_time(statistic, sample, 1 + sign * _STEP) for sign in (1, -1))
     influence = (above - below) / (2 * _STEP)
     if not np.isfinite(influence).all():
         raise Undefined("the statistic is undefined without some of the patients")
@@ -156,9 +153,16 @@ def standard_error(statistic: Statistic, sample: Sample) -> float:
     return error
 
 
-def _blocks(statistic: Statistic, cases: np.ndarray, readers: np.ndarray) -> np.ndarray:
-    block = max(1, _BLOCK // max(1, cases.shape[1]))
-    parts = [statistic(cases[start : start + block], readers) for start in range(0, len(cases), block)]
+def _one_patient_at_a_time(statistic: Statistic, sample: Sample, weight: float) -> np.ndarray:
+    """The statistic (patients,) with one patient's weight set to `weight` and all others at one."""
+    one = np.ones((1, sample.readers))
+    block = max(1, _BLOCK // max(1, len(sample.patients)))
+    parts = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for start in range(0, sample.size, block):
+            numbers = np.arange(start, min(start + block, sample.size))
+            cases = np.where(sample.patients[None, :] == numbers[:, None], weight, 1.0)
+            parts.append(statistic(cases, one))
     return np.concatenate(parts)
 
 
@@ -194,10 +198,8 @@ def _defined(drawn: np.ndarray, sample: Sample, observed: float) -> tuple[np.nda
 
 
 def _leave_one_out(statistic: Statistic, sample: Sample) -> np.ndarray:
-    kept = (sample.patients[None, :] != np.arange(sample.size)[:, None]).astype(float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = _blocks(statistic, kept, np.ones((1, sample.readers)))
-    return values[np.isfinite(values)]
+    values = _one_patient_at_a_time(statistic, sample, 0.0)
+    return np.asarray(values[np.isfinite(values)])
 
 
 def _bca_tails(drawn: np.ndarray, observed: float, left_out: np.ndarray, tail: float) -> tuple[float, float]:

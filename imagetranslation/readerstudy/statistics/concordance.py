@@ -16,15 +16,16 @@ def kendall_w(values: np.ndarray) -> Statistic:
     not used.
     """
     raters = values.shape[1]
-    codes = [np.unique(values[:, rater], return_inverse=True)[1] for rater in range(raters)]
-    hot = [np.eye(code.max() + 1)[code] for code in codes]
+    places = [np.unique(values[:, rater], return_inverse=True)[1] for rater in range(raters)]
 
     def statistic(cases: np.ndarray, readers: np.ndarray) -> np.ndarray:
         total, ties = np.zeros_like(cases), np.zeros(len(cases))
-        for indicator in hot:
-            tied = cases @ indicator
+        for place in places:
+            order = np.argsort(place, kind="stable")
+            starts = np.searchsorted(place[order], np.arange(place.max() + 1))
+            tied = np.add.reduceat(cases[:, order], starts, axis=1)
             ranks = np.cumsum(tied, axis=1) - tied + (tied + 1) / 2
-            total += ranks @ indicator.T
+            total += ranks[:, place]
             ties += (tied**3 - tied).sum(axis=1)
         number = cases.sum(axis=1)
         centre = (cases * total).sum(axis=1) / number

@@ -15,7 +15,8 @@ from ...errors import InputError
 from .ratings import Ratings, make_ratings, number
 
 MOST_BYTES = 50_000_000
-MOST_RATERS = 200
+MOST_RATERS = 50
+MOST_CASES = 10_000
 MISSING = {"", "na", "n/a", "nan", "null", "none", "."}
 ID_NAMES = {
     "id",
@@ -94,8 +95,8 @@ def read_wide(path: Path, categories: Sequence[str] | None = None, patient: str 
         taken.append("first row: names of the raters")
     else:
         taken.append("no header: raters are numbered")
-    if not body:
-        raise InputError(f"{path} has a header and no ratings below it.")
+    if not 1 <= len(body) <= MOST_CASES:
+        raise InputError(f"{path} has {len(body)} rows of ratings; between 1 and {MOST_CASES:,} are expected.")
     names = header or ["" for _ in range(width)]
     patients_at = _patient_column(path, names, patient)
     ids_at = _id_column(body, names, categories, patients_at)
