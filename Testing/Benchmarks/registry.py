@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import gui_block, overhead
+from . import gui_block, overhead, ssim3d
 from .results import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "overhead": overhead.measure,
     "gui_block": gui_block.measure,
+    "ssim3d": ssim3d.measure,
 }

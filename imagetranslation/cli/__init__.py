@@ -17,7 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import Cancelled, InputError
-from . import agreement, demo, dicom, models, mrmc, translate, view
+from . import agreement, demo, dicom, models, mrmc, similarity, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ app.command()(dicom.dicom)
 app.command()(view.view)
 app.command()(agreement.agreement)
 app.command()(mrmc.mrmc)
+app.command()(similarity.similarity)
 app.command()(demo.demo)
 app.add_typer(models.app, name="models")
 
