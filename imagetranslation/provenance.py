@@ -58,15 +58,20 @@ class Provenance:
 
 def corner_text(record: Provenance) -> str:
     """The text in the corner of every browser view and sheet that shows the image."""
-    return f"{MARK}: {record.model} {record.version}"
+    return f"{MARK}: {_model(record, ' ')}"
 
 
 def slicer_corner_text(record: Provenance) -> str:
     """The text in the corner of every Slicer view that shows the image."""
-    return f"{MARK}, not for diagnosis: {record.model}, {record.version}"
+    return f"{MARK}, not for diagnosis: {_model(record, ', ')}"
 
 
 def display_name(record: Provenance) -> str:
     """Name of the volume, starting with the mark."""
     what = f"{record.modality} of {record.source}"
     return f"{MARK} {what}" if record.quantity is None else f"{MARK} {record.quantity.get('name', 'map')} of {what}"
+
+
+def _model(record: Provenance, between: str) -> str:
+    """Model and version; a damaged record may hold neither."""
+    return between.join(text for text in (record.model or "model unknown", record.version) if text)

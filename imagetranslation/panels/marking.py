@@ -10,6 +10,7 @@ from typing import Any
 import slicer
 import vtk
 
+from ..mrml.derived import DerivedMarks
 from ..mrml.layouts import register
 from ..mrml.viewmarks import ViewMarks
 from .filemarks import FileMarks
@@ -18,11 +19,12 @@ _application: Any = None
 
 
 class ApplicationMarks:
-    """Marks every view and every saved file, and follows layouts and scenes that are opened."""
+    """Marks every view, every saved file and what is derived, and follows layouts and scenes that are opened."""
 
     def __init__(self, layout_manager: Any, io_manager: Any, scene: Any) -> None:
         self.marks = ViewMarks(layout_manager)
         self.files = FileMarks(io_manager, scene)
+        self.derived = DerivedMarks(scene)
         self._manager, self._scene = layout_manager, scene
         layout_manager.connect("layoutChanged(int)", self.onChange)
         events = (scene.EndImportEvent, scene.EndCloseEvent, scene.EndBatchProcessEvent)
@@ -51,6 +53,7 @@ class ApplicationMarks:
             self._scene.RemoveObserver(tag)
         self.marks.detach()
         self.files.detach()
+        self.derived.detach()
 
 
 def mark_all_views() -> ApplicationMarks | None:
