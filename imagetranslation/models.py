@@ -20,9 +20,9 @@ from .files import atomic_path, make_folder, write_text
 from .headers import free_memory
 from .resources import model_folders
 
-METADATA, WEIGHTS, CARD = "model.json", "weights.safetensors", "MODEL_CARD.md"
+METADATA, WEIGHTS, CARD, PROBES = "model.json", "weights.safetensors", "MODEL_CARD.md", "probes.safetensors"
 FORMAT_VERSION = 1
-_LARGEST = {METADATA: 4 << 20, CARD: 4 << 20, WEIGHTS: 4 << 30}
+_LARGEST = {METADATA: 4 << 20, CARD: 4 << 20, WEIGHTS: 4 << 30, PROBES: 64 << 20}
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,22 @@ class ModelPackage:
             raise ModelRefused(
                 f"The weights of {self.id} have SHA-256 {found[:12]}..., but its model.json says "
                 f"{self.weights_sha256[:12]}...: the package {self.path} is damaged or was changed. Get it again."
+            )
+        return data
+
+    def probes(self) -> bytes | None:
+        """The bytes of the stored probe inputs, their SHA-256 checked, or None where the package has none.
+
+        They are what `engines.gate` compares precisions on; ModelRefused when they are not those of the metadata.
+        """
+        stored = self.metadata["inference"].get("probes")
+        if stored is None:
+            return None
+        data = _read(self.path, PROBES)
+        if hashlib.sha256(data).hexdigest() != stored["sha256"]:
+            raise ModelRefused(
+                f"The probe inputs of {self.id} are not those that its model.json names: the package {self.path} is "
+                "damaged or was changed. Get it again."
             )
         return data
 

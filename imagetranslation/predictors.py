@@ -55,6 +55,8 @@ class TorchPredictor:
     def __init__(self, package: ModelPackage, device: str) -> None:
         self.device = device
         self.package = package
+        if device.startswith("cuda"):
+            full_float32()
         self._network = package.network().to(device)
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
@@ -106,6 +108,16 @@ def checked(result: np.ndarray, package: ModelPackage, shape: tuple[int, ...]) -
 def _line(error: Any) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:120].rstrip(".")
+
+
+def full_float32() -> None:
+    """Make float32 on CUDA mean float32: no TensorFloat-32 (10 bits), and the same algorithm every time."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def choose_device(wanted: str = "auto") -> str:

@@ -17,7 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import Cancelled, InputError
-from . import agreement, demo, dicom, models, mrmc, similarity, translate, view
+from . import agreement, demo, dicom, engines, models, mrmc, radiomics, similarity, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -64,7 +64,9 @@ app.command()(agreement.agreement)
 app.command()(mrmc.mrmc)
 app.command()(similarity.similarity)
 app.command()(demo.demo)
+app.command()(engines.engines)
 app.add_typer(models.app, name="models")
+app.add_typer(radiomics.app, name="radiomics")
 
 
 def main() -> None:

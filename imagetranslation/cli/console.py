@@ -80,6 +80,15 @@ class Console:
         for row in rows:
             print(f"REFUSED  {row['refused']}" if "refused" in row else f"{row['id']} {row['version']}  {row['title']}")
 
+    def engines(self, found: dict[str, Any]) -> None:
+        """The engines of this machine for one model."""
+        if self.as_json:
+            _json(found)
+            return
+        from .engines import lines
+
+        print("\n".join(lines(found)))
+
     def card(self, package: ModelPackage) -> None:
         """A model's card, rendered in a terminal and plain elsewhere."""
         if self.as_json:

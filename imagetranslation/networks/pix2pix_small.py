@@ -84,15 +84,19 @@ class Committee(nn.Module):
 
     In training each member sees its own share of the batch (and draws its own gradient), so that a step costs what
     one network's step costs and members don't learn to lean on one another; in evaluation every member sees all.
+    only: in evaluation the one member that answers, to see how far they differ; None for all.
     """
 
     def __init__(self, members: list[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.only: int | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Translate a batch; a training batch must hold at least one sample for each member."""
         if not self.training:
+            if self.only is not None:
+                return self.members[self.only](x)
             return torch.stack([member(x) for member in self.members]).mean(dim=0)
         if len(x) < len(self.members):
             raise ValueError(f"a training batch of {len(x)} cannot be shared by {len(self.members)} members")
@@ -154,11 +158,10 @@ class PositionedGenerator(nn.Module):
 
     def _slices(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         count, _, height, width = x.shape
-        place = positions.to(x).reshape(-1, 1, 1, 1).expand(-1, 1, height, width)
-        rows, columns = torch.meshgrid(_centres(height, x), _centres(width, x), indexing="ij")
-        in_plane = torch.stack([columns, rows], dim=-1).expand(count, -1, -1, -1)
-        points = torch.cat([in_plane, place.permute(0, 2, 3, 1)], dim=-1).unsqueeze(1)
-        guess, shift = (_sample(grid, points) for grid in (self.mean, self.PACE * self.shift))
+        places = positions.to(x)
+        axes = (places, _centres(height, x), _centres(width, x))
+        guess, shift = (_sample(grid, axes) for grid in (self.mean, self.PACE * self.shift))
+        place = places.reshape(-1, 1, 1, 1).expand(-1, 1, height, width)
         correction = shift + self.generator(torch.cat([x, place], dim=1))
         return torch.tanh(guess + (1.0 if self.training else self.trust) * correction)
 
@@ -207,10 +210,21 @@ def _block(before: int, after: int, norm: str, dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _sample(grid: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """(1, 1, p, p, p) at (n, 1, H, W, 3) places in [-1, 1], ordered column, row, slice: (n, 1, H, W)."""
-    values = grid.expand(len(points), -1, -1, -1, -1)
-    return functional.grid_sample(values, points, padding_mode="border", align_corners=False)[:, :, 0]
+def _sample(grid: torch.Tensor, axes: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """(1, 1, p, p, p) at n slice, H row and W column positions in [-1, 1], trilinear: (n, 1, H, W).
+
+    One axis after the other: the places form a grid, and matrices are what every engine can run.
+    """
+    slices, rows, columns = (_towards(positions, grid.shape[-1]) for positions in axes)
+    planes = (slices @ grid[0, 0].flatten(1)).reshape(-1, 1, *grid.shape[3:])
+    return rows @ planes @ columns.transpose(0, 1)
+
+
+def _towards(positions: torch.Tensor, points: int) -> torch.Tensor:
+    """(n, points) linear weights of `points` equal parts of [-1, 1] at n positions; beyond the outer centres theirs."""
+    places = (((positions + 1) * points - 1) / 2).clamp(0, points - 1)
+    centres = torch.arange(points, device=places.device, dtype=places.dtype)
+    return (1 - (places[:, None] - centres).abs()).clamp(min=0)
 
 
 def _centres(size: int, like: torch.Tensor) -> torch.Tensor:
