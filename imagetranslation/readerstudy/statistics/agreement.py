@@ -133,10 +133,10 @@ def _check_raters(ratings: Ratings) -> None:
 def _check_scale(row: _Row, ratings: Ratings) -> None:
     if len(ratings.labels) > MOST_CATEGORIES:
         raise Undefined(f"there are {len(ratings.labels)} categories; beyond {MOST_CATEGORIES} use the ICC")
-    if row.needs != "names" and not ratings.ordered:
-        raise Undefined(NEEDS_ORDER)
     if row.needs == "numbers" and ratings.scores is None:
         raise Undefined(NEEDS_NUMBERS)
+    if row.needs != "names" and not ratings.ordered:
+        raise Undefined(NEEDS_ORDER)
     if row.key == "krippendorff_ratio" and ratings.scores is not None and ratings.scores.min() < 0:
         raise Undefined("a ratio scale has no negative values")
     if row.key.startswith("gwet") and len(ratings.labels) < 2:

@@ -172,17 +172,24 @@ def pairwise_kappas(ratings: Ratings, weighting: str = IDENTITY) -> Callable[[np
     pairs = list(combinations(range(len(ratings.raters)), 2))
     shared = [ratings.rated[:, first] & ratings.rated[:, second] for first, second in pairs]
     hot = np.eye(q)
+    # Without missing ratings all pairs share their cases, and a rater's distribution is computed once.
+    masks = [rows.tobytes() for rows in shared]
 
     def statistic(cases: np.ndarray) -> np.ndarray:
         kappas = np.full((len(cases), len(pairs)), np.nan)
-        for place, (first, second) in enumerate(pairs):
+        distributions: dict[tuple[int, bytes], np.ndarray] = {}
+        for place, pair in enumerate(pairs):
             rows = shared[place]
-            one, two = ratings.codes[rows, first], ratings.codes[rows, second]
             multiplicity = cases[:, rows]
             total = multiplicity.sum(axis=1)
-            observed = _ratio(multiplicity @ weights[one, two], total)
-            left, right = (_ratio(multiplicity @ hot[codes], total[:, None]) for codes in (one, two))
-            kappas[:, place] = _corrected(observed, ((left @ weights) * right).sum(axis=1))
+            first, second = (ratings.codes[rows, rater] for rater in pair)
+            observed = _ratio(multiplicity @ weights[first, second], total)
+            keys = [(rater, masks[place]) for rater in pair]
+            for key, codes in zip(keys, (first, second)):
+                if key not in distributions:
+                    distributions[key] = _ratio(multiplicity @ hot[codes], total[:, None])
+            expected = ((distributions[keys[0]] @ weights) * distributions[keys[1]]).sum(axis=1)
+            kappas[:, place] = _corrected(observed, expected)
         return kappas
 
     return statistic

@@ -106,8 +106,11 @@ def make_ratings(
                     f"{', '.join(labels)}."
                 )
             codes[row, column] = place
-    groups = case_names if patients is None else tuple(patients)
-    numbers = np.arange(len(table)) if patients is None else np.unique(groups, return_inverse=True)[1]
+    # Patients are numbered in order of appearance, so that a seed means the same draws whatever they are called.
+    order: dict[str, int] = {}
+    numbers = np.arange(len(table))
+    if patients is not None:
+        numbers = np.array([order.setdefault(name, len(order)) for name in patients])
     ordered = scores is not None or categories is not None
     return Ratings(codes, labels, scores, ordered, categories is not None, case_names, rater_names, numbers)
 
