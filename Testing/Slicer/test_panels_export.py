@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.dicomio import read_dicom  # noqa: E402
+from imagetranslation.errors import Cancelled  # noqa: E402
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume, volume_from_node  # noqa: E402
+from imagetranslation.panels.exporting import Export, ExportRequest  # noqa: E402
 from imagetranslation.panels.outputs import put_result  # noqa: E402
 from imagetranslation.panels.processtree import descendants  # noqa: E402
 from imagetranslation.panels.translation import Request  # noqa: E402
@@ -26,6 +29,8 @@ from Testing.Core.dicom_objects import axial, stack  # noqa: E402
 from Testing.Core.synthetic_objects import a_3d_ultrasound, a_whole_body_scan  # noqa: E402
 
 LONGEST_S = 60
+# Aimed at is one second; a loaded machine gets more.
+LONGEST_CANCEL_S = 3
 
 
 class Database:
@@ -106,6 +111,21 @@ def _exporting():
     """Ids of processes that write DICOM; the module's own look at the devices may run beside them."""
     lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())}
     return [pid for pid, line in lines.items() if line.exists() and b"exportjob" in line.read_bytes()]
+
+
+@pytest.fixture
+def writing(us2mri_module, panel, a_scene, translated, click, dialogs, wait_until, tmp_path):
+    """Start an export of many slices and wait until some of them lie in the folder; gives the folder."""
+    scan = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "many slices")
+    slicer.util.updateVolumeFromArray(scan, np.ones((600, 64, 64), np.uint8))
+    panel.exportSection.collapsed = False
+    panel.exportSelector.setCurrentNode(translated(scan))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    dialogs.will_choose_file(folder)
+    click(panel.exportButton)
+    wait_until(lambda: len(list(folder.glob(".*/*.dcm"))) > 5, LONGEST_S, "the first objects")
+    return folder
 
 
 def _left_behind():
@@ -278,6 +298,70 @@ def test_a_worker_that_is_killed_is_a_sentence_and_leaves_nothing(
     wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
     assert "without a word" in panel.exportResult.text
     assert _left_behind() == []
+
+
+def test_cancel_stops_the_writing_at_once_and_leaves_no_half_series(
+    us2mri_module, panel, writing, click, wait_until, screenshot
+):
+    assert panel.exportButton.text == "Cancel"
+    screenshot("export_running", us2mri_module.panel)
+    started = time.monotonic()
+    click(panel.exportButton)
+    wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 5, "the end")
+    assert time.monotonic() - started < LONGEST_CANCEL_S
+    assert panel.exportButton.text == "Export as DICOM..."
+    assert panel.exportButton.enabled
+    assert "no series was written" in panel.exportResult.text
+    assert list(writing.iterdir()) == []
+    assert _left_behind() == []
+
+
+def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_series(us2mri_module, writing, wait_until):
+    (process,) = _exporting()
+    os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
+    assert list(writing.iterdir()) == []
+
+
+class TestAtTheLastMoment:
+    """A process that has written all when it is told to stop, or that meets a folder of somebody else."""
+
+    @pytest.fixture
+    def export(self, a_scene, tmp_path):
+        from test_panels_worker import FakeProcess, FakeTicker
+
+        process, ticker = FakeProcess(), FakeTicker()
+        export = Export(lambda: process, ticker, tmp_path)
+        export.process, export.ticker, export.heard = process, ticker, []
+        export.failed.connect(export.heard.append)
+        return export
+
+    @pytest.fixture
+    def target(self, export, a_scene, translated, tmp_path):
+        """The folder that a running export was given."""
+        scan = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+        slicer.util.updateVolumeFromArray(scan, np.ones((2, 3, 4), np.uint8))
+        (tmp_path / "out").mkdir()
+        export.start(ExportRequest(translated(scan), tmp_path / "out"))
+        export.ticker.run()
+        return tmp_path / "out" / "SYNTHETIC MR of scan"
+
+    def test_a_series_that_was_complete_when_it_was_cancelled_is_taken_away(self, export, target):
+        (target / "1.dcm").write_text("x")
+        export.cancel()
+        assert isinstance(export.heard[0], Cancelled)
+        assert list(target.parent.iterdir()) == []
+
+    def test_what_somebody_else_put_there_is_kept_when_the_process_refuses(self, export, target):
+        (target / "notes.txt").write_text("mine")
+        export.process.output(b'{"event": "error", "code": "input", "message": "It is not empty."}\n')
+        export.process.ended(2, False)
+        assert str(export.heard[0]) == "It is not empty."
+        assert (target / "notes.txt").exists()
+
+    def test_a_failed_export_leaves_no_empty_folder(self, export, target):
+        export.process.ended(4, False)
+        assert not target.exists()
 
 
 def test_the_transform_that_is_left_out_is_named(panel, a_scene, load, translated, tmp_path):

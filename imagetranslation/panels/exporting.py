@@ -5,18 +5,23 @@ Voxels go to a temporary file in small steps of a ticker; the series is written 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, ImageTranslationError, InputError, RunFailed
+from ..files import remove_leftovers
 from ..mrml.provenance import provenance_of
 from . import transfer
 from .events import Event, EventParser
 from .filemarks import write_sidecar
 from .outputs import SOURCE_INSTANCES
+from .protocols import QUITTING
 from .signal import Signal
 from .translation import file_name
 from .workfolder import WorkFolder
@@ -41,7 +46,10 @@ class ExportRequest:
 
 
 class Export:
-    """One export at a time. finished(report) with files, folder and told (what the series says), or failed(error)."""
+    """One export at a time. finished(report) with files, folder and told (what the series says), or failed(error).
+
+    Stopped at any moment it leaves no file in the folder that was chosen.
+    """
 
     def __init__(self, new_process: Callable[[], WorkerProcess], ticker: Ticker, folder: str | Path) -> None:
         self.finished, self.failed = Signal(), Signal()
@@ -52,6 +60,8 @@ class Export:
         self._parser = EventParser()
         self._report: dict[str, Any] = {}
         self._message = ""
+        self._target: Path | None = None
+        self._cancelled = False
 
     @property
     def busy(self) -> bool:
@@ -67,29 +77,36 @@ class Export:
             raise InputError(f"{request.parent} is not a folder; choose the one to put the series in.")
         self._work = WorkFolder(self._folder)
         self._parser, self._report, self._message = EventParser(), {}, ""
+        self._target, self._cancelled = None, False
         self._steps = self._send(request, self._work.path)
         self._ticker.start(self._step)
 
+    def cancel(self) -> None:
+        """Stop; `failed(Cancelled)` follows, at the latest when the process is gone."""
+        if not self.busy:
+            return
+        self._cancelled = True
+        if self._process is not None:
+            self._process.stop()
+        else:
+            self._end(_stopped())
+
     def close(self) -> None:
         """Stop and wait, for when the panel closes."""
-        process, self._process = self._process, None
+        process = self._process
+        self.cancel()
         if process is not None:
-            process.output.disconnect()
-            process.ended.disconnect()
-            process.stop()
             process.wait()
-        if self.busy:
-            self._end(Cancelled("The export was stopped; no series was written."))
 
     def _send(self, request: ExportRequest, folder: Path) -> Iterator[Any]:
         record = provenance_of(request.node)
         assert record is not None
         yield from transfer.send_volume(request.node, folder / IMAGE)
         write_sidecar(folder / IMAGE, record)
-        target = new_folder(request.parent, request.node.GetName())
+        self._target = new_folder(request.parent, request.node.GetName())
         job = {
             "image": str(folder / IMAGE),
-            "folder": str(target),
+            "folder": str(self._target),
             "source_files": list(request.source_files),
             "burn_in": request.burn_in,
         }
@@ -118,7 +135,10 @@ class Export:
 
     def _on_ended(self, code: int, crashed: bool) -> None:
         self._process = None
-        if self._report and not crashed:
+        self._cancelled = self._cancelled or code == QUITTING
+        if self._cancelled:
+            self._end(_stopped())
+        elif self._report and not crashed:
             self._end(None)
         else:
             self._end(RunFailed(self._message or f"Writing DICOM ended with code {code} and without a word."))
@@ -130,9 +150,26 @@ class Export:
         if work is not None:
             work.remove()
         if error is not None:
+            self._clear()
             self.failed(error)
         else:
             self.finished(self._report)
+
+    def _clear(self) -> None:
+        """Take away what a process that was ended had written: part of the series, or all but the last word of it."""
+        target, self._target = self._target, None
+        if target is None:
+            return
+        remove_leftovers(target.parent)
+        if self._cancelled:
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                target.rmdir()
+
+
+def _stopped() -> Cancelled:
+    return Cancelled("The export was stopped; no series was written.")
 
 
 def source_files(node: Any) -> tuple[tuple[str, ...], str]:
@@ -150,10 +187,15 @@ def source_files(node: Any) -> tuple[tuple[str, ...], str]:
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """A folder below `parent` that does not exist yet, named after the volume."""
+    """Make a folder below `parent` that did not exist, named after the volume; RunFailed where that is impossible."""
     plain = Path(file_name(name)).stem
-    number, folder = 1, parent / plain
-    while folder.exists():
-        number += 1
-        folder = parent / f"{plain} {number}"
-    return folder
+    for number in itertools.count(1):
+        folder = parent / (plain if number == 1 else f"{plain} {number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFailed(f"{folder} cannot be made: {error.strerror}. Choose another folder.") from error
+        return folder
+    raise AssertionError("there is always a next number")

@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import ImageTranslationError
+from ..errors import Cancelled, ImageTranslationError
 from ..mrml.provenance import is_synthetic
 from . import ui
 from .exporting import Export, ExportRequest, source_files
@@ -25,7 +25,7 @@ class ExportPanel:
         self._export = export
         self.ui.exportSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onVolume)
         self.ui.exportSection.connect("contentsCollapsed(bool)", self.onVolume)
-        self.ui.exportButton.connect("clicked(bool)", self.onExport)
+        self.ui.exportButton.connect("clicked(bool)", self.onExportOrCancel)
         export.finished.connect(self.onFinished)
         export.failed.connect(self.onFailed)
         self._say("")
@@ -55,10 +55,13 @@ class ExportPanel:
         self.ui.exportNotice.text = why
         self.ui.exportNotice.visible = bool(why)
         self.ui.studyCheckBox.enabled = bool(files)
-        self.ui.exportButton.enabled = synthetic and not self._export.busy
+        self._update()
 
-    def onExport(self, *_arguments: object) -> None:
-        """Ask for the folder and write."""
+    def onExportOrCancel(self, *_arguments: object) -> None:
+        """The one button: ask for the folder and write, or stop writing."""
+        if self._export.busy:
+            self._export.cancel()
+            return
         title = _("Folder in which the DICOM series gets a folder of its own")
         parent = str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, ""))
         if not parent:
@@ -70,8 +73,8 @@ class ExportPanel:
         except ImageTranslationError as error:
             self.onFailed(error)
             return
-        self.ui.exportButton.enabled = False
         self._say(_("Writing..."))
+        self._update()
 
     def onFinished(self, report: dict[str, Any]) -> None:
         """The series is there."""
@@ -81,9 +84,20 @@ class ExportPanel:
         self.onVolume()
 
     def onFailed(self, error: ImageTranslationError) -> None:
-        """Nothing was written."""
-        self._say(str(error), FAILED)
+        """It was cancelled or went wrong; nothing was written."""
+        self._say(str(error), "" if isinstance(error, Cancelled) else FAILED)
         self.onVolume()
+
+    def _update(self) -> None:
+        """What the button does now."""
+        node, busy = self.ui.exportSelector.currentNode(), self._export.busy
+        self.ui.exportButton.enabled = busy or (node is not None and is_synthetic(node))
+        self.ui.exportButton.text = _("Cancel") if busy else _("Export as DICOM...")
+        self.ui.exportButton.toolTip = (
+            _("Stop; no series is left behind.")
+            if busy
+            else _("Choose a folder and write the series into a new folder in it.")
+        )
 
     def _say(self, text: str, style: str = "") -> None:
         self.ui.exportResult.text = text
