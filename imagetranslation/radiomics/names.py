@@ -1,9 +1,9 @@
 """What PyRadiomics and MIRP call each feature, in the terms of the Image Biomarker Standardisation Initiative (IBSI).
 
 Names and codes are those of the IBSI reference manual (ibsi.readthedocs.io; Zwanenburg et al., Radiology 2020,
-doi 10.1148/radiol.2020191145). Three codes (discretised percentiles, small zone emphasis) are missing or misprinted in the
-published table of reference values; they are given here as in the manual. A feature the standard does not have has no
-code. A `note` says where a value of that engine is not the standard's by definition.
+doi 10.1148/radiol.2020191145). Three codes (discretised percentiles, small zone emphasis) are missing or misprinted in
+the published table of reference values; they are given here as in the manual. A feature that is not in the standard
+has no code. A `note` says where a value of that engine is not the standard's by definition.
 """
 
 from __future__ import annotations

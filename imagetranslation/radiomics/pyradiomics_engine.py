@@ -29,8 +29,8 @@ from .texture import Classes, Outcome, Task, compute, recorded
 
 ABSENT = (
     "PyRadiomics is not installed here. In Slicer install the extension Radiomics; elsewhere, with Python 3.11 and "
-    "gcc, run sh Resources/Setup/pyradiomics.sh .venv/bin/python in the source checkout. It cannot be built for Python 3.12 "
-    "or newer; there, use --features paper186, which MIRP makes."
+    "gcc, run sh Resources/Setup/pyradiomics.sh .venv/bin/python in the source checkout. It cannot be built for Python "
+    "3.12 or newer; there, use --features paper186, which MIRP makes."
 )
 
 
@@ -71,7 +71,7 @@ class PyRadiomicsEngine:
         """Features of the image under each region; see `engine.Engine.extract`."""
         given = settings.pyradiomics()
         _check_feature_names(given)
-        general = settings.resampling()
+        general = settings.general()
         whole = self._whole(image, general)
         prepared: list[_Prepared | str] = []
         for roi in rois:
@@ -122,7 +122,7 @@ class PyRadiomicsEngine:
         for group in filter(None, groups):
             for kind, own in (given.get("imageType") or {"Original": {}}).items():
                 arguments = {**general, **(own or {})}
-                levels = settings.minimum_grey_levels if kind == "Original" else 0
+                levels = settings.levels_needed(arguments) if kind == "Original" else 0
                 with recorded() as logged:
                     made = filtered(group[0][1].whole, [state.region for _, state in group], kind, arguments)
                     for image_type, arrays in made:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .names import GLCM, MORPHOLOGY, STATISTICS, Identity, ibsi
 
-KURTOSIS = "PyRadiomics' kurtosis is the standard's excess kurtosis plus 3."
+KURTOSIS = "This is the standard's excess kurtosis (IPH6) plus 3."
+AXES = "PyRadiomics takes variances over N voxels, the standard over N - 1: small regions come out a little shorter."
 ENERGY = (
     "PyRadiomics adds voxelArrayShift to every intensity first; it is the standard's where that is 0, as by default."
 )
@@ -12,13 +13,12 @@ AVERAGED = "3D, averaged"
 # PyRadiomics class to the prefix of `names.FAMILIES` and its features, each as Name=short name there.
 _CLASSES = {
     "firstorder": ("stat", """
-        10Percentile=p10 90Percentile=p90 Energy=energy InterquartileRange=iqr Kurtosis=kurt Maximum=max Mean=mean
+        10Percentile=p10 90Percentile=p90 InterquartileRange=iqr Maximum=max Mean=mean
         MeanAbsoluteDeviation=mad Median=median Minimum=min Range=range RobustMeanAbsoluteDeviation=rmad
         RootMeanSquared=rms Skewness=skew Variance=var"""),
     "shape": ("morph", """
         MeshVolume=volume VoxelVolume=vol_approx SurfaceArea=area_mesh SurfaceVolumeRatio=av Sphericity=sphericity
         SphericalDisproportion=sph_dispr Compactness1=comp_1 Compactness2=comp_2 Maximum3DDiameter=diam
-        MajorAxisLength=pca_maj_axis MinorAxisLength=pca_min_axis LeastAxisLength=pca_least_axis
         Elongation=pca_elongation Flatness=pca_flatness"""),
     "glcm": ("cm", """
         Autocorrelation=auto_corr JointAverage=joint_avg ClusterProminence=clust_prom ClusterShade=clust_shade
@@ -55,7 +55,10 @@ _OTHERS = {
     ("firstorder", "TotalEnergy"): Identity("Energy times voxel volume", "", STATISTICS, "intensity^2*mm^3"),
     ("firstorder", "StandardDeviation"): Identity("Standard deviation of intensity", "", STATISTICS, "intensity"),
     ("firstorder", "Energy"): ibsi("stat", "energy", ENERGY),
-    ("firstorder", "Kurtosis"): ibsi("stat", "kurt", KURTOSIS),
+    ("firstorder", "Kurtosis"): Identity("Intensity kurtosis (not excess)", "", STATISTICS, "", KURTOSIS),
+    ("shape", "MajorAxisLength"): ibsi("morph", "pca_maj_axis", AXES),
+    ("shape", "MinorAxisLength"): ibsi("morph", "pca_min_axis", AXES),
+    ("shape", "LeastAxisLength"): ibsi("morph", "pca_least_axis", AXES),
     ("shape", "Maximum2DDiameterSlice"): Identity("Maximum 2D diameter in slices", "", MORPHOLOGY, "mm"),
     ("shape", "Maximum2DDiameterColumn"): Identity("Maximum 2D diameter in columns", "", MORPHOLOGY, "mm"),
     ("shape", "Maximum2DDiameterRow"): Identity("Maximum 2D diameter in rows", "", MORPHOLOGY, "mm"),

@@ -37,26 +37,28 @@ def read_rois(
     image: Volume,
     label: int | str | None = None,
     *,
+    default: int | None = None,
     component: int | None = None,
     resample: bool = False,
 ) -> list[Roi]:
     """The regions of a segmentation file on the grid of `image`.
 
-    label: number or segment name, "all" for every one, None where there is only one. component: which volume of a 4-D
+    label: number or segment name, "all" for every one, None where there is only one. default: the number taken
+    where there are several and none was named. component: which volume of a 4-D
     file. resample: a labelmap on another grid is resampled to the image by nearest neighbour instead of refused.
     Raises InputError with one sentence for a file that is no segmentation, a label that is not there, a region on
     another grid or outside the image.
     """
     path = Path(path)
     if _is_dicom_segmentation(path):
-        rois = _dicom_regions(path, label)
+        rois = _dicom_regions(path, label, default)
     elif segments := _segments(path):
-        rois = _segment_regions(path, segments, label)
+        rois = _segment_regions(path, segments, label, default)
     else:
         labelmap = read_volume(path, component=component)
         if resample and grid_difference(Grid.of(labelmap), Grid.of(image)):
             labelmap = _resampled(labelmap, image)
-        rois = _chosen(from_labelmap(labelmap, _wanted(label, labelmap.name)), label, labelmap.name)
+        rois = _chosen(from_labelmap(labelmap, _wanted(label, labelmap.name)), label, default, labelmap.name)
     placed = [place(roi, image) for roi in rois]
     for roi in placed:
         check_grid(roi, image)
@@ -71,8 +73,10 @@ def _wanted(label: int | str | None, name: str) -> list[int] | None:
     return [int(label)]
 
 
-def _chosen(rois: list[Roi], label: int | str | None, name: str) -> list[Roi]:
+def _chosen(rois: list[Roi], label: int | str | None, default: int | None, name: str) -> list[Roi]:
     if label is None and len(rois) > 1:
+        if usual := [roi for roi in rois if roi.label == default]:
+            return usual
         listed = ", ".join(f"{roi.label} ({roi.name})" for roi in rois[:12]) + (", ..." if len(rois) > 12 else "")
         raise InputError(f"{name} holds {len(rois)} regions: {listed}. Choose one with --label, or --label all.")
     return rois
@@ -159,11 +163,11 @@ def _segment(reader: Any, number: int, name: str) -> Segment:
     return Segment(text("Name", text("ID", f"segment {number}")), int(label), int(layer))
 
 
-def _segment_regions(path: Path, segments: list[Segment], label: int | str | None) -> list[Roi]:
+def _segment_regions(path: Path, segments: list[Segment], label: int | str | None, default: int | None) -> list[Roi]:
     found = []
     layered = max(segment.layer for segment in segments) > 0
     maps: dict[int, Volume] = {}
-    for segment in _picked(segments, label, path.name):
+    for segment in _picked(segments, label, default, path.name):
         if segment.layer not in maps:
             maps[segment.layer] = read_volume(path, component=segment.layer if layered else None)
         try:
@@ -178,7 +182,7 @@ def _segment_regions(path: Path, segments: list[Segment], label: int | str | Non
     return found
 
 
-def _picked(segments: list[Segment], label: int | str | None, name: str) -> list[Segment]:
+def _picked(segments: list[Segment], label: int | str | None, default: int | None, name: str) -> list[Segment]:
     """The segments a person means: by name first, then by label value."""
     if label == ALL or (label is None and len(segments) == 1):
         return segments
@@ -188,6 +192,8 @@ def _picked(segments: list[Segment], label: int | str | None, name: str) -> list
         return picked
     listed = ", ".join(f"{segment.name} ({segment.label})" for segment in segments[:12])
     if label is None:
+        if len(usual := [segment for segment in segments if segment.label == default]) == 1:
+            return usual
         raise InputError(f"{name} holds {len(segments)} segments: {listed}. Choose one with --label, or --label all.")
     fault = "several segments" if picked else "no segment"
     raise InputError(f"{name} has {fault} called {label!r}; it holds {listed}. Give the name or the number of one.")
@@ -207,7 +213,7 @@ def _is_dicom_segmentation(path: Path) -> bool:
     return str(header.get("SOPClassUID", "")) == SEGMENTATION_STORAGE
 
 
-def _dicom_regions(path: Path, label: int | str | None) -> list[Roi]:
+def _dicom_regions(path: Path, label: int | str | None, default: int | None) -> list[Roi]:
     try:
         import highdicom
     except ImportError as error:
@@ -216,7 +222,9 @@ def _dicom_regions(path: Path, label: int | str | None) -> list[Roi]:
         segmentation = highdicom.seg.segread(path)
         described = [(number, segmentation.get_segment_description(number)) for number in segmentation.segment_numbers]
         segments = [Segment(str(item.segment_label), int(number), 0) for number, item in described]
-        return [_dicom_region(segmentation, segment, path.name) for segment in _picked(segments, label, path.name)]
+        return [
+            _dicom_region(segmentation, segment, path.name) for segment in _picked(segments, label, default, path.name)
+        ]
     except InputError:
         raise
     except Exception as error:

@@ -18,8 +18,8 @@ NORMALISATIONS = ("none", "z-score")
 # Our choices where the literature gives no number: texture of fewer voxels or levels is mostly chance.
 MINIMUM_VOXELS = 64
 MINIMUM_GREY_LEVELS = 8
-# A parameter file of PyRadiomics is followed as it is; only a bin width that leaves nothing to discretise is refused.
-MINIMUM_GREY_LEVELS_WITH_PARAMETERS = 2
+# PyRadiomics' bin width where nobody chose one. On an image scaled to 0..1 it leaves a single grey level.
+DEFAULT_BIN_WIDTH = 25
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,16 @@ class Settings:
             setting["binWidth"] = self.bin_width or 1
         return {"setting": setting}
 
-    def resampling(self) -> dict[str, Any]:
+    def levels_needed(self, arguments: Mapping[str, Any]) -> int:
+        """The grey levels that PyRadiomics' settings of an image type must leave."""
+        if self.parameters is None:
+            return self.minimum_grey_levels
+        default = (
+            arguments.get("binCount") is None and arguments.get("binWidth", DEFAULT_BIN_WIDTH) == DEFAULT_BIN_WIDTH
+        )
+        return max(self.minimum_grey_levels, 2 if default else 1)
+
+    def general(self) -> dict[str, Any]:
         """PyRadiomics' settings, defaults included, that concern the whole extraction."""
         given = self.pyradiomics()
         return {**DEFAULTS, **given.get("setting", {}), **given.get("voxelSetting", {})}
@@ -83,9 +92,12 @@ def read_settings(path: str | Path) -> Settings:
 
 
 def from_parameters(mapping: Mapping[str, Any], name: str = "The parameter file") -> Settings:
-    """Settings that follow a PyRadiomics parameter file exactly; its `minimumROISize` sets the voxels needed."""
+    """Settings that follow a PyRadiomics parameter file exactly, also where it leaves few grey levels.
+
+    Its `minimumROISize` sets the voxels needed. Refused is only the default bin width, where it leaves one level.
+    """
     checked = check_parameters(mapping, name)
-    return Settings(bin_number=None, minimum_voxels=2, minimum_grey_levels=MINIMUM_GREY_LEVELS_WITH_PARAMETERS,
+    return Settings(bin_number=None, minimum_voxels=2, minimum_grey_levels=1,
                     parameters=checked)  # fmt: skip
 
 
@@ -134,12 +146,12 @@ def without_parameters(settings: Settings, engine: str) -> Settings:
     """For an engine that is not PyRadiomics: a parameter file in our terms; InputError where it has no counterpart."""
     if settings.parameters is None:
         return settings
-    given = settings.resampling()
-    plain = {**DEFAULTS, "binWidth": 25, "gldm_a": 0, "symmetricalGLCM": True, "voxelArrayShift": 0,
+    given = settings.general()
+    plain = {**DEFAULTS, "binWidth": DEFAULT_BIN_WIDTH, "gldm_a": 0, "symmetricalGLCM": True, "voxelArrayShift": 0,
              "weightingNorm": None, "resegmentRange": None, "resegmentShape": False, "correctMask": False}  # fmt: skip
     translated = {"binWidth", "binCount", "resampledPixelSpacing", "interpolator", "padDistance", "label",
-                  "correctMask", "label_channel", "minimumROISize", "minimumROIDimensions", "additionalInfo", "geometryTolerance",
-                  "preCrop", "normalizeScale", "removeOutliers", "force2Ddimension"}  # fmt: skip
+                  "correctMask", "label_channel", "minimumROISize", "minimumROIDimensions", "additionalInfo",
+                  "geometryTolerance", "preCrop", "normalizeScale", "removeOutliers", "force2Ddimension"}  # fmt: skip
     other = [key for key, value in given.items() if key not in translated and value != plain.get(key, value)]
     images = [kind for kind in settings.parameters.get("imageType", {}) if kind != "Original"]
     if other or images:
@@ -153,7 +165,7 @@ def without_parameters(settings: Settings, engine: str) -> Settings:
         raise InputError(f"{engine} is only prepared with {', '.join(INTERPOLATORS.values())} as interpolator.")
     count = given.get("binCount")
     return Settings(
-        bin_number=count, bin_width=None if count else given.get("binWidth", 25),
+        bin_number=count, bin_width=None if count else given.get("binWidth", DEFAULT_BIN_WIDTH),
         spacing=None if spacing is None or given["interpolator"] is None else tuple(spacing),
         interpolator=interpolators.get(given["interpolator"], "bspline"),
         minimum_voxels=settings.minimum_voxels, minimum_grey_levels=settings.minimum_grey_levels,
