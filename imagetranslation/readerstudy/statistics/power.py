@@ -56,10 +56,11 @@ def power(
         raise Undefined("the variance components leave no variance for the difference of the tests")
     noncentrality = difference**2 * readers / 2 / below
     if design == "FRRC":
-        reached = float(ncx2.sf(chi2.ppf(1 - alpha, 1), 1, noncentrality))
+        reached = float(ncx2.sf(chi2.ppf(1 - alpha, 1), 1, noncentrality)) if noncentrality > 0 else alpha
         return Power(readers, cases, difference, alpha, reached, None, noncentrality)
     df = below**2 / (rest**2 / (readers - 1)) if design == "RRRC" else float(readers - 1)
-    reached = float(ncf.sf(f.ppf(1 - alpha, 1, df), 1, df, noncentrality))
+    # scipy's non-central F is wrong at zero non-centrality, where the power is alpha.
+    reached = float(ncf.sf(f.ppf(1 - alpha, 1, df), 1, df, noncentrality)) if noncentrality > 0 else alpha
     return Power(readers, cases, difference, alpha, reached, df, noncentrality)
 
 
