@@ -17,7 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import Cancelled, InputError
-from . import agreement, demo, dicom, engines, models, mrmc, radiomics, similarity, translate, view
+from . import agreement, demo, dicom, engines, models, mrmc, radiomics, similarity, study, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -67,6 +67,7 @@ app.command()(demo.demo)
 app.command()(engines.engines)
 app.add_typer(models.app, name="models")
 app.add_typer(radiomics.app, name="radiomics")
+app.add_typer(study.app, name="study")
 
 
 def main() -> None:

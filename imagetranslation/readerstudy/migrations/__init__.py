@@ -1,0 +1,1 @@
+"""Migrations of the database in which hosted studies keep their answers (alembic); run by `postgres`."""
