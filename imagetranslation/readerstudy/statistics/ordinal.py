@@ -82,6 +82,11 @@ class _Likelihood:
         beta = parameters[k : k + self.design.shape[1]]
         return thresholds, beta, float(np.exp(parameters[-1])) if self.grouped else 0.0
 
+    def bounds(self) -> list[tuple[float, float]]:
+        """How far the search may go: beyond these a fit is refused, and logistic functions are 0 or 1."""
+        steps, effects = [(-12.0, 4.0)] * (self.steps - 1), [(-30.0, 30.0)] * self.design.shape[1]
+        return [(-40.0, 40.0), *steps, *effects, *([(-12.0, 4.0)] if self.grouped else [])]
+
     def negative(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """Minus log-likelihood and its gradient (posterior mean of the scores, Fisher's identity)."""
         thresholds, beta, sigma = self.split(parameters)
@@ -206,7 +211,7 @@ def fit(
         -value,
         len(found) + (1 if notes else 0),
         n,
-        f"proportional odds, {how}, BFGS and Newton, Wald intervals; profile interval for sigma",
+        f"proportional odds, {how}, L-BFGS-B and Newton, Wald intervals; profile interval for sigma",
         level,
         notes,
     )
@@ -267,7 +272,7 @@ def _start(answers: np.ndarray, count: int, grouped: bool) -> np.ndarray:
 
 def _maximise(likelihood: _Likelihood, answers: np.ndarray) -> np.ndarray:
     start = _start(answers, likelihood.design.shape[1], likelihood.grouped)
-    found = _bfgs(likelihood.negative, start)
+    found = _bfgs(likelihood.negative, start, likelihood.bounds())
     k = likelihood.steps
     beta = found[k : k + likelihood.design.shape[1]]
     if len(beta) and np.abs(beta).max() > LARGE:
@@ -280,10 +285,9 @@ def _maximise(likelihood: _Likelihood, answers: np.ndarray) -> np.ndarray:
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
-def _bfgs(objective: Objective, start: np.ndarray) -> np.ndarray:
+def _bfgs(objective: Objective, start: np.ndarray, bounds: list[tuple[float, float]]) -> np.ndarray:
     from scipy.optimize import minimize
 
-    bounds = [(-60.0, 60.0)] * len(start)
     options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7}
     return np.asarray(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
 
@@ -365,7 +369,7 @@ def _profile(
             value, gradient = likelihood.negative(np.append(parameters, np.log(sigma)))
             return value, gradient[:-1]
 
-        return 2 * (best + held(_bfgs(held, free))[0]) - limit
+        return 2 * (best + held(_bfgs(held, free, likelihood.bounds()[:-1]))[0]) - limit
 
     low = 0.0 if centre <= SMALL_SIGMA or loss(SMALL_SIGMA) < 0 else brentq(loss, SMALL_SIGMA, centre, xtol=1e-4)
     high = max(2 * centre, 0.5)
