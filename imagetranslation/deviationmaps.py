@@ -28,13 +28,15 @@ def map_of(given: Volume, image: Volume) -> Volume:
     """`given` if it is the map that was made together with the synthetic `image`, else InputError."""
     if _quantity(given).get("name") != NAME or given.provenance is None:
         raise InputError(
-            f"{given.name} does not say that it is an uncertainty map; translate again with --uncertainty."
+            f"{given.name} does not say that it is an uncertainty map; translate again with --uncertainty auto."
         )
     if not given.same_grid(image):
         raise InputError(f"The uncertainty map {given.name} is not on the grid of {image.name}; translate again.")
     record = image.provenance
     if record is not None and record.source_sha256 and given.provenance.source_sha256 != record.source_sha256:
         raise InputError(f"The uncertainty map {given.name} was made from another scan than {image.name}.")
+    if record is not None and record.weights_sha256 and given.provenance.weights_sha256 != record.weights_sha256:
+        raise InputError(f"The uncertainty map {given.name} was made by another model than {image.name}.")
     return given
 
 

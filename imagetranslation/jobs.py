@@ -15,12 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .deviationmaps import map_path
 from .errors import InputError, RunFailed
 from .files import make_folder, require_text_name
 from .formats import SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
-    from .predictors import TorchPredictor
+    from .predictors import Predictor
+    from .uncertainty import Result as UncertaintyResult
     from .volume import Volume
 
 DEFAULT_MODEL = "us2mri-pix2pix-small"
@@ -29,7 +31,8 @@ _NOTHING = type(None)
 _JOB_TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,), "device": (str,), "series": (str, _NOTHING), "component": (int, str, _NOTHING),
     "frames_as_slices": (int, float, _NOTHING), "allow_synthetic": (bool,), "overwrite": (bool,),
-    "mask": (str, _NOTHING), "created": (str, _NOTHING),
+    "mask": (str, _NOTHING), "created": (str, _NOTHING), "engine": (str,), "precision": (str,),
+    "uncertainty": (str, _NOTHING), "samples": (int,),
 }  # fmt: skip
 
 
@@ -42,7 +45,9 @@ class Job:
     translate an image that a model made. overwrite: replace an existing file that is not a synthetic image. mask:
     image file on the input's grid; only where it is not zero is anything synthesised. created: the ISO 8601 time that
     the result's record shall bear; the time it is made when not given. A cohort gives all its cases the time it was
-    begun, so that a case done again is the same to the last byte.
+    begun, so that a case done again is the same to the last byte. engine, precision: see `engines.make_predictor`.
+    uncertainty: "auto", "tta", "ensemble" or "dropout" to write a map of the standard deviation beside the output (see
+    `uncertainty.Settings`), None for no map. samples: how many answers it is made of, 0 for the package's own number.
     """
 
     input: str
@@ -56,6 +61,10 @@ class Job:
     overwrite: bool = False
     mask: str | None = None
     created: str | None = None
+    engine: str = "auto"
+    precision: str = "auto"
+    uncertainty: str | None = None
+    samples: int = 0
 
     @classmethod
     def from_dict(cls, mapping: Any) -> Job:
@@ -85,7 +94,7 @@ def run_job(
     job: Job,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-    runner: TorchPredictor | None = None,
+    runner: Predictor | None = None,
     volume: Volume | None = None,
 ) -> dict[str, Any]:
     """Do one job; returns the report: paths, model, device, seconds and the notes a person should read.
@@ -93,12 +102,13 @@ def run_job(
     runner: a loaded predictor, for many jobs with one model; made from the job when not given. volume: the input as
     `read_input` gave it, for those who read ahead; read here when not given.
     """
-    from .inference import translate
     from .volume import write_volume
 
     started = time.monotonic()
     output = Path(job.output)
     _check_output(job, output)
+    if job.uncertainty is not None:
+        _check_output(job, map_path(output))
     runner = runner or make_runner(job)
     package = runner.package
     volume = volume or read_input(job)
@@ -107,27 +117,24 @@ def run_job(
         volume = _limited(volume, job.mask)
     loaded = time.monotonic()
     try:
-        result = translate(
-            volume,
-            package,
-            predictor=runner,
-            progress=progress,
-            cancelled=cancelled,
-            allow_synthetic=job.allow_synthetic,
-            created=job.created,
-        )
+        result, found = _translated(job, volume, runner, progress, cancelled)
     except MemoryError as error:
         raise RunFailed(f"{volume.name} does not fit in this machine's memory.") from error
     translated = time.monotonic()
     make_folder(output.parent)
+    mapped = _write_map(found, output)
     written = write_volume(result, output)
     return {
+        **mapped,
         "input": job.input,
         "output": str(written),
         "model": package.id,
         "version": package.version,
         "weights_sha256": package.weights_sha256,
         "device": runner.device,
+        "engine": runner.engine,
+        "precision": runner.precision,
+        "distribution": result.attributes.get("distribution"),
         "shape_kji": list(result.array.shape),
         "seconds_to_load": round(loaded - started, 3),
         "seconds_to_translate": round(translated - loaded, 3),
@@ -136,12 +143,12 @@ def run_job(
     }
 
 
-def make_runner(job: Job) -> TorchPredictor:
-    """The predictor of a job's model and device, loaded."""
+def make_runner(job: Job) -> Predictor:
+    """The predictor of a job's model, device, engine and precision, loaded."""
+    from .engines import make_predictor
     from .models import load_package
-    from .predictors import TorchPredictor, choose_device
 
-    return TorchPredictor(load_package(job.model), choose_device(job.device))
+    return make_predictor(load_package(job.model), device=job.device, engine=job.engine, precision=job.precision)
 
 
 def read_input(job: Job) -> Volume:
@@ -175,6 +182,50 @@ def default_name(source: str | Path, modality: str, suffix: str = "") -> str:
     name = Path(source).name or Path(source).resolve().name  # "." stands for a folder that has a name
     stem = name[: len(name) - len(own)] if own else Path(name).stem
     return f"{stem}_synthetic-{modality.lower()}{suffix or own or '.nrrd'}"
+
+
+def _translated(
+    job: Job,
+    volume: Volume,
+    runner: Predictor,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[Volume, UncertaintyResult | None]:
+    """The synthetic image, and what was found about its uncertainty where the job asks for it."""
+    if job.uncertainty is None:
+        from .inference import translate
+
+        image = translate(
+            volume, runner.package, predictor=runner, progress=progress, cancelled=cancelled,
+            allow_synthetic=job.allow_synthetic, created=job.created,
+        )  # fmt: skip
+        return image, None
+    from .uncertainty import Settings, translate_with_uncertainty
+
+    found = translate_with_uncertainty(
+        volume, runner.package, settings=Settings(job.uncertainty, job.samples), predictor=runner, progress=progress,
+        cancelled=cancelled, allow_synthetic=job.allow_synthetic, created=job.created,
+    )  # fmt: skip
+    return found.synthetic, found
+
+
+def _write_map(found: UncertaintyResult | None, output: Path) -> dict[str, Any]:
+    """Write the map beside the output, where there is one, and say what it is.
+
+    Before the image: a map without its image says what it is, an image without the map that was asked for does not.
+    """
+    if found is None:
+        return {}
+    from .uncertainty import write
+
+    return {
+        "uncertainty": str(write(found, output)),
+        "uncertainty_method": found.method,
+        "uncertainty_samples": found.samples,
+        "calibrated": found.calibrated,
+        "calibration_patients": found.patients,
+        "uncertainty_notes": list(found.notes),
+    }
 
 
 def _check_output(job: Job, output: Path) -> None:

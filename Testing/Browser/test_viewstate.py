@@ -211,6 +211,7 @@ def test_without_a_map_the_mode_falls_back(a_pair):
         (a_volume("MR"), "does not say that it is an uncertainty map"),
         (Volume(np.zeros((3, 4, 6)), provenance=a_map().provenance), "not on the grid"),
         (replace(a_map(), provenance=replace(a_map().provenance, source_sha256="00" * 32)), "another scan"),
+        (replace(a_map(), provenance=replace(a_map().provenance, weights_sha256="00" * 32)), "another model"),
     ],
 )
 def test_a_map_of_something_else_is_refused(wrong, words):

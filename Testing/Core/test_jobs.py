@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from imagetranslation.deviationmaps import map_of, map_path
 from imagetranslation.errors import ImageTranslationError, InputError, RunFailed
 from imagetranslation.jobs import Job, run_job
 from imagetranslation.volume import Volume, read_volume, write_volume
@@ -67,3 +68,46 @@ def test_a_sealed_folder_is_refused_before_any_work(a_job: Job, monkeypatch: pyt
     with pytest.raises(RunFailed, match="no permission"):
         run_job(a_job, progress=lambda *step: worked.append(1))
     assert worked == []
+
+
+def test_a_map_of_the_uncertainty_lies_beside_an_image_that_is_the_same_without_it(a_job: Job, tmp_path: Path) -> None:
+    plain = read_volume(run_job(a_job)["output"]).array
+    report = run_job(replace(a_job, output=str(tmp_path / "sure.nrrd"), uncertainty="tta", samples=3))
+    image, deviation = read_volume(report["output"]), read_volume(report["uncertainty"])
+    assert report["uncertainty"] == str(tmp_path / "sure_uncertainty.nrrd")
+    np.testing.assert_array_equal(image.array, plain)
+    assert deviation.array.std() > 0
+    assert map_of(deviation, image) is deviation
+    assert (report["calibrated"], report["uncertainty_samples"]) == (False, 3)
+    assert any("uncalibrated spread" in note for note in report["uncertainty_notes"])
+
+
+def test_a_file_in_the_place_of_the_map_is_kept(a_job: Job) -> None:
+    in_its_place = map_path(a_job.output)
+    in_its_place.parent.mkdir()
+    write_volume(Volume(np.ones((3, 4, 5), np.float32)), in_its_place)
+    before = in_its_place.read_bytes()
+    with pytest.raises(InputError, match="exists and is not a synthetic image"):
+        run_job(replace(a_job, uncertainty="tta"))
+    assert in_its_place.read_bytes() == before
+    assert not Path(a_job.output).exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"engine": "abacus"}, "abacus"),
+        ({"precision": "int2"}, "precision called int2"),
+        ({"uncertainty": "guess"}, "no way to uncertainty called guess"),
+        ({"uncertainty": "tta", "samples": 1}, "2 to 64 samples"),
+    ],
+)
+def test_settings_that_do_not_exist_are_named_and_nothing_is_written(a_job: Job, setting: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run_job(replace(a_job, **setting))
+    assert not Path(a_job.output).exists()
+
+
+def test_the_report_says_what_computed_it(a_job: Job) -> None:
+    report = run_job(replace(a_job, engine="torch", precision="float32"))
+    assert (report["engine"], report["precision"]) == ("torch", "float32")

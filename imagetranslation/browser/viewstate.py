@@ -17,7 +17,7 @@ from .cases import LoadedCase
 SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE = "side-by-side", "fade", "checkerboard", "difference"
 UNCERTAINTY = "uncertainty"
 MODES = (SIDE_BY_SIDE, FADE, CHECKERBOARD, DIFFERENCE, UNCERTAINTY)
-NO_UNCERTAINTY = "No uncertainty map: translate with --uncertainty, or open the map with --uncertainty-map."
+NO_UNCERTAINTY = "No uncertainty map: translate with --uncertainty auto, or give a map with --uncertainty-map."
 
 
 @dataclass(frozen=True)

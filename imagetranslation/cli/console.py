@@ -40,11 +40,14 @@ class Console:
             _json(report)
             return
         print(f"Wrote {report['output']}")
+        if "uncertainty" in report:
+            print(f"Wrote {report['uncertainty']}")
         print(
-            f"SYNTHETIC by {report['model']} {report['version']} on {report['device']}, "
+            f"SYNTHETIC by {report['model']} {report['version']} on {report['device']} "
+            f"({report['engine']}, {report['precision']}), "
             f"{report['seconds_to_translate']:.1f} s. Not for diagnosis."
         )
-        for note in report["notes"]:
+        for note in (*report["notes"], *report.get("uncertainty_notes", ())):
             print(f"  {note}")
 
     def batch(self, rows: list[dict[str, Any]], folder: Path) -> None:

@@ -43,7 +43,7 @@ def demo(
     console = Console()
     source, reference = (input_, None) if input_ is not None else _example(context, folder)
     name = default_name(source, load_package(model).outputs["modality"], ".nii.gz")
-    job = Job(str(source), str(folder / name), model, device, overwrite=False)
+    job = Job(str(source), str(folder / name), model, device, overwrite=False, uncertainty="auto")
     stop = cancel_on_interrupt()
     with console.progress() as bar:
         report = run_job(job, bar.update, stop.is_set)

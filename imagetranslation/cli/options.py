@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of text.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Id of a model (see `models list`) or path of a package.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")]
+Engine = Annotated[str, typer.Option(help="auto, torch, torch-compile, onnx or openvino (see `engines`).")]
+Precision = Annotated[
+    str, typer.Option(help="auto, float32, bfloat16 or float16; less than 32 bits only where checked against them.")
+]
+Uncertainty = Annotated[
+    Optional[str],
+    typer.Option(
+        metavar="METHOD",
+        help="Also write a map of the standard deviation beside the output: auto, tta (changed copies of the scan), "
+        "ensemble or dropout.",
+    ),
+]
+Samples = Annotated[int, typer.Option(min=0, max=64, help="Answers the map is made of; 0 for the model's own number.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
 

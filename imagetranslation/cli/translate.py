@@ -16,7 +16,7 @@ from ..formats import SUFFIXES
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .cohortbars import cohort_bars
 from .console import Console
-from .options import Device, Json, Model, cancel_on_interrupt
+from .options import Device, Engine, Json, Model, Precision, Samples, Uncertainty, cancel_on_interrupt
 
 
 def translate(
@@ -50,6 +50,10 @@ def translate(
             "that was begun with another model or other settings.",
         ),
     ] = False,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
+    uncertainty: Uncertainty = None,
+    samples: Samples = 0,
     workers: Annotated[
         Optional[int],
         typer.Option(min=1, max=1024, help="Processes of a batch on this machine; chosen when not given."),
@@ -70,6 +74,8 @@ def translate(
 
     A DICOM series:   imagetranslation translate us_folder/ -o mr.nii.gz
 
+    With a map of how sure the model is:   imagetranslation translate us.nrrd -o mr.nrrd --uncertainty auto
+
     A batch, with a table of what happened to each:   imagetranslation translate "scans/*.nii.gz" -o results/
 
     A batch uses all cores or GPUs. Stopped or killed, the same command goes on where it was.
@@ -77,7 +83,10 @@ def translate(
     from ..batch import find_inputs
 
     chosen = int(component) if component is not None and re.fullmatch(r"[0-9]{1,9}", component) else component
-    job = Job(input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite)
+    job = Job(
+        input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite,
+        engine=engine, precision=precision, uncertainty=uncertainty, samples=samples,
+    )  # fmt: skip
     stop, console = cancel_on_interrupt(), Console(as_json)
     inputs = find_inputs(input_, output)
     if inputs is None:
