@@ -17,7 +17,7 @@ from .ratings import Ratings, make_ratings, number
 MOST_BYTES = 50_000_000
 MOST_RATERS = 50
 MOST_CASES = 10_000
-MISSING = {"", "na", "n/a", "nan", "null", "none", "."}
+MISSING = {"", "na", "n/a", "nan", "."}
 ID_NAMES = {
     "id",
     "case",
@@ -78,20 +78,20 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def read_wide(path: Path, categories: Sequence[str] | None = None, patient: str | None = None) -> WideTable:
-    """Ratings from a CSV with one row a case and one column a rater; blanks (or NA) are missing.
+    """Ratings from a CSV with one row a case and one column a rater; blanks (or NA, nan, n/a, .) are missing.
 
     The first row is a header where one of its cells is no rating: not a category of the declared scale, or, without
     one, a word over a column of numbers. The first column holds case names where the header calls it so, or where its
     cells are no ratings and are all different. patient: name of the column that says which patient a case is from.
     """
     rows = read_rows(path)
+    _check_lengths(path, rows)
     width = max(len(cells) for _, cells in rows)
-    body = [cells + [""] * (width - len(cells)) for _, cells in rows]
+    body = [[_kept(cell, categories) for cell in cells] + [""] * (width - len(cells)) for _, cells in rows]
     lines = [line for line, _ in rows]
     header, taken = None, []
     if _is_header(body, categories):
         header, body, lines = body[0], body[1:], lines[1:]
-        _check_lengths(path, rows, len(header))
         taken.append("first row: names of the raters")
     else:
         taken.append("no header: raters are numbered")
@@ -102,46 +102,50 @@ def read_wide(path: Path, categories: Sequence[str] | None = None, patient: str 
     ids_at = _id_column(body, names, categories, patients_at)
     columns = [column for column in range(width) if column not in (ids_at, patients_at)]
     # An empty column at the end is a trailing separator, not a rater.
-    while columns and not names[columns[-1]] and all(_blank(row[columns[-1]]) for row in body):
+    while columns and not names[columns[-1]] and not any(row[columns[-1]] for row in body):
         columns.pop()
     if not 1 <= len(columns) <= MOST_RATERS:
         raise InputError(f"{path} has {len(columns)} columns of ratings; between 1 and {MOST_RATERS} are expected.")
     raters = [names[column] or f"rater {place + 1}" for place, column in enumerate(columns)]
     _check_unique(path, raters)
     cases = [row[ids_at] if ids_at is not None else f"row {line}" for row, line in zip(body, lines)]
-    if ids_at is not None:
-        taken.append(f"column {ids_at + 1} ({names[ids_at] or 'no name'}): names of the cases")
     groups = None
+    if ids_at is not None:
+        repeated = patients_at is None and len(set(cases)) < len(cases)
+        groups = cases if repeated else None
+        again = "; some stand twice, and rows of one name are resampled together" if repeated else ""
+        taken.append(f"column {ids_at + 1} ({names[ids_at] or 'no name'}): names of the cases{again}")
     if patients_at is not None:
         groups = [row[patients_at] or f"row {line}" for row, line in zip(body, lines)]
         taken.append(f"column {patients_at + 1} ({names[patients_at]}): patients, the units that are resampled")
-    cells = [["" if _blank(row[column]) else row[column] for column in columns] for row in body]
+    cells = [[row[column] for column in columns] for row in body]
     _check_cells(path, cells, lines, raters, categories)
     ratings = make_ratings(cells, categories=categories, cases=cases, raters=raters, patients=groups)
     taken.append(_scale_taken(ratings))
     return WideTable(ratings, tuple(taken))
 
 
-def _blank(cell: str) -> bool:
-    return cell.lower() in MISSING
+def _kept(cell: str, categories: Sequence[str] | None) -> str:
+    """The cell, or "" where it is a word for a missing rating and not a category of the declared scale."""
+    return "" if cell.lower() in MISSING and not (categories and cell in categories) else cell
 
 
 def _is_header(body: list[list[str]], categories: Sequence[str] | None) -> bool:
-    first = [cell for cell in body[0] if not _blank(cell)]
+    first = [cell for cell in body[0] if cell]
     if any(cell.lower() in ID_NAMES | PATIENT_NAMES for cell in first):
         return True
     if categories is not None:
-        return any(not _in_scale(cell, categories) for cell in body[0][1:] if not _blank(cell))
+        return any(not _in_scale(cell, categories) for cell in body[0][1:] if cell)
     if not body[1:]:
         return False
     for column in range(len(body[0])):
-        below = [row[column] for row in body[1:] if not _blank(row[column])]
+        below = [row[column] for row in body[1:] if row[column]]
         top = body[0][column]
-        if not _blank(top) and number(top) is None and below and all(number(cell) is not None for cell in below):
+        if top and number(top) is None and below and all(number(cell) is not None for cell in below):
             return True
     # A table of names: a header's names do not come back as ratings.
     others = {cell for row in body[1:] for cell in row}
-    words = [cell for cell in body[0][1:] if not _blank(cell)]
+    words = [cell for cell in body[0][1:] if cell]
     return bool(words) and all(number(cell) is None and cell not in others for cell in words)
 
 
@@ -168,9 +172,9 @@ def _id_column(
     if named is not None:
         return named
     first = [row[0] for row in body]
-    if patients_at == 0 or len(names) < 2 or len(set(first)) < len(first) or any(_blank(cell) for cell in first):
+    if patients_at == 0 or len(names) < 2 or len(set(first)) < len(first) or not all(first):
         return None
-    others = {cell for row in body for cell in row[1:] if not _blank(cell)}
+    others = {cell for row in body for cell in row[1:] if cell}
     if categories is not None:
         return 0 if not all(_in_scale(cell, categories) for cell in first) else None
     if any(name for name in names[1:]) and not names[0]:
@@ -185,10 +189,11 @@ def _counts_up(cells: list[str]) -> bool:
     return len(values) >= 6 and any(values == [float(start + row) for row in range(len(values))] for start in (0, 1))
 
 
-def _check_lengths(path: Path, rows: list[tuple[int, list[str]]], width: int) -> None:
+def _check_lengths(path: Path, rows: list[tuple[int, list[str]]]) -> None:
+    width = len(rows[0][1])
     for line, cells in rows[1:]:
         if len(cells) > width and any(cells[width:]):
-            raise InputError(f"{path}, row {line}: {len(cells)} cells under a header of {width}.")
+            raise InputError(f"{path}, row {line}: {len(cells)} cells, where the first row has {width}.")
 
 
 def _check_unique(path: Path, raters: Sequence[str]) -> None:
