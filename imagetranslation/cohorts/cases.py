@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..deviationmaps import map_path
 from ..errors import ImageTranslationError, InputError
 from ..files import printable_name, remove_leftovers, sha256_of
 from ..formats import sidecar_of, stem_of, suffix_of
@@ -21,8 +22,6 @@ from .journal import Entry
 
 # What ITK puts the voxels of a .nhdr or .mhd header into.
 _DATA_SUFFIXES = (".raw", ".raw.gz", ".zraw")
-# Ends of the names, before the suffix, of the images that one case may write.
-_ENDS = ("", "_uncertainty")
 _READERS = 4
 
 
@@ -76,8 +75,7 @@ def size_and_time(path: Path, files: list[Path] | None = None) -> tuple[int, int
 def written_files(output: Path) -> list[Path]:
     """The files that belong to a result: image, record beside it, detached voxels, and maps that go with it."""
     suffix, found = suffix_of(output), []
-    for end in _ENDS:
-        image = output.with_name(f"{stem_of(output)}{end}{suffix}")
+    for image in (output, map_path(output)):
         if image.is_file():
             detached = [image.with_name(f"{stem_of(image)}{data}") for data in _DATA_SUFFIXES]
             beside = [sidecar_of(image), *(detached if suffix in (".nhdr", ".mhd") else ())]

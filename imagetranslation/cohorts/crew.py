@@ -272,10 +272,11 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 def _kill(cluster: Any) -> None:
-    """End the workers without asking them."""
+    """End the workers without asking them, and for good."""
     import psutil
 
     for nanny in list(cluster.workers.values()):
+        nanny.auto_restart = False
         with contextlib.suppress(psutil.Error, AttributeError, TypeError):
             psutil.Process(nanny.pid).kill()
 

@@ -61,7 +61,7 @@ def settle(job: Job, facts: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """The manifest of a new cohort.
 
     job: what was asked for. facts: what became of it on the machine that does the work (`work.facts`): model, software,
-    device, and where known engine and precision. threads: CPU threads a process uses.
+    device, engine, precision, and what the predictor says about itself. threads: CPU threads a process uses.
     """
     return {
         "format": FORMAT,
@@ -70,6 +70,7 @@ def settle(job: Job, facts: Mapping[str, Any], threads: int) -> dict[str, Any]:
         "settings": _settings(job),
         **{name: facts[name] for name in CHOSEN if name in facts},
         "threads": threads,
+        "notes": facts["notes"],
         "software": facts["software"],
     }
 
@@ -145,6 +146,9 @@ def _is_sound(found: Any) -> bool:
     try:
         datetime.fromisoformat(found.get("created"))  # type: ignore[arg-type]
     except (TypeError, ValueError):
+        return False
+    notes = found.get("notes")
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         return False
     tables = [found.get(name) for name in ("model", "settings", "software")]
     return all(isinstance(table, dict) for table in tables) and all(

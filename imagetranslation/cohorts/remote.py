@@ -11,11 +11,11 @@ import platform
 import signal
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, ImageTranslationError, ModelRefused
+from ..errors import Cancelled, ImageTranslationError
 from ..files import temporary_beside
 from ..jobs import Job
 from .lock import LOCK, read_lock
@@ -32,14 +32,14 @@ _stopped: set[str] = set()
 @dataclass(frozen=True)
 class Ticket:
     """A case as it is sent to a worker. cohort: names the run, and the topic of its messages. worker: what the worker
-    is called. model: `manifest.identity` of the model it must be done with."""
+    is called. manifest: what the cohort was begun with, None while that is not settled."""
 
     cohort: str
     worker: str
     folder: str
     threads: int
     job: dict[str, Any]
-    model: dict[str, str] = field(default_factory=dict)
+    manifest: dict[str, Any] | None = None
 
 
 def translate_case(ticket: Ticket) -> dict[str, Any]:
@@ -56,11 +56,7 @@ def translate_case(ticket: Ticket) -> dict[str, Any]:
         try:
             if ticket.cohort in _stopped:
                 raise Cancelled("Cancelled; nothing was written.")
-            runner = _runner(job, ticket.threads)
-            if ticket.model and identity(runner.package) != ticket.model:
-                raise ModelRefused(
-                    f"On {platform.node()} the model {job.model} is not the one this cohort was begun with."
-                )
+            runner = _runner(job, ticket)
         except Exception as error:  # noqa: BLE001  becomes the row of this case
             return failure(job, error)
         return finish(job, prepared, runner, folder, tell.windows, lambda: ticket.cohort in _stopped)
@@ -69,7 +65,7 @@ def translate_case(ticket: Ticket) -> dict[str, Any]:
 def settle_here(ticket: Ticket) -> dict[str, Any]:
     """Load the model of a ticket's job and say what "auto" became: see `work.facts`."""
     with _computing:
-        return facts(_runner(Job(**ticket.job), ticket.threads))
+        return facts(_runner(Job(**ticket.job), ticket))
 
 
 def stop(cohort: str) -> None:
@@ -121,14 +117,14 @@ def dask_setup(worker: Any) -> None:
     be_quiet()
 
 
-def _runner(job: Job, threads: int) -> Any:
+def _runner(job: Job, ticket: Ticket) -> Any:
     """The predictor of a job, loaded once: a worker keeps the last one."""
     wanted = {k: v for k, v in asdict(job).items() if k in ("model", "device", "engine", "precision")}
-    key = json.dumps([wanted, threads])
+    key = json.dumps([wanted, ticket.threads, ticket.manifest])
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = runner_of(job, threads)
-    use_threads(threads)
+        _loaded[key] = runner_of(job, ticket.threads, ticket.manifest)
+    use_threads(ticket.threads)
     return _loaded[key]
 
 

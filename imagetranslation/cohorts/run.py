@@ -73,7 +73,6 @@ class _Cohort:
         self._shown_folder = folder
         self._watcher, self._lock, self._cancelled = watcher, lock, cancelled
         self._table, self._journal = Table(folder), Journal(folder)
-        self._unrecorded: RunFailed | None = None
 
     def run(self, workers: int | None, threads: int | None, scheduler: str | None) -> list[dict[str, Any]]:
         manifest = self._earlier_manifest(threads, None if scheduler else made.software())
@@ -88,9 +87,13 @@ class _Cohort:
                 with contextlib.closing(ended):
                     for case, row in ended:
                         self._take_in(case, row)
+        except KeyboardInterrupt:
+            raise self._as_cancelled() from None
         finally:
             with contextlib.suppress(RunFailed):
                 self._table.write()
+            # Workers that were ended in the middle of a file.
+            clear_leftovers(to_do, self._folder)
         return self._outcome()
 
     def _earlier_manifest(self, threads: int | None, software: dict[str, str] | None) -> dict[str, Any] | None:
@@ -155,7 +158,7 @@ class _Cohort:
         """In this process, unless a trial says that more of them pay."""
         job = self._template if manifest is None else made.applied(manifest, self._template)
         alone = threads or _threads_of_one()
-        runner = runner_of(job, alone)
+        runner = runner_of(job, alone, manifest)
         if size.processes > 1:
             jobs = [self._job(case, job) for case in to_do]
             needed = seconds_for_all(jobs, runner, self._stopped)
@@ -201,7 +204,7 @@ class _Cohort:
             count = count or crew.threads()
             work.ticket = replace(ticket, threads=count)
             manifest = self._settle(work.settle(template), count)
-        work.ticket = replace(work.ticket, model=manifest["model"])
+        work.ticket = replace(work.ticket, manifest=manifest)
         crew.settled(manifest["software"])
         settled = replace(made.applied(manifest, self._template), model=template.model)
         jobs = [(case, _shared(self._job(case, settled))) for case in to_do]
@@ -242,7 +245,6 @@ class _Cohort:
             try:
                 self._journal.append(Entry(**record, row=kept))
             except RunFailed as error:
-                self._unrecorded = error
                 row["message"] = f"{row['message']} A restart will do it again: {error}".strip()
         self._table.add(case.number, row)
         self._watcher.finished(str(row.get("worker", "")), row)
@@ -256,11 +258,20 @@ class _Cohort:
                 f"Another run has taken over {self._folder}, because this one was asleep; this one stopped."
             )
         if self._stopped() and done < len(self._inputs):
-            raise Cancelled(
-                f"Cancelled; {done} of {len(self._inputs)} are done and kept. The same command goes on from there."
-            )
-        self._table.write()
+            raise self._as_cancelled()
+        try:
+            self._table.write()
+        except RunFailed as error:
+            if done == len(rows):
+                raise
+            self._watcher.note(str(error))
         return rows
+
+    def _as_cancelled(self) -> Cancelled:
+        done = sum(row["status"] == "done" for row in self._table.rows)
+        return Cancelled(
+            f"Cancelled; {done} of {len(self._inputs)} are done and kept. The same command goes on from there."
+        )
 
 
 def _shared(job: Job) -> Job:

@@ -6,13 +6,14 @@ a row of the table; only a process that dies is left to `dispatch`.
 
 from __future__ import annotations
 
+import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled, ImageTranslationError, InputError
+from ..errors import Cancelled, ImageTranslationError, InputError, ModelRefused, RunFailed
 from ..files import printable_name, sha256_of
 from ..jobs import Job, make_runner, read_input, run_job
 from .cases import Fingerprint, fingerprint, relative, size_and_time, written_files
@@ -109,10 +110,27 @@ def failure(job: Job, error: Exception) -> dict[str, Any]:
     return {"input": job.input, "output": "", "status": status, "model": job.model, "message": message}
 
 
-def runner_of(job: Job, threads: int) -> Any:
-    """The loaded predictor of a job, with that many CPU threads; raises ModelRefused, InputError or RunFailed."""
+def runner_of(job: Job, threads: int, manifest: Mapping[str, Any] | None = None) -> Any:
+    """The loaded predictor of a job, with that many CPU threads; raises ModelRefused, InputError or RunFailed.
+
+    manifest: what the cohort was begun with, where that is settled. A predictor that is not the same is refused, and
+    says about itself what the first one said, because its notes go into the results.
+    """
     use_threads(threads)
-    return make_runner(job)
+    runner = make_runner(job)
+    if manifest is not None:
+        found = facts(runner)
+        if found["model"] != manifest["model"]:
+            raise ModelRefused(f"On {platform.node()} the model {job.model} is not the one this cohort was begun with.")
+        for name in CHOSEN:
+            if found.get(name) != manifest.get(name):
+                raise RunFailed(
+                    f"This cohort was begun with {name} {manifest.get(name)}, and on {platform.node()} it would go on "
+                    f"with {found.get(name)} ({' '.join(runner.notes) or 'nothing else works there'}). Finish it where "
+                    f"it was begun, or begin anew elsewhere with --{name} {found.get(name)}."
+                )
+        runner.notes = tuple(manifest["notes"])
+    return runner
 
 
 def use_threads(count: int) -> None:
@@ -126,4 +144,4 @@ def use_threads(count: int) -> None:
 def facts(runner: Any) -> dict[str, Any]:
     """What "auto" became here, and who does the work: see `manifest.settle`."""
     chosen = {name: str(getattr(runner, name)).partition(":")[0] for name in CHOSEN if hasattr(runner, name)}
-    return {"model": identity(runner.package), "software": software(), **chosen}
+    return {"model": identity(runner.package), "software": software(), "notes": list(runner.notes), **chosen}
