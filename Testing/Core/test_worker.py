@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,12 +41,13 @@ def a_job(folder: Path, model: str, slices: int = 5, **more: object) -> Path:
     return path
 
 
-def start(job: Path) -> subprocess.Popen[str]:
+def start(job: Path, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "imagetranslation", "worker", str(job)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **more,
     )
 
 
@@ -142,3 +145,84 @@ def test_kill_9_leaves_no_half_output(tmp_path: Path, a_slow_model: str) -> None
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert not (tmp_path / "out").exists()
+
+
+class TestManyJobs:
+    """Jobs as lines on stdin: one process, one loading of the model."""
+
+    @pytest.fixture
+    def serving(self) -> Iterator[subprocess.Popen[str]]:
+        process = start(Path("-"), stdin=subprocess.PIPE)
+        with process:
+            yield process
+            process.kill()
+
+    @staticmethod
+    def ask(process: subprocess.Popen[str], line: str) -> dict:
+        """Send a line and read to its answer."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line.replace("\n", " ") + "\n")
+        process.stdin.flush()
+        while (event := json.loads(process.stdout.readline()))["event"] == "progress":
+            pass
+        return event
+
+    @staticmethod
+    def job_of(folder: Path, model: str, **changes: object) -> str:
+        folder.mkdir(exist_ok=True)
+        return json.dumps({**json.loads(a_job(folder, model).read_text()), **changes})
+
+    def test_each_is_answered_and_a_failed_one_does_not_end_the_others(
+        self, serving: subprocess.Popen[str], tmp_path: Path, tiny: str
+    ) -> None:
+        first = self.ask(serving, self.job_of(tmp_path / "a", tiny))
+        assert first["event"] == "result"
+        assert self.ask(serving, self.job_of(tmp_path / "b", tiny, input="/nowhere.nrrd"))["code"] == "input"
+        assert self.ask(serving, self.job_of(tmp_path / "c", "no-such-model"))["code"] == "model"
+        assert self.ask(serving, "{")["code"] == "input"
+        assert self.ask(serving, "[]")["code"] == "input"
+        last = self.ask(serving, self.job_of(tmp_path / "d", tiny))
+        assert last["event"] == "result"
+        # One after the other gives what one alone does.
+        alone, _ = start(a_job(tmp_path, tiny)).communicate(timeout=120)
+        images = [read_volume(report["output"]).array for report in (first, last, events(alone)[-1])]
+        assert (images[0] == images[1]).all()
+        assert (images[0] == images[2]).all()
+        serving.communicate(timeout=20)
+        assert serving.returncode == 0
+
+    def test_a_model_is_loaded_once_for_all_that_name_it(self, tmp_path: Path, tiny: str) -> None:
+        other = str(make_package(tmp_path / "other").path)
+        lines = [self.job_of(tmp_path / name, model) for name, model in zip("abcd", (tiny, tiny, other, tiny))]
+        counting = (
+            "import sys; from imagetranslation import jobs, worker; make = jobs.make_runner\n"
+            "def counted(job):\n    print('loading', job.model); return make(job)\n"
+            "jobs.make_runner = counted; sys.exit(worker.main('-'))"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", counting], input="\n".join(lines), capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert [event["event"] for event in events(ran.stdout) if event["event"] != "progress"] == ["result"] * 4
+        loaded = [line.removeprefix("loading ") for line in ran.stderr.splitlines() if line.startswith("loading ")]
+        assert loaded == [tiny, other, tiny]
+
+    def test_sigterm_ends_one_that_waits(self, serving: subprocess.Popen[str]) -> None:
+        assert self.ask(serving, "{}")["code"] == "input"
+        time.sleep(0.2)
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(20) == 0
+
+    def test_sigterm_cancels_the_job_under_way_and_those_after_it(
+        self, serving: subprocess.Popen[str], tmp_path: Path, a_slow_model: str
+    ) -> None:
+        assert serving.stdin is not None
+        serving.stdin.write(a_job(tmp_path, a_slow_model, slices=400).read_text() + "\n{}\n")
+        serving.stdin.flush()
+        wait_for_work(serving)
+        serving.send_signal(signal.SIGTERM)
+        out, _ = serving.communicate(timeout=60)
+        answers = [event for event in events(out) if event["event"] != "progress"]
+        assert [answer["code"] for answer in answers] == ["cancelled"]
+        assert serving.returncode == 4
+        assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,51 @@ def test_a_sequence_becomes_a_sequence_with_the_same_times(the_module, panel, a_
         assert node.GetSpacing() == (0.4, 0.5, 0.6)
         assert node.GetImageData().GetDimensions() == (20, 24, 2)
     assert _synthetic() == []
+
+
+@pytest.fixture
+def workers_of_the_batch(the_module, monkeypatch):
+    """Process ids of the workers that were started for jobs on stdin, in order."""
+    from imagetranslation.panels.process import QtWorkerProcess
+
+    started = []
+    write = QtWorkerProcess.write
+
+    def noted(self, data):
+        self._process.waitForStarted()
+        pid = int(self._process.processId())
+        if pid not in started:
+            started.append(pid)
+        write(self, data)
+
+    monkeypatch.setattr(QtWorkerProcess, "write", noted)
+    return started
+
+
+def test_one_worker_does_all_volumes_and_is_gone_afterwards(
+    the_module, panel, a_scene, run, wait_until, workers_of_the_batch
+):
+    for number in range(3):
+        _node(a_scene, f"volume {number}", _voxels(number))
+    assert [row[1] for row in run()] == ["done"] * 3
+    assert len(workers_of_the_batch) == 1
+    wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+    assert sorted(provenance_of(node).source for node in _synthetic()) == ["volume 0", "volume 1", "volume 2"]
+
+
+def test_a_worker_that_is_killed_costs_one_volume(the_module, panel, a_scene, click, wait_until, workers_of_the_batch):
+    for number in range(3):
+        # The second one takes long enough to be met at work.
+        _node(a_scene, f"volume {number}", _voxels(number, (80 if number == 1 else 2, 64, 64)))
+    batch = the_module.widget.panel.batch
+    click(panel.batchButton)
+    wait_until(lambda: batch.rows[0].state == "done" and batch._translation._run.process, LONGEST_S, "the first volume")
+    os.kill(workers_of_the_batch[0], signal.SIGKILL)
+    wait_until(lambda: not batch.busy, LONGEST_S, "the batch")
+    assert [row.state for row in batch.rows] == ["done", "failed", "done"]
+    assert "crashed" in batch.rows[1].message
+    assert len(workers_of_the_batch) == 2
+    wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
 
 
 def test_cancelling_keeps_what_is_done_and_leaves_the_rest(the_module, panel, a_scene, click, wait_until):

@@ -18,6 +18,7 @@ from imagetranslation.errors import Cancelled, InputError, RunFailed  # noqa: E4
 from imagetranslation.mrml.volumes import add_volume  # noqa: E402
 from imagetranslation.panels import processtree, transfer  # noqa: E402
 from imagetranslation.panels.events import Event, EventParser, LogLine  # noqa: E402
+from imagetranslation.panels.jobserver import JobServer  # noqa: E402
 from imagetranslation.panels.processtree import descendants, end_tree, is_running  # noqa: E402
 from imagetranslation.panels.remaining import RemainingTime, words  # noqa: E402
 from imagetranslation.panels.signal import Signal  # noqa: E402
@@ -273,17 +274,107 @@ class FakeProcess:
 
     def __init__(self):
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
-        self.arguments, self.stopped = None, False
+        self.arguments, self.stopped, self.written = None, False, b""
+        self.dies_at_once = True
 
     def start(self, arguments):
         self.arguments = arguments
 
+    def write(self, data):
+        self.written += data
+
     def stop(self):
         self.stopped = True
-        self.ended(9, True)
+        if self.dies_at_once:
+            self.ended(9, True)
 
     def wait(self):
         pass
+
+
+class TestJobServer:
+    """Many jobs through one process."""
+
+    @pytest.fixture
+    def processes(self):
+        return []
+
+    @pytest.fixture
+    def server(self, processes):
+        def new_process():
+            processes.append(FakeProcess())
+            return processes[-1]
+
+        return JobServer(new_process)
+
+    @pytest.fixture
+    def start(self, server, tmp_path):
+        """Start a job of that number; gives its process and the list of how it ended."""
+
+        def start(number):
+            (tmp_path / f"{number}.json").write_text(f'{{"input":\n {number}}}')
+            job, ends = server.new_job(), []
+            job.ended.connect(lambda code, crashed: ends.append((code, crashed)))
+            job.start(["-m", "imagetranslation.worker", str(tmp_path / f"{number}.json")])
+            return job, ends
+
+        return start
+
+    def test_one_process_is_sent_job_after_job_each_on_a_line(self, start, processes):
+        first, ends = start(1)
+        heard = []
+        first.output.connect(heard.append)
+        processes[0].output(b'{"event": "progress", "done": 1, "total": 2}\n{"event": "res')
+        assert ends == []
+        processes[0].output(b'ult"}\n')
+        assert ends == [(0, False)]
+        assert b"".join(heard).endswith(b'{"event": "result"}\n')
+        _, ends = start(2)
+        processes[0].output(b'{"event": "error", "code": "input"}\n')
+        assert ends == [(1, False)]
+        (process,) = processes
+        assert process.arguments == ["-m", "imagetranslation.worker", "-"]
+        assert process.written == b'{"input":  1}\n{"input":  2}\n'
+
+    def test_after_a_crash_the_next_job_gets_a_new_process(self, start, processes):
+        _, ends = start(1)
+        processes[0].ended(9, True)
+        assert ends == [(9, True)]
+        start(2)
+        assert len(processes) == 2
+        assert processes[1].written == b'{"input":  2}\n'
+
+    def test_stopping_a_job_ends_the_process_and_what_it_still_says_is_not_the_next_ones(self, start, processes):
+        first, ends = start(1)
+        processes[0].dies_at_once = False
+        first.stop()
+        assert processes[0].stopped
+        assert ends == [], "the process is still there, and holds its files"
+        _, next_ends = start(2)
+        processes[0].output(b'{"event": "result"}\n')
+        processes[0].ended(9, True)
+        assert (ends, next_ends) == ([(9, True)], [])
+        assert len(processes) == 2
+
+    def test_a_job_that_is_over_stops_nothing(self, start, processes):
+        job, _ = start(1)
+        processes[0].output(b'{"event": "result"}\n')
+        job.stop()
+        assert not processes[0].stopped
+
+    def test_closing_ends_the_process(self, start, server, processes):
+        start(1)
+        processes[0].output(b'{"event": "result"}\n')
+        server.close()
+        assert processes[0].stopped
+        server.close()
+
+    def test_a_job_file_that_is_gone_is_the_jobs_end(self, server, processes, tmp_path):
+        job, ends = server.new_job(), []
+        job.ended.connect(lambda code, crashed: ends.append(code))
+        job.start(["-m", "imagetranslation.worker", str(tmp_path / "none.json")])
+        assert ends == [-1]
+        assert processes == []
 
 
 class Heard:

@@ -19,6 +19,7 @@ from .downloading import ModelDownload
 from .exporting import Export
 from .exportpanel import ExportPanel
 from .installing import InstallPanel, slicer_installer
+from .jobserver import JobServer
 from .marking import mark_all_views
 from .probing import Probe
 from .process import QtTicker, QtWorkerProcess
@@ -40,8 +41,10 @@ class ModulePanel:
         self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
         self.probe = Probe(QtWorkerProcess)
         self.translate = TranslatePanel(task, self.translation, self.probe, requirements.hindrance)
-        # A worker of its own: the Translate panel's messages are not the batch's.
-        self.batch = Batch(Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
+        # A translation of its own: the Translate panel's messages are not the batch's. One worker does all its volumes.
+        server = JobServer(QtWorkerProcess)
+        self.batch = Batch(Translation(server.new_job, QtTicker(), slicer.app.temporaryPath))
+        self.batch.ended.connect(server.close)
         self.several = BatchPanel(task, self.batch, self.translate)
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)

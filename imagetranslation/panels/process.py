@@ -70,6 +70,10 @@ class QtWorkerProcess:
         self._process.setWorkingDirectory(str(ROOT))
         self._process.start(worker_python(), arguments)
 
+    def write(self, data: bytes) -> None:
+        """See WorkerProcess."""
+        self._process.write(data)
+
     def stop(self) -> None:
         """See WorkerProcess."""
         pid = self._process.processId()

@@ -21,6 +21,9 @@ class WorkerProcess(Protocol):
     def start(self, arguments: list[str]) -> None:
         """Run Python with these arguments; `ended` with NOT_STARTED or QUITTING follows when that is impossible."""
 
+    def write(self, data: bytes) -> None:
+        """Send to its stdin."""
+
     def stop(self) -> None:
         """End the process and all it started, now; `ended` follows unless it has been emitted."""
 
