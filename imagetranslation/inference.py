@@ -195,7 +195,7 @@ def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage, predictor:
     # Resampling an axis holds a matrix of new by old voxels, three times in 64 bits; the result is 32-bit.
     needed = sum(24 * new * old for new, old in zip(shape, model_grid.shape)) + 4 * math.prod(model_grid.shape)
     needed += 4 * math.prod(shape) if model_grid.resampled else 0
-    window = math.prod(patch) * (8 + (activations.bytes_per_voxel(package) if predictor.device == "cpu" else 0))
+    window = math.prod(patch) * (8 + ((activations.stated_bytes(package) or 0) if predictor.device == "cpu" else 0))
     size, free = " x ".join(str(n) for n in shape), free_memory()
     if needed + window > free:
         raise ModelRefused(

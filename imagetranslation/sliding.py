@@ -125,13 +125,12 @@ class _Run:
         voxels = math.prod(self._plan.patch)
         most = activations.most_voxels(self._package, self._predictor)
         enough = GPU_BATCH_VOXELS if self._predictor.device.startswith("cuda") else BATCH_VOXELS
-        return max(1, min(most, enough) // voxels)
+        return max(1, min(min(most, enough) // voxels, len(self._windows) - self._done))
 
     def go(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
         """Run the windows that are not done yet."""
         total = len(self._windows)
         batches = [self._windows[n : n + self._size] for n in range(self._done, total, self._size)]
-        results = stream(self._predictor, _ahead(self._cut, batches))
 
         def alive() -> None:
             if cancelled is not None and cancelled():
@@ -142,7 +141,8 @@ class _Run:
                 progress(self._done, total)
 
         alive()
-        with _worker(self._predictor) as worker:
+        with ThreadPoolExecutor(1, "windows") as cutter, _worker(self._predictor) as worker:
+            results = stream(self._predictor, _ahead(cutter, self._cut, batches))
             pending = worker.submit(next, results)
             for number, chosen in enumerate(batches):
                 made = _awaited(pending, alive, beat)
@@ -227,17 +227,19 @@ def _padded(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.pad(block, [(0, want - have) for have, want in zip(block.shape, shape)], mode="edge")
 
 
-def _ahead(make: Callable[[Any], np.ndarray], items: Iterable[Any]) -> Iterator[np.ndarray]:
-    """`make` of each item, the next one being made in another thread while the caller works on this one."""
-    with ThreadPoolExecutor(1, "windows") as pool:
-        pending: Future[np.ndarray] | None = None
-        for item in items:
-            coming = pool.submit(make, item)
-            if pending is not None:
-                yield pending.result()
-            pending = coming
+def _ahead(pool: ThreadPoolExecutor, make: Callable[[Any], np.ndarray], items: Iterable[Any]) -> Iterator[np.ndarray]:
+    """`make` of each item, the next one being made by `pool` while the caller works on this one.
+
+    The pool is the caller's to close: an iterator left half-way is cleared away in any thread, which may not wait.
+    """
+    pending: Future[np.ndarray] | None = None
+    for item in items:
+        coming = pool.submit(make, item)
         if pending is not None:
             yield pending.result()
+        pending = coming
+    if pending is not None:
+        yield pending.result()
 
 
 def _awaited(pending: Future[np.ndarray], alive: Callable[[], None], beat: Callable[[], None]) -> np.ndarray:

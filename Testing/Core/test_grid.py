@@ -122,3 +122,46 @@ def test_spacing_follows_the_axes_when_they_are_turned(a_volume: Volume) -> None
     for turned in itertools.islice(all_axis_orders(a_volume), 0, 48, 7):
         grid = model_grid(turned, inputs("LPS", mode="spacing", spacing=[2.0, 0.7, 0.25]))
         assert grid.model_shape == (4, 5, 12)
+
+
+RESAMPLINGS = [
+    {"mode": "fit", "patch": (8, 10)},
+    {"mode": "fit", "patch": (30, 44)},
+    {"mode": "spacing", "spacing": [0.5, 1.3, 4.0]},
+    {"mode": "none"},
+]
+
+
+@pytest.mark.parametrize("settings", RESAMPLINGS)
+@pytest.mark.parametrize("orientation", ["LPS", "RSA"])
+def test_a_window_is_made_of_what_it_needs_and_equals_that_part_of_the_whole(settings, orientation) -> None:
+    volume = Volume(np.random.default_rng(1).random((13, 21, 17), np.float32), spacing=(0.8, 1.0, 3.0))
+    made = model_grid(volume, inputs(orientation, **settings))
+    whole = made.forward(volume.array)
+    for seed in range(12):
+        ends = [
+            np.sort(np.random.default_rng((seed, n)).choice(size + 1, 2, replace=False))
+            for n, size in enumerate(whole.shape)
+        ]
+        window = tuple(slice(int(a), int(b)) for a, b in ends)
+        np.testing.assert_allclose(made.read(volume.array, window), whole[window], atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", RESAMPLINGS)
+@pytest.mark.parametrize("orientation", ["LPS", "RSA"])
+def test_the_reach_of_a_window_is_all_that_it_changes_in_the_volume(settings, orientation) -> None:
+    volume = Volume(np.zeros((13, 21, 17), np.float32), spacing=(0.8, 1.0, 3.0))
+    made = model_grid(volume, inputs(orientation, **settings))
+    for seed in range(12):
+        ends = [
+            np.sort(np.random.default_rng((seed, n)).choice(size + 1, 2, replace=False))
+            for n, size in enumerate(made.model_shape)
+        ]
+        window = tuple(slice(int(a), int(b)) for a, b in ends)
+        produced = np.zeros(made.model_shape, np.float32)
+        produced[window] = 1
+        changed = made.reorientation.forward(made.back(produced)) != 0
+        reached = np.zeros(changed.shape, bool)
+        reached[made.reach(window)] = True
+        assert changed.any()
+        assert not (changed & ~reached).any()

@@ -220,7 +220,7 @@ class Unused(Echo):
     ("image", "free_gib"),
     [
         ({"patch_size": [2048, 2048]}, 2),
-        ({"patch_size": [2048, 2048], "resampling": {"mode": "none", "spacing": None}}, 0.1),
+        ({"patch_size": [2048, 2048], "resampling": {"mode": "none", "spacing": None}}, 0.02),
         ({"resampling": {"mode": "spacing", "spacing": [0.001, 0.001, 0.001]}}, 8),
         ({"spatial_dims": 3, "patch_size": [2048, 2048, 2048]}, 8),
     ],
