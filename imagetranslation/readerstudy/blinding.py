@@ -20,6 +20,8 @@ from ..volume import Volume, check_usable, corner_points, index_to_lps
 # 12 bits: as fine as scanners store, and a window can still be moved. The same range for every image of every case.
 LEVELS = 4096
 WINDOW = (0.0, float(LEVELS - 1))
+# An image of fewer grey levels than this does not pull the others down to it.
+_FEWEST_STEPS = 16
 # Grids whose voxels agree so well (mm) need no interpolation.
 _SAME_MM = 1e-3
 # Gaussian that removes what a coarser grid cannot hold: full width at half maximum of one new voxel.
@@ -30,7 +32,7 @@ _FWHM_TO_SIGMA = 1 / 2.355
 class Prepared:
     """One image made alike. volume: uint16 0 to 4095, 0 outside the common field of view, centred on the origin.
     facts: how it was made, for the key: grey values that became black and white, whether it was interpolated, the LPS
-    centre it had, and its number of grey levels before."""
+    centre it had, and its number of grey levels before and now."""
 
     volume: Volume
     facts: Mapping[str, Any]
@@ -41,39 +43,44 @@ def prepared(
 ) -> dict[str, Prepared]:
     """The images of one case made alike: arm id (and "source", where given) to the image.
 
-    The common grid is that of the arms where they share one (with the source); otherwise a new one in the directions
-    of the first, over the box that all cover, with the coarsest spacing of any along each axis, onto which every arm
-    is interpolated (linearly, after a Gaussian where it gets coarser): not the real one alone, whose softness would
-    tell it. The field of view is where every arm and the source recorded something. Grey values: `percentiles` inside
-    it become 0 and 4095, for each image by itself. InputError names the case where that is impossible.
+    The common grid is the images' own where their voxels coincide, cut to the box that all cover; otherwise a new one
+    in the directions of the first over that box, with the coarsest spacing of any along each axis, onto which every
+    arm is interpolated (linearly, after a Gaussian where it gets coarser): not the real one alone, whose softness
+    would tell it. The field of view is where every arm and the source recorded something. Grey values: `percentiles`
+    inside it become 0 and 4095, for each image by itself, and all arms get as many steps between as the one with the
+    fewest, because steps show in a narrow window. InputError names the case where that is impossible.
     """
     everything = {**({"source": source} if source is not None else {}), **arms}
     for name, volume in everything.items():
         if volume.synthetic and volume.provenance and volume.provenance.quantity:
             raise InputError(f"Case {case}: {volume.name} is a map about an image, not an image ({name}).")
         check_usable(volume)
-    grid, same = _common_grid(everything, arms, case)
+    grid, exact = _common_grid(everything, arms, case)
     inside = _common_view(everything, grid, view, case)
     box = tuple(slice(int(n.min()), int(n.max()) + 1) for n in np.nonzero(inside))
+    scaled = {
+        name: _scaled(_on(volume, grid)[box], inside[box], percentiles, f"Case {case}, {name}")
+        for name, volume in everything.items()
+    }
+    steps = {name: min(LEVELS, len(np.unique(values))) for name, (values, _, _) in scaled.items()}
+    fewest = max(_FEWEST_STEPS, min(steps[name] for name in arms))
     result = {}
-    for name, volume in everything.items():
-        array = np.asarray(volume.array if same else _resampled(volume, grid), dtype=np.float64)
-        scaled, black, white = _scaled(array[box], inside[box], percentiles, f"Case {case}, {name}")
-        result[name] = Prepared(
-            _centred(grid, scaled, box),
-            {
-                "black": black,
-                "white": white,
-                "interpolated": not same,
-                "centre_lps": [round(float(c), 4) for c in _centre(grid, box)],
-                "levels": len(np.unique(volume.array.ravel()[:: max(1, volume.array.size // 500_000)])),
-            },
-        )
+    for name, (values, black, white) in scaled.items():
+        count = fewest if name in arms else LEVELS
+        facts = {
+            "black": black,
+            "white": white,
+            "interpolated": not exact,
+            "centre_lps": [round(float(c), 4) for c in _centre(grid, box)],
+            "steps_before": steps[name],
+            "steps": count,
+        }
+        result[name] = Prepared(_centred(grid, _stepped(values, inside[box], count), box), facts)
     return result
 
 
 def _common_grid(everything: Mapping[str, Volume], arms: Mapping[str, Volume], case: str) -> tuple[Volume, bool]:
-    """An empty volume on the common grid, and whether every image is on it already."""
+    """A volume on the common grid, and whether every image's voxels lie on it already, so that nothing is mixed."""
     volumes = list(everything.values())
     first = volumes[0]
     if all(first.same_grid(other, _SAME_MM) for other in volumes[1:]):
@@ -92,12 +99,44 @@ def _common_grid(everything: Mapping[str, Volume], arms: Mapping[str, Volume], c
     length = upper - lower
     if (length <= 0).any():
         raise InputError(f"Case {case}: its images do not overlap; check their geometry.")
+    if _one_lattice(volumes):
+        return _cut(first, lower, upper), True
     size = np.maximum(1, np.floor(length / coarsest + 1e-6).astype(int))
     origin = direction @ (lower + (length - (size - 1) * coarsest) / 2)
     i, j, k = (int(n) for n in size)
     x, y, z = (float(v) for v in coarsest)
     a, b, c = (float(v) for v in origin)
     return Volume(np.zeros((k, j, i), np.uint8), (x, y, z), (a, b, c), first.direction), False
+
+
+def _one_lattice(volumes: list[Volume]) -> bool:
+    """Whether the voxels of all coincide where they overlap: same axes and spacing, whole voxels apart."""
+    first = volumes[0]
+    spacing = np.asarray(first.spacing)
+    direction = np.asarray(first.direction, dtype=float).reshape(3, 3)
+    for other in volumes[1:]:
+        if not (np.allclose(other.direction, first.direction, atol=1e-6) and np.allclose(other.spacing, spacing, 1e-6)):
+            return False
+        apart = (np.subtract(other.origin, first.origin) @ direction) / spacing
+        if (np.abs(apart - np.rint(apart)) * spacing).max() > _SAME_MM:
+            return False
+    return True
+
+
+def _cut(first: Volume, lower: np.ndarray, upper: np.ndarray) -> Volume:
+    """The part of the first image's grid whose voxels lie between the bounds (mm along its axes, voxel edges)."""
+    spacing = np.asarray(first.spacing)
+    start = np.asarray(first.origin) @ np.asarray(first.direction, dtype=float).reshape(3, 3)
+    low = np.rint((lower + spacing / 2 - start) / spacing).astype(int)
+    high = np.rint((upper - spacing / 2 - start) / spacing).astype(int)
+    i, j, k = (int(n) for n in high - low + 1)
+    a, b, c = (float(v) for v in (index_to_lps(first) @ [*low, 1.0])[:3])
+    return Volume(np.zeros((k, j, i), np.uint8), first.spacing, (a, b, c), first.direction)
+
+
+def _on(volume: Volume, grid: Volume) -> np.ndarray:
+    """The volume's values on the grid, untouched where it is its own."""
+    return volume.array if volume.same_grid(grid, _SAME_MM) else _resampled(volume, grid)
 
 
 def _common_view(everything: Mapping[str, Volume], grid: Volume, view: str, case: str) -> np.ndarray:
@@ -157,13 +196,20 @@ def _to_sitk(volume: Volume, sitk: Any) -> Any:
 def _scaled(
     array: np.ndarray, inside: np.ndarray, percentiles: tuple[float, float], what: str
 ) -> tuple[np.ndarray, float, float]:
-    black, white = (float(v) for v in np.percentile(array[inside], percentiles))
+    """float64 0 to 1 from black to white, and those two grey values."""
+    values = np.asarray(array, dtype=np.float64)
+    black, white = (float(v) for v in np.percentile(values[inside], percentiles))
     if not white > black:
-        black, white = float(array[inside].min()), float(array[inside].max())
+        black, white = float(values[inside].min()), float(values[inside].max())
     if not white > black:
         raise InputError(f"{what}: the image is constant where all images of the case recorded something.")
-    levels = np.rint(np.clip((array - black) / (white - black), 0, 1) * (LEVELS - 1)).astype(np.uint16)
-    return np.where(inside, levels, np.uint16(0)), black, white
+    return np.clip((values - black) / (white - black), 0, 1), black, white
+
+
+def _stepped(values: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
+    """uint16 0 to 4095 in `count` equal steps from 0 to 1; 0 outside."""
+    steps = np.rint(np.rint(values * (count - 1)) / (count - 1) * (LEVELS - 1)).astype(np.uint16)
+    return np.where(inside, steps, np.uint16(0))
 
 
 def _centre(grid: Volume, box: tuple[slice, ...]) -> np.ndarray:

@@ -79,7 +79,27 @@ def allocate(readers: int, cases: int, m: int, length: int, chance: random.Rando
             after[row[:-1], row[1:]] += 1
             chosen[case] = tuple(int(value) for value in row)
         result.append([chosen[case] for case in range(cases)])
+    if length < m:
+        _even_out(result, by_case, chance)
     return result
+
+
+def _even_out(rows: list[list[tuple[int, ...]]], by_case: np.ndarray, chance: random.Random) -> None:
+    """Exchange the sequences of two cases of one reader, in place, wherever that makes the treatments of cases over
+    readers more even; everything else stays balanced as it was. by_case: (cases, treatments) counts."""
+    cases = len(by_case)
+    for _ in range(20 * cases if cases > 1 else 0):
+        for own in rows:
+            a, b = chance.sample(range(cases), 2)
+            before = (by_case[[a, b]] ** 2).sum()
+            trial = by_case[[a, b]].copy()
+            trial[0, list(own[a])] -= 1
+            trial[0, list(own[b])] += 1
+            trial[1, list(own[b])] -= 1
+            trial[1, list(own[a])] += 1
+            if (trial**2).sum() < before:
+                by_case[[a, b]] = trial
+                own[a], own[b] = own[b], own[a]
 
 
 def slot_orders(slots: int, count: int, chance: random.Random) -> list[tuple[int, ...]]:
