@@ -69,7 +69,8 @@ def _of_part(
     part.SetSpacing(whole.image.GetSpacing())
     part.SetDirection(whole.image.GetDirection())
     for image, name, _ in _filter(kind)(part, None, **arguments):
-        yield name, np.ascontiguousarray(sitk.GetArrayViewFromImage(image)[crop.inside(parts)])
+        # A copy, since the view's memory goes with the filtered image.
+        yield name, sitk.GetArrayViewFromImage(image)[crop.inside(parts)].copy()
 
 
 def _of_whole(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str, Any]) -> Iterator[Filtered]:
@@ -81,7 +82,7 @@ def _of_whole(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str,
         return
     for image, name, _ in _filter(kind)(whole.image, None, **arguments):
         view = sitk.GetArrayViewFromImage(image)
-        yield name, [np.ascontiguousarray(view[roi.slices]) for roi in rois]
+        yield name, [view[roi.slices].copy() for roi in rois]
 
 
 def _per_region(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str, Any]) -> Iterator[Filtered]:

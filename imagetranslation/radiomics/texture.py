@@ -63,7 +63,7 @@ def compute(task: Task) -> Outcome:
         grey = [name for name, _ in task.classes if not name.startswith("shape")]
         shared = None
         if grey:
-            shared, _ = radiomics.imageoperations.binImage(task.image, task.mask, **arguments)
+            shared, _ = radiomics.imageoperations.binImage(_wide(task.image, logged), task.mask, **arguments)
             levels = np.unique(shared[task.mask])
             if refused := _too_few(task, levels.size, arguments):
                 return Outcome((), levels.size, refused, tuple(logged))
@@ -76,6 +76,19 @@ def compute(task: Task) -> Outcome:
                 made.enableFeatureByName(feature)
             values += [(name, feature, float(value)) for feature, value in made.execute().items()]
     return Outcome(tuple(values), levels.size if grey else None, "", tuple(dict.fromkeys(logged)))
+
+
+def _wide(image: np.ndarray, logged: list[str]) -> np.ndarray:
+    """The image in integers wide enough for bin edges.
+
+    PyRadiomics adds twice the bin width to the largest intensity in the image's own type. With NumPy 2 that wraps
+    round in 8 and 16 bits and leaves one or no grey level; before, it was widened, as here.
+    """
+    if image.dtype.kind not in "ui" or image.dtype.itemsize > 2:
+        return image
+    if int(image.max()) > np.iinfo(image.dtype).max * 3 // 4:
+        logged.append(f"Grey levels of {image.dtype} intensities were made in 32 bits, where PyRadiomics can overflow.")
+    return image.astype(np.int32)
 
 
 def _levels(name: str, shared: np.ndarray | None) -> dict[str, Any]:
