@@ -20,7 +20,7 @@ import numpy as np
 
 from .results import Row
 
-ROUNDS, SLICES, STEPS, BATCH, SIZE = 5, 64, 500, 4, 256
+ROUNDS, SLICES, STEPS, BATCH, SIZE = 5, 64, 500, 2, 256
 TRAINING_CASES, HELD_OUT_CASE, SLICES_A_CASE = 8, 1000, 32
 # Pixels so small that the fan fills a slice of SIZE of them, mm (i, j, k).
 SPACING = (0.29, 0.38, 1.5)
@@ -173,7 +173,7 @@ def _train(recipe: Recipe, say: Callable[[str], Any]) -> dict[str, Any]:
     torch.manual_seed(0)
     sources, targets = (np.concatenate(part) for part in zip(*(_pairs(n, recipe.size) for n in range(TRAINING_CASES))))
     network = networks.build("pix2pix", **recipe.arguments).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
     random, began = np.random.default_rng(0), time.monotonic()
     quick = machine.has_bfloat16("cpu")
     for step in range(1, recipe.steps + 1):

@@ -38,7 +38,9 @@ class OnnxEngine:
             providers.insert(0, ("CUDAExecutionProvider", settings))
         try:
             self._session = onnxruntime.InferenceSession(onnx_bytes(package), options, providers=providers)
-        except (RuntimeError, ValueError, NotImplementedError) as error:
+        except Exception as error:
+            if not _from_the_runtime(error):
+                raise
             raise RunFailed(f"ONNX Runtime cannot run {package.id} ({_line(error)}); use --engine torch.") from error
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
@@ -46,7 +48,8 @@ class OnnxEngine:
         try:
             (result,) = self._session.run(None, {"windows": np.ascontiguousarray(batch, np.float32)})
         except Exception as error:
-            raise explained(error, self.package, self.device, batch.shape) from error
+            known = RuntimeError(str(error)) if _from_the_runtime(error) else error
+            raise explained(known, self.package, self.device, batch.shape) from error
         return checked(np.asarray(result), self.package, batch.shape)
 
 
@@ -62,6 +65,11 @@ def what_onnx_lacks(device: str) -> str | None:
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             return f"The ONNX Runtime installed here is without CUDA; use --engine torch on {device}."
     return None
+
+
+def _from_the_runtime(error: Exception) -> bool:
+    """Whether it is one of ONNX Runtime's own exceptions, which share no base but Exception."""
+    return type(error).__module__.startswith("onnxruntime")
 
 
 def _line(error: Exception) -> str:
