@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imagetranslation.errors import InputError
 from imagetranslation.readerstudy.statistics import chance, icc
-from imagetranslation.readerstudy.statistics.agreement import agreement, pairwise
+from imagetranslation.readerstudy.statistics.agreement import agreement, intra_reader, pairwise
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling, standard_error, value_of
 from imagetranslation.readerstudy.statistics.estimates import Estimate
 from imagetranslation.readerstudy.statistics.ratings import Ratings, make_ratings
@@ -321,3 +321,11 @@ def test_pairs_of_raters_are_listed_with_their_kappa() -> None:
     assert [one.label for one in found] == ["1 - 2", "1 - 3", "2 - 3"]
     assert found[0].value == pytest.approx(0.297, abs=5e-4)
     assert all(one.n["cases"] == 20 for one in found)
+
+
+def test_a_reader_with_fewer_than_ten_repeats_has_no_agreement_with_himself() -> None:
+    table = np.where(np.arange(24).reshape(12, 2) < 6, np.nan, np.repeat(published.ANXIETY[:12, :1], 2, axis=1))
+    nine = make_ratings(table)
+    assert all("9 cases were read twice" in (found.refused or "") for found in intra_reader(nine, FEW_DRAWS))
+    enough = make_ratings(published.ANXIETY[:12, :2])
+    assert next(f for f in intra_reader(enough, FEW_DRAWS) if f.key == "cohen_quadratic").value is not None

@@ -116,6 +116,13 @@ def test_a_bad_table_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert json.loads(as_json.stdout)["error"]["code"] == "input"
 
 
+def test_without_scipy_the_command_says_what_to_install(ratings_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imagetranslation.readerstudy.statistics.versions.find_spec", lambda name: None)
+    _, _, error = run("agreement", str(ratings_csv))
+    assert isinstance(error, InputError)
+    assert "imagetranslation[study]" in str(error)
+
+
 def wide(tmp_path: Path, text: str, **options) -> WideTable:
     path = tmp_path / "table.csv"
     path.write_text(text)

@@ -35,6 +35,7 @@ def test_the_wine_ratings_give_christensens_model_without_judges() -> None:
     assert (warm.estimate, warm.standard_error) == pytest.approx((2.503, 0.529), abs=5e-4)
     assert (contact.estimate, contact.standard_error) == pytest.approx((1.528, 0.477), abs=5e-4)
     assert found.thresholds == pytest.approx((-1.344, 1.251, 3.467, 5.006), abs=5e-4)
+    assert found.threshold_errors == pytest.approx((0.517, 0.438, 0.598, 0.731), abs=5e-4)
     assert round(found.log_likelihood, 2) == -86.49
 
 

@@ -41,7 +41,9 @@ def agreement(
     from ..readerstudy.statistics.agreement import agreement as compute
     from ..readerstudy.statistics.bootstrap import Resampling
     from ..readerstudy.statistics.csvtables import read_wide
+    from ..readerstudy.statistics.versions import require
 
+    require()
     if readers not in ("fixed", "random"):
         raise InputError(f"--readers is fixed or random, not {readers!r}.")
     scale = None if categories is None else [category.strip() for category in categories.split(",")]

@@ -35,7 +35,9 @@ def mrmc(
     from ..readerstudy.statistics.mrmc import analyse
     from ..readerstudy.statistics.mrmctable import read_study
     from ..readerstudy.statistics.roc import COVARIANCES
+    from ..readerstudy.statistics.versions import require
 
+    require()
     if covariance not in COVARIANCES:
         raise InputError(f"--covariance is {', '.join(COVARIANCES)}, not {covariance!r}.")
     study = read_study(table)

@@ -21,6 +21,7 @@ from .ratings import Ratings
 CONSTANT = "every rating is the same category, so there is no variation that agreement could be measured against"
 NO_PAIRS = "no case was rated by two raters"
 MOST_CATEGORIES = 1000
+MIN_REPEATS = 10
 NEEDS_NUMBERS = "the categories are names; this coefficient needs numbers"
 NEEDS_ORDER = "the order of the categories is not known; declare the scale (--categories)"
 THESE_READERS = "it holds for these readers only; for readers in general see the bootstrap over readers"
@@ -70,6 +71,22 @@ def pairwise(ratings: Ratings, weighting: str = chance.QUADRATIC) -> list[Estima
         n = {"cases": both, "raters": 2}
         found.append(Estimate(f"cohen_{weighting}", label, value, n, f"Cohen's kappa, {weighting}", COHEN, (), reason))
     return found
+
+
+def intra_reader(ratings: Ratings, settings: Resampling | None = None) -> list[Estimate]:
+    """Agreement of one reader with themselves: a table of two columns, the first reading and the hidden repeat.
+
+    All coefficients are refused below MIN_REPEATS cases that were read twice.
+    """
+    if len(ratings.raters) != 2:
+        raise ValueError(f"a first reading and its repeat are two columns; got {len(ratings.raters)}")
+    pairs = ratings.complete()
+    found = agreement(pairs, settings)
+    count = len(pairs.cases)
+    if count >= MIN_REPEATS:
+        return found
+    why = f"{count} cases were read twice; intra-reader agreement needs at least {MIN_REPEATS}"
+    return [refusal(one.key, one.label, one.n, one.method, one.source, why) for one in found]
 
 
 def _category_rows(raters: int) -> list[_Row]:
