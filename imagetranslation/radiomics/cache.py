@@ -41,8 +41,8 @@ class Cache:
 
     def key(self, image_sha256: str, roi: Roi, settings: Settings, engine: Engine, shape: bool) -> str:
         """The name of a result. image_sha256: of the image as the engine gets it."""
-        parts = (FORMAT, __version__, image_sha256, roi.sha256, settings.sha256, engine.name, engine.version,
-                 engine.feature_set, shape)  # fmt: skip
+        parts = (FORMAT, __version__, image_sha256, roi.sha256, repr(roi.grid), settings.sha256, engine.name,
+                 engine.version, engine.feature_set, shape)  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def get(self, key: str, roi: Roi) -> RoiResult | None:

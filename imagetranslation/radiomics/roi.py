@@ -79,8 +79,9 @@ class Roi:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the voxels, their place and the grid, whatever file they came from."""
-        digest = hashlib.sha256(repr((self.grid, self.start, self.mask.shape)).encode())
+        """Hash of the voxels, their place in the grid, its size and spacing (to a micrometre), whatever the file."""
+        spacing = [f"{value:.3f}" for value in self.grid.spacing]
+        digest = hashlib.sha256(repr((self.grid.shape, spacing, self.start, self.mask.shape)).encode())
         digest.update(np.packbits(self.mask).tobytes())
         return digest.hexdigest()
 
@@ -117,7 +118,7 @@ def from_labelmap(
     `labels` is not there.
     """
     array = checked_labels(labelmap)
-    boxes = _boxes(array, labels)
+    boxes = _boxes(array, labels) or _boxes(array, None)
     if not boxes:
         raise InputError(f"{labelmap.name} is empty: no voxel is marked. Draw a region first, or choose another file.")
     wanted = list(boxes) if labels is None else list(dict.fromkeys(labels))

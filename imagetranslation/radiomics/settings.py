@@ -133,7 +133,7 @@ def _expected(key: str, value: Any) -> str:
         right = right and all(isinstance(n, (int, float)) and not isinstance(n, bool) and 0 <= n < 1e4 for n in value)
         return "" if value is None or right else "three numbers of mm (i, j, k) from 0 on"
     if key == "interpolator":
-        return "" if value in INTERPOLATORS else f"one of {', '.join(INTERPOLATORS)}"
+        return "" if isinstance(value, str) and value in INTERPOLATORS else f"one of {', '.join(INTERPOLATORS)}"
     if key == "normalisation":
         return "" if value in NORMALISATIONS else f"one of {', '.join(NORMALISATIONS)}"
     if key == "bias_field_correction":
