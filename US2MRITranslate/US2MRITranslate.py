@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Union
 
 import slicer
-from slicer import (
-    vtkMRMLLabelMapVolumeNode,
-    vtkMRMLMarkupsROINode,
-    vtkMRMLScalarVolumeNode,
-    vtkMRMLSegmentationNode,
-    vtkMRMLVectorVolumeNode,
-)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -22,7 +15,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 try:
     import imagetranslation  # noqa: F401
@@ -76,22 +68,18 @@ class US2MRITranslateParameterNode:
     "cpu", "cuda:0", "mps".
     """
 
-    inputVolume: Union[vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, None]
-    outputVolume: vtkMRMLScalarVolumeNode
-    mask: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, vtkMRMLMarkupsROINode, None]
-    referenceVolume: vtkMRMLScalarVolumeNode
+    inputVolume: Union[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLVectorVolumeNode, None]
+    outputVolume: slicer.vtkMRMLScalarVolumeNode
+    mask: Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, slicer.vtkMRMLMarkupsROINode, None]
+    referenceVolume: slicer.vtkMRMLScalarVolumeNode
     model: str = ""
     device: str = "auto"
 
 
-class US2MRITranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The module's panel."""
+class US2MRITranslateWidget(ScriptedLoadableModuleWidget):
+    """The module's panel: an `imagetranslation.panels.module.ModulePanel`, which also follows the scene."""
 
-    def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
+    panel = None
 
     def setup(self):
         """Called when the module is opened for the first time, and after a reload."""
@@ -100,19 +88,11 @@ class US2MRITranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         self.uiWidget = slicer.util.loadUI(self.resourcePath("UI/US2MRITranslate.ui"))
         self.layout.addWidget(self.uiWidget)
-        self.ui = slicer.util.childWidgetVariables(self.uiWidget)
-        self.uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = US2MRITranslateLogic()
-        self.ui.taskLabel.text = self.logic.task.summary
-        self.panel = ModulePanel(self.logic.task)
-        self.panel.addTo(self.ui.panelFrame.layout())
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.panel.setParameterNode(self.logic.getParameterNode())
+        self.panel = ModulePanel(self.logic, self.parent, self.uiWidget)
 
     def cleanup(self):
         """Called before a reload and when the application quits: nothing may go on running."""
-        self.removeObservers()
         if self.panel is not None:
             self.panel.close()
             self.panel = None
@@ -120,23 +100,12 @@ class US2MRITranslateWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Called each time the module is shown."""
         if self.panel is not None:
-            self.panel.setParameterNode(self.logic.getParameterNode())
             self.panel.enter()
 
     def exit(self):
         """Called when another module is shown. A translation under way goes on."""
         if self.panel is not None:
             self.panel.exit()
-
-    def onSceneStartClose(self, caller, event):
-        """The scene is about to be closed."""
-        if self.panel is not None:
-            self.panel.sceneCloses()
-
-    def onSceneEndClose(self, caller, event):
-        """The scene was closed; if the module is in view, start afresh."""
-        if self.panel is not None and self.parent.isEntered:
-            self.panel.setParameterNode(self.logic.getParameterNode())
 
 
 class US2MRITranslateLogic(ScriptedLoadableModuleLogic):
@@ -153,23 +122,16 @@ class US2MRITranslateLogic(ScriptedLoadableModuleLogic):
     def translate(self, inputVolume, outputVolume=None, model="", device="auto", mask=None):
         """Translate in the worker, wait while the application stays alive, and return the synthetic volume node."""
         from imagetranslation.panels.scripting import translate_and_wait
-        from imagetranslation.panels.translation import Request
 
-        return translate_and_wait(Request(inputVolume, model or self.task.default_model, device, outputVolume, mask))
+        return translate_and_wait(self.task, inputVolume, outputVolume, model, device, mask)
 
 
 class US2MRITranslateTest(ScriptedLoadableModuleTest):
     """Self test on a small made-up scan."""
 
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
     def runTest(self):
-        self.setUp()
-        self.test_module()
-
-    def test_module(self):
         """Translation (or its refusal, where something is not installed), views and what else the task has."""
         from imagetranslation.panels.selftest import check_module
 
+        slicer.mrmlScene.Clear()
         check_module(US2MRITranslateLogic())

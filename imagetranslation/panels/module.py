@@ -1,7 +1,7 @@
 """What a module's panel is made of: translate, side by side, several volumes, export, installation, tied together.
 
-The module shells hold Slicer's classes and hand their parameter node over; everything shared is here. Imports `qt`
-through its parts.
+The module shells hold Slicer's classes and say when the module is shown and left; everything shared is here, what the
+closing of the scene does included. Imports `qt` through its parts.
 """
 
 from __future__ import annotations
@@ -32,12 +32,32 @@ if TYPE_CHECKING:
 
 
 class ModulePanel:
-    """All panels of one task. add_to: puts them into a layout."""
+    """All panels of one task, in the widget that was made of the module's .ui file.
 
-    def __init__(self, task: Task) -> None:
+    logic: the module's, with `task` and `getParameterNode()`. frame: the application's widget around the module, which
+    knows whether it is shown.
+    """
+
+    def __init__(self, logic: Any, frame: Any, widget: Any) -> None:
         sweep(slicer.app.temporaryPath)
         mark_all_views()
-        self.task = task
+        self.task: Task = logic.task
+        self._logic, self._frame = logic, frame
+        self._make()
+        children = slicer.util.childWidgetVariables(widget)
+        children.taskLabel.text = self.task.summary
+        for panel in self.panels:
+            children.panelFrame.layout().addWidget(panel.widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        scene = slicer.mrmlScene
+        self._tags = [
+            scene.AddObserver(scene.StartCloseEvent, self.onSceneStartClose),
+            scene.AddObserver(scene.EndCloseEvent, self.onSceneEndClose),
+        ]
+        self.setParameterNode(logic.getParameterNode())
+
+    def _make(self) -> None:
+        task = self.task
         self.translation = Translation(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
         self.probe = Probe(QtWorkerProcess)
         self.translate = TranslatePanel(task, self.translation, self.probe, requirements.hindrance)
@@ -59,11 +79,6 @@ class ModulePanel:
             self.counts = CountsPanel(task, self.compare.images)
             self.panels.insert(3, self.counts)
 
-    def addTo(self, layout: Any) -> None:
-        """Put the panels into a Qt layout."""
-        for panel in self.panels:
-            layout.addWidget(panel.widget)
-
     def setParameterNode(self, parameters: Any) -> None:
         """Tie all panels to a parameter node, or to none."""
         for panel in self.panels:
@@ -71,6 +86,7 @@ class ModulePanel:
 
     def enter(self) -> None:
         """The module is shown: its views come back; find out once a session which devices there are."""
+        self.setParameterNode(self._logic.getParameterNode())
         self.compare.resume()
         self.probe.ask()
 
@@ -81,7 +97,7 @@ class ModulePanel:
         """
         self.compare.suspend()
 
-    def sceneCloses(self) -> None:
+    def onSceneStartClose(self, *_arguments: object) -> None:
         """The scene is about to go: nothing of ours may outlive it."""
         self.translation.cancel()
         self.batch.cancel()
@@ -89,8 +105,15 @@ class ModulePanel:
         self.compare.ui.compareButton.checked = False
         self.setParameterNode(None)
 
+    def onSceneEndClose(self, *_arguments: object) -> None:
+        """The scene was closed; if the module is in view, start afresh."""
+        if self._frame.isEntered:
+            self.setParameterNode(self._logic.getParameterNode())
+
     def close(self) -> None:
         """The module is reloaded or the application quits."""
+        for tag in self._tags:
+            slicer.mrmlScene.RemoveObserver(tag)
         for panel in self.panels:
             panel.close()
         self.probe.close()

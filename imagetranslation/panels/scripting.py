@@ -5,7 +5,7 @@ Imports `qt`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -15,12 +15,16 @@ from . import modelchoices, requirements
 from .process import QtTicker, QtWorkerProcess
 from .translation import Request, Translation
 
+if TYPE_CHECKING:
+    from ..tasks import Task
 
-def translate_and_wait(request: Request) -> Any:
-    """The node with the synthetic image.
+
+def translate_and_wait(task: Task, source: Any, output: Any, model: str, device: str, mask: Any) -> Any:
+    """The node with the synthetic image; the other arguments are those of `Request`, model "" the task's own.
 
     Raises InputError where packages are missing, ModelRefused where the model is, else what `Translation` reports.
     """
+    request = Request(source, model or task.default_model, device, output, mask)
     if sentence := requirements.hindrance():
         raise InputError(sentence)
     if not modelchoices.is_installed(request.model):
