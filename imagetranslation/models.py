@@ -176,6 +176,9 @@ def check_metadata(metadata: Any, where: str) -> dict[str, Any]:
     """The same metadata if it follows the schema, else ModelRefused with one sentence naming the fault."""
     import jsonschema
 
+    from . import outofdistribution
+    from .uncertainty import calibration
+
     version = metadata.get("format_version") if isinstance(metadata, dict) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT_VERSION:
         raise ModelRefused(
@@ -203,6 +206,8 @@ def check_metadata(metadata: Any, where: str) -> dict[str, Any]:
     ranges = metadata["training"]["ranges"]
     if len(ranges.get("quantiles_mean", ())) != len(ranges.get("quantiles_sd", ())):
         raise ModelRefused(f"{where} is not a valid model package: quantiles_mean and quantiles_sd belong together.")
+    outofdistribution.check(metadata, where)
+    calibration.check(metadata, where)
     return dict(metadata)
 
 

@@ -31,6 +31,10 @@ MOST_SLICES, MOST_VOXELS = 48, 1 << 21
 FAR = 1.5
 # Descriptors are differences of logarithms and fractions of a range: deviations smaller than this are no difference.
 LEAST_SD = 0.05
+# Of fewer, each left out in turn, nothing can be said.
+LEAST_SCANS = 5
+# So that the covariance can be inverted where its formula would not shrink it at all.
+LEAST_SHRINKAGE = 0.01
 BANDS = (1, 2, 4)
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -120,11 +124,11 @@ def score(image: ModelImage, package: ModelPackage) -> Score | None:
 
 
 def fit(descriptors: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """`training.distribution` of a package from the training scans' descriptors, one a patient, at least three.
+    """`training.distribution` of a package from the training scans' descriptors, one a patient, at least `LEAST_SCANS`.
 
     Each patient's own distance comes from the others alone.
     """
-    if len(descriptors) < 3:
+    if len(descriptors) < LEAST_SCANS:
         raise InputError(f"{len(descriptors)} training scans are too few to say what is unlike them.")
     table = np.array([list(one.values()) for one in descriptors])
     distances = [_distance(row, *_model(np.delete(table, number, axis=0))[:3]) for number, row in enumerate(table)]
@@ -329,7 +333,7 @@ def _shrunk(centred: np.ndarray) -> tuple[np.ndarray, float]:
     level = float(np.trace(sample)) / size
     spread = float(((sample - level * np.eye(size)) ** 2).sum())
     error = float(((np.einsum("ni,nj->nij", centred, centred) - sample) ** 2).sum()) / count**2
-    weight = min(1.0, error / spread) if spread > 0 else 1.0
+    weight = min(1.0, max(LEAST_SHRINKAGE, error / spread)) if spread > 0 else 1.0
     floor = max(level, 1e-6)
     return (1 - weight) * sample + weight * floor * np.eye(size), weight
 

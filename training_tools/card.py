@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import uncertaintycard
 from .config import Config
 from .evaluation import FLOORS, METRICS, MODEL
 
@@ -33,6 +34,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"```\n{training['command']}\n```",
         _scoring(config),
         *_sections(metadata["scores"]),
+        *uncertaintycard.sections(metadata),
         "## Limits",
         _bullets(metadata["limits"]),
         "## Cite",

@@ -120,6 +120,30 @@ class Optimiser(_Strict):
     warmup: int = Field(default=20, ge=0)
 
 
+Width = Annotated[int, Field(ge=0, le=16)]
+
+
+class AllowedChanges(_Strict):
+    """What may be done to a scan without changing its anatomy; see `imagetranslation.uncertainty.augmentations`.
+
+    shift_voxels: greatest shift along slice, row and column of the network's grid. gain, gamma: half-widths of the
+    logarithm. flip: "left-right" where mirroring is allowed, which needs a known orientation.
+    """
+
+    shift_voxels: tuple[Width, Width, Width] = (1, 1, 1)
+    gain: float = Field(default=0.05, ge=0, le=1)
+    gamma: float = Field(default=0.1, ge=0, le=1)
+    flip: Literal["left-right"] | None = None
+
+
+class Uncertainty(_Strict):
+    """How the package's uncertainty is found when nobody says otherwise, and from how many samples."""
+
+    default: Literal["tta", "ensemble", "dropout"] = "tta"
+    samples: int = Field(default=8, ge=2, le=64)
+    augmentations: AllowedChanges = AllowedChanges()
+
+
 class Card(_Strict):
     """What the model's card and `model.json` say in words; numbers are added when the package is written."""
 
@@ -158,6 +182,7 @@ class Config(_Strict):
     threads: int = Field(default=1, ge=1, description="torch threads; the result depends on it in the last digits")
     held_out: tuple[str, ...] = ()
     folds: int = Field(default=6, ge=2, description="of the cross-validation")
+    uncertainty: Uncertainty = Uncertainty()
     card: Card | None = None
 
     @model_validator(mode="after")

@@ -1,10 +1,11 @@
 """From a finished run to a model package.
 
-Run: python -m training_tools.export RUN --config CONFIG --data PREPARED --scores CV/scores.json -o PACKAGE
+Run: python -m training_tools.export RUN --config CONFIG --data PREPARED --scores CV/scores.json
+         --calibration CALIBRATION/calibration.json -o PACKAGE
 
 Weights are stored as float16; the held-out cases are scored with the very package that is written, through
-`imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`; the words from the `card` of the
-configuration.
+`imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`, what calibrates the uncertainty
+from `calibration`, the words from the `card` of the configuration.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
-from imagetranslation import intensity, networks
+from imagetranslation import intensity, networks, outofdistribution
 from imagetranslation.checks import training_ranges
 from imagetranslation.errors import InputError
-from imagetranslation.inference import translate
+from imagetranslation.grid import model_grid
+from imagetranslation.inference import ScaledImage, translate
 from imagetranslation.models import ModelPackage, write_package
 
 from . import evaluation
@@ -33,6 +35,14 @@ from .dataset import Case, load_cases
 QUANTILES = np.linspace(0, 1, 21)
 INFERENCE = {"overlap": 0.25, "blending": "gaussian", "whole_slice": True}
 UNSAID = "Not stated in the configuration."
+
+
+def read_calibration(path: Path) -> dict[str, Any]:
+    """The records by method of a `calibration.json`; InputError when it is none."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["calibration"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a calibration.json of training_tools.calibration.") from error
 
 
 def read_run(run: Path) -> tuple[Config, list[str], Path]:
@@ -48,13 +58,24 @@ def read_run(run: Path) -> tuple[Config, list[str], Path]:
 
 
 def export(
-    run: Path, data: Path, output: Path, *, scores: dict[str, Any] | None = None, card: Card | None = None
+    run: Path,
+    data: Path,
+    output: Path,
+    *,
+    scores: dict[str, Any] | None = None,
+    calibration: dict[str, Any] | None = None,
+    card: Card | None = None,
 ) -> ModelPackage:
-    """Write the package of a run. scores: what `crossval` wrote, or None; held-out scores are added here."""
+    """Write the package of a run; held-out scores are added here.
+
+    scores: what `crossval` wrote, or None. calibration: what `calibration` wrote, by method, or None.
+    """
     config, names, weights = read_run(run)
     config = config.model_copy(update={"card": card})
     train = load_cases(data, config, names)
     metadata = describe(config, train)
+    if calibration is not None:
+        metadata["uncertainty"]["calibration"] = calibration
     package = write(output, metadata, config, weights, {})
     numbers: dict[str, Any] = {} if scores is None else {"cross_validation": scores}
     if config.held_out:
@@ -97,7 +118,9 @@ def describe(config: Config, train: list[Case]) -> dict[str, Any]:
             "command": "\n".join(commands) or UNSAID,
             "seed": config.seed,
             "ranges": _ranges(train, config),
+            **_distribution(train, config),
         },
+        "uncertainty": config.uncertainty.model_dump(mode="json", exclude={"samples"}),
         "intended_use": card.intended_use if card else "Research only; not for clinical use.",
         "limits": list(card.limits) if card else [],
         "citation": list(card.citation) if card else [],
@@ -116,6 +139,18 @@ def score_cases(package: ModelPackage, config: Config, train: list[Case], tested
             row[floor] = evaluation.score(image, case, config)
         rows.append(row)
     return rows
+
+
+def _distribution(train: list[Case], config: Config) -> dict[str, Any]:
+    """`training.distribution`, where there are scans enough; see `imagetranslation.outofdistribution`."""
+    if len(train) < outofdistribution.LEAST_SCANS:
+        return {}
+    described = []
+    for case in train:
+        scaling = intensity.scaling(case.source.array, case.seen, config.source.normalisation)
+        grid = model_grid(case.source, config.inputs())
+        described.append(outofdistribution.describe(ScaledImage(grid, case.source.array, scaling, case.seen)))
+    return {"distribution": outofdistribution.fit(described)}
 
 
 def _ranges(train: list[Case], config: Config) -> dict[str, Any]:
@@ -146,11 +181,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="the run's configuration, for the words of its card")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("--scores", type=Path, help="scores.json written by training_tools.crossval")
+    parser.add_argument("--calibration", type=Path, help="calibration.json written by training_tools.calibration")
     parser.add_argument("-o", "--output", type=Path, required=True, help="package folder")
     options = parser.parse_args(arguments)
     scores = json.loads(options.scores.read_text(encoding="utf-8")) if options.scores else None
+    calibration = read_calibration(options.calibration) if options.calibration else None
     card = read_config(options.config).card if options.config else None
-    package = export(options.run, options.data, options.output, scores=scores, card=card)
+    package = export(options.run, options.data, options.output, scores=scores, calibration=calibration, card=card)
     print(json.dumps({"package": str(package.path), "weights_sha256": package.weights_sha256}))
     return 0
 
