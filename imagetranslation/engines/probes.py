@@ -28,7 +28,7 @@ _SEED = 20240
 @dataclass(frozen=True)
 class Probes:
     """windows: float32 (n, channels, *patch) about in [-1, 1]. lesions: uint8 (n, *patch), 1, 2, ... inside each
-    region. origin: "stored in the package" or "generated phantoms"."""
+    region. origin: "windows stored in the package" or "generated phantoms"."""
 
     windows: np.ndarray
     lesions: np.ndarray
@@ -55,13 +55,13 @@ def _stored(package: ModelPackage, data: bytes) -> Probes:
         raise ModelRefused(f"{fault}they have the shape {windows.shape}.")
     if not np.isfinite(windows).all():
         raise ModelRefused(f"{fault}they hold values that are not numbers.")
-    lesions = np.asarray(tensors.get("lesions", np.zeros(0)), np.uint8)
+    lesions = np.array(tensors.get("lesions", np.zeros(0)), np.uint8)
     if lesions.shape != (len(windows), *shape[1:]):
         lesions = np.zeros((len(windows), *shape[1:]), np.uint8)
     for mask in lesions:
         if not mask.any():  # lesion-sized regions all the same: a mean over few voxels is what precision may shift
             mask[...] = _balls(shape[1:])[0]
-    return Probes(windows[:MOST], lesions[:MOST], "stored in the package")
+    return Probes(windows[:MOST], lesions[:MOST], "windows stored in the package")
 
 
 def _generated(package: ModelPackage) -> Probes:
