@@ -23,6 +23,7 @@ import numpy as np
 from .errors import InputError
 from .headers import Header, inspect
 from .provenance import MARK, RECORD_KEY, Provenance
+from .rawvoxels import MAPPED, fingerprint, raw_voxels
 from .volume import IDENTITY, Volume
 
 SUFFIXES = (".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd")
@@ -60,9 +61,13 @@ def quiet_sitk() -> Any:
     return sitk
 
 
-def read_file(path: Path, component: int | str | None = None) -> Volume:
-    """Read one NRRD, NIfTI or MetaImage file; InputError with one sentence where it cannot be used."""
+def read_file(path: Path, component: int | str | None = None, mapped: bool = False) -> Volume:
+    """Read one NRRD, NIfTI or MetaImage file; InputError with one sentence where it cannot be used.
+
+    mapped: leave voxels that lie in the file as they are there; see `rawvoxels` for what that asks of the file.
+    """
     header = inspect(path)
+    told: dict[str, Any] = {}
     sitk = quiet_sitk()
     with _readable_alone(path, header) as source:
         try:
@@ -72,13 +77,20 @@ def read_file(path: Path, component: int | str | None = None) -> Volume:
             # The voxels are only read once ITK has understood the same size that was checked against the bytes.
             if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
                 raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
-            if reader.GetNumberOfComponents() == 1 and _read_here(header):
+            raw = raw_voxels(header, reader.GetSize()) if reader.GetNumberOfComponents() == 1 else None
+            if raw is not None and mapped and raw.mappable():
+                told = {MAPPED: fingerprint(raw.file)}
+                array = raw.map()
+            elif raw is not None:
+                array = raw.read()
+            elif reader.GetNumberOfComponents() == 1 and _read_here(header):
                 array = _nifti_values(path, header, tuple(reader.GetSize()[::-1]))
             else:
                 array = sitk.GetArrayFromImage(reader.Execute())
         except RuntimeError as error:
             raise InputError(f"{path.name} cannot be read as {header.kind}: {_reason(error)}.") from error
-    return _to_volume(reader, array, path, header, component)
+    volume = _to_volume(reader, array, path, header, component)
+    return replace(volume, attributes={**volume.attributes, **told}) if told else volume
 
 
 def _read_here(header: Header) -> bool:
@@ -105,8 +117,14 @@ def _nifti_values(path: Path, header: Header, shape: tuple[int, ...]) -> np.ndar
     kind = np.dtype(fields["order"] + {**_NIFTI_FLOATS, **_NIFTI_WHOLE}[fields["datatype"]])
     with gzip.open(path, "rb") if header.encoding == "gzip" else open(path, "rb") as stream:
         stream.seek(int(fields["vox_offset"]))
-        content = stream.read(header.numbers * kind.itemsize)
-    array = np.frombuffer(content, kind).reshape(shape).astype(kind.newbyteorder("="))
+        content = bytearray(header.numbers * kind.itemsize)
+        filled = memoryview(content)
+        while len(filled) and (count := stream.readinto(filled)):
+            filled = filled[count:]
+    if len(filled):
+        raise InputError(f"{path.name} was cut short while it was read; copy it again from its source.")
+    array = np.frombuffer(content, kind).reshape(shape)
+    array = array if kind.isnative else array.astype(kind.newbyteorder("="))
     if not _is_scaled(header):
         return array
     slope, intercept = fields["scaling"]

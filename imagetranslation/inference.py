@@ -25,6 +25,7 @@ from .fieldofview import limited_view
 from .headers import free_memory
 from .predictors import Predictor, TorchPredictor, choose_device
 from .provenance import Provenance, display_name
+from .rawvoxels import MAPPED, require_unchanged
 
 if TYPE_CHECKING:
     from .models import ModelPackage
@@ -72,6 +73,7 @@ def translate(
         warnings, distribution = examine(volume, image, package)
         notes = (*volume.notes, *warnings, *getattr(runner, "notes", ()), *gave_way)
         record = _provenance(volume, package, digest.result(), notes, created)
+    require_unchanged(volume)
     facts = {} if distribution is None else {"distribution": distribution.to_dict()}
     return _synthetic(volume, array, record, {**facts, "window": list(package.outputs["window"])})
 
@@ -235,6 +237,6 @@ def _synthetic(volume: Volume, array: np.ndarray, record: Provenance, facts: dic
         modality=record.modality,
         field_of_view=None,
         notes=record.notes,
-        attributes={**volume.attributes, **facts},
+        attributes={**{k: v for k, v in volume.attributes.items() if k != MAPPED}, **facts},
         provenance=record,
     )

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .volume import Volume
 
 DEFAULT_MODEL = "us2mri-pix2pix-small"
-_BYTES_PER_VOXEL = 32
+# The result in 32 bits, the copy that is written, and the one that is read back; the input is there already.
+_BYTES_PER_VOXEL = 12
 _NOTHING = type(None)
 _JOB_TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,), "device": (str,), "series": (str, _NOTHING), "component": (int, str, _NOTHING),
@@ -155,7 +156,9 @@ def read_input(job: Job) -> Volume:
     """The volume a job names; see `volume.read_volume` for what is raised."""
     from .volume import read_volume
 
-    return read_volume(job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices)
+    return read_volume(
+        job.input, series=job.series, component=job.component, frames_as_slices=job.frames_as_slices, mapped=True
+    )
 
 
 def load_job(path: str | Path) -> dict[str, Any]:

@@ -17,7 +17,14 @@ _PICTURES = {
 _KINDS = "NRRD, NIfTI, MetaImage or DICOM"
 
 
-def read_path(path: Path, *, series: str | None, frames_as_slices: float | None, component: int | str | None) -> Volume:
+def read_path(
+    path: Path,
+    *,
+    series: str | None,
+    frames_as_slices: float | None,
+    component: int | str | None,
+    mapped: bool = False,
+) -> Volume:
     """See `volume.read_volume`."""
     from .dicomio import is_dicom, read_dicom
 
@@ -34,7 +41,7 @@ def read_path(path: Path, *, series: str | None, frames_as_slices: float | None,
         if path.stat().st_size == 0:
             raise InputError(f"{path.name} is empty; copy it again from its source.")
         if suffix_of(path):
-            return _without_frames(read_file(path, component), path, series, frames_as_slices)
+            return _without_frames(read_file(path, component, mapped), path, series, frames_as_slices)
         if is_dicom(path):
             return read_dicom(path, series=series, frames_as_slices=frames_as_slices, component=component)
     except ImageTranslationError:

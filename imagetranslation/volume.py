@@ -133,17 +133,19 @@ def read_volume(
     series: str | None = None,
     frames_as_slices: float | None = None,
     component: int | str | None = None,
+    mapped: bool = False,
 ) -> Volume:
     """Read an NRRD, NIfTI or MetaImage file, a DICOM file, or a folder with one DICOM series.
 
     series: which DICOM series of a folder (UID, its unique beginning or end, or its number in the list the error
     gives). frames_as_slices: take the frames of a cine as slices this many mm apart. component: which of several
-    volumes, channels or planar views (0-based index, or a view's name). Raises InputError with one sentence for
-    anything that is missing, damaged, hostile, ambiguous or not an image.
+    volumes, channels or planar views (0-based index, or a view's name). mapped: leave a large volume in its file
+    where the format allows it, read-only (see `rawvoxels`: the file must stay as it is meanwhile). Raises InputError
+    with one sentence for anything that is missing, damaged, hostile, ambiguous or not an image.
     """
     from .reading import read_path
 
-    return read_path(Path(path), series=series, frames_as_slices=frames_as_slices, component=component)
+    return read_path(Path(path), series=series, frames_as_slices=frames_as_slices, component=component, mapped=mapped)
 
 
 def write_volume(volume: Volume, path: str | Path) -> Path:

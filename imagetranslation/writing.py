@@ -93,16 +93,24 @@ def _compare(volume: Volume, array: np.ndarray, staged: Path, path: Path) -> Non
     """RunFailed unless the staged file reads back as exactly these voxels on this grid."""
     try:
         with silent_stderr():
-            back = read_file(staged)
+            back = read_file(staged, mapped=True)
     except (InputError, OSError) as error:
         _raise_disk_error(staged, array.nbytes)
         raise RunFailed(f"{path.name} did not read back after writing; nothing was left behind.") from error
-    same = back.array.dtype == array.dtype and np.array_equal(back.array, array, equal_nan=array.dtype.kind == "f")
+    same = back.array.dtype == array.dtype and back.array.shape == array.shape and _equal(back.array, array)
     # NIfTI keeps geometry as 32-bit floats: about 1e-7 of the distance from the scanner's centre.
     reach = float(np.abs(corner_points(volume)).max())
     if not same or not volume.same_grid(back, 1e-4 + 1e-6 * reach):
         _raise_disk_error(staged, array.nbytes)
         raise RunFailed(f"{path.name} read back differently after writing; nothing was left behind; try .nrrd.")
+
+
+def _equal(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether all voxels agree, NaN with NaN, a slice at a time."""
+    decimal = wanted.dtype.kind == "f"
+    return all(
+        np.array_equal(a, b) or (decimal and np.array_equal(a, b, equal_nan=True)) for a, b in zip(found, wanted)
+    )
 
 
 def _raise_disk_error(staged: Path, size: int) -> None:

@@ -233,7 +233,7 @@ def test_voxels_that_read_back_differently_are_not_left_behind(real, tmp_path, m
     import imagetranslation.writing as writing
 
     genuine = writing.read_file
-    monkeypatch.setattr(writing, "read_file", lambda path: (v := genuine(path)).with_array(v.array + 1))
+    monkeypatch.setattr(writing, "read_file", lambda path, **_: (v := genuine(path)).with_array(v.array + 1))
     with pytest.raises(RunFailed, match="read back differently"):
         write_volume(real, tmp_path / "x.nrrd")
     assert contents(tmp_path) == {}
