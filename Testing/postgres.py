@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -59,10 +60,11 @@ def a_database() -> Iterator[str]:
         with open(root / "log", "wb") as log:
             server = subprocess.Popen([folder / "postgres", *options], stdout=log, stderr=log, cwd=root, **_as(user))
         try:
-            _wait(root / f".s.PGSQL.{port}", server, root / "log")
-            yield f"postgresql://tester@/postgres?host={root}&port={port}"
+            url = f"postgresql://tester@/postgres?host={root}&port={port}"
+            _wait(url, server, root / "log")
+            yield url
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # without waiting for clients
             try:
                 server.wait(20)
             except subprocess.TimeoutExpired:
@@ -94,14 +96,13 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait(place: Path, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        if place.exists():
-            with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
-                client.connect(str(place))
-                return
+def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
+    """Until it answers: the socket is there before the server lets anybody in."""
+    import psycopg
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=5):
+            return
         time.sleep(0.05)
     pytest.fail(f"PostgreSQL did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -272,11 +272,13 @@ def _table(title: str, header: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     for n, name in enumerate(header):
         table.add_column(name, justify="left" if n == 0 else "right")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
+    # The title stands outside the table, which would wrap it to its own width.
+    print(title)
     RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
 
 
