@@ -67,10 +67,10 @@ def translate(
     model_grid = grid.model_grid(volume, package.inputs)
     _refuse_excess(model_grid, package, runner)
     image = as_network_sees(volume, package)
-    with ThreadPoolExecutor(1, "sha256") as pool:
-        digest = pool.submit(voxels_sha256, volume)
+    with ThreadPoolExecutor(1, "record") as pool:  # the facts of the record, while the network runs
+        digest, examined = pool.submit(voxels_sha256, volume), pool.submit(examine, volume, image, package)
         array, gave_way = answer(image, package, runner, progress, cancelled)
-        warnings, distribution = examine(volume, image, package)
+        warnings, distribution = examined.result()
         notes = (*volume.notes, *warnings, *getattr(runner, "notes", ()), *gave_way)
         record = _provenance(volume, package, digest.result(), notes, created)
     require_unchanged(volume)

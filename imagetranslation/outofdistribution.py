@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # A volume is looked at in at most so many of its slices, evenly spread, and voxels: texture needs no more.
-MOST_SLICES, MOST_VOXELS = 48, 1 << 21
+MOST_SLICES, MOST_VOXELS = 48, 1 << 19
 # A scan is unlike the training scans when it is further from them than this many times the furthest of them: our
 # choice. Beyond the furthest but not so far it is called unusual; of n + 1 such scans one is, by chance.
 FAR = 1.5
@@ -201,17 +201,26 @@ def _part(image: ModelImage) -> _Part:
     depth, rows, columns = image.shape
     count = max(1, min(depth, MOST_SLICES, MOST_VOXELS // (rows * columns)))
     chosen = np.round(np.linspace(0, depth - 1, count)).astype(int)
-    grey, seen = np.empty((2, count, rows, columns), np.float32), np.ones((2, count, rows, columns), bool)
-    for number, place in enumerate(chosen):
-        window = (slice(place, min(place + 2, depth)), slice(0, rows), slice(0, columns))
-        pair = (image.read(window) + np.float32(1)) * np.float32(0.5)
-        grey[0, number], grey[1, number] = pair[0], pair[-1]
-        if image.seen is not None:
-            inside = image.model_grid.read(image.seen, window) > 0.5
-            seen[0, number], seen[1, number] = inside[0], inside[-1]
-    if not seen[0].any():  # a field of view thinner than the slices looked at
-        seen[...] = True
-    return _Part(grey[0], seen[0], (grey[1], seen[1]), (chosen + 0.5) / depth)
+    if count == depth:
+        grey, mask = _read(image, 0, depth)
+        after = np.minimum(chosen + 1, depth - 1)
+        following = grey[after], mask[after]
+    else:
+        pairs = [_read(image, place, min(place + 2, depth)) for place in chosen]
+        grey, mask = (np.stack([pair[part][0] for pair in pairs]) for part in (0, 1))
+        following = (np.stack([pair[0][-1] for pair in pairs]), np.stack([pair[1][-1] for pair in pairs]))
+    if not mask.any():  # a field of view thinner than the slices looked at
+        mask, following = np.ones_like(mask), (following[0], np.ones_like(mask))
+    return _Part(grey, mask, following, (chosen + 0.5) / depth)
+
+
+def _read(image: ModelImage, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slices from `start` to `stop` in [0, 1], and where they lie in the field of view."""
+    window = (slice(start, stop), slice(0, image.shape[1]), slice(0, image.shape[2]))
+    grey = (image.read(window) + np.float32(1)) * np.float32(0.5)
+    if image.seen is None:
+        return grey, np.ones(grey.shape, bool)
+    return grey, image.model_grid.read(image.seen, window) > 0.5
 
 
 def _levels(part: _Part) -> tuple[float, ...]:
