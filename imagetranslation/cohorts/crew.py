@@ -128,7 +128,7 @@ def local_crew(team: Team) -> Iterator[Crew]:
     place = Path(tempfile.gettempdir())
     remove_leftovers(place)
     scratch = temporary_beside(place / "imagetranslation-cohort")
-    with _quiet(), _environment(team.threads):
+    with _quiet(), _environment(team.threads, scratch):
         try:
             scratch.mkdir(mode=0o700)
             security = Security.temporary()
@@ -243,19 +243,23 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(threads: int) -> Iterator[None]:
+def _environment(threads: int, scratch: Path) -> Iterator[None]:
     """What worker processes are to find in their environment; Dask changes this process's for them."""
     import dask
 
-    before = dict(os.environ)
-    wanted = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    spawning = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    settings = {"distributed.nanny.pre-spawn-environ": spawning, "temporary-directory": str(scratch)}
+    before = {name: os.environ.get(name) for name in (*spawning, "PYTHONWARNINGS")}
+    # Python's own watcher of shared resources would report what a killed worker could not give back.
+    os.environ["PYTHONWARNINGS"] = "ignore"
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": wanted}):
+        with dask.config.set(settings):
             yield
     finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -204,9 +204,9 @@ class Dispatch:
         """A worker's message on how far it is."""
         message = event[1]
         if "begun" in message:
-            self._watcher.begun(message["worker"], message["begun"])
+            self._watcher.begun(message["from"], message["begun"])
         elif "windows" in message:
-            self._watcher.windows(message["worker"], *message["windows"])
+            self._watcher.windows(message["from"], *message["windows"])
 
 
 def _on_device(job: Job, member: Member) -> Job:

@@ -143,7 +143,7 @@ class _Messages:
             self._send({"windows": [done, total]})
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._worker.log_event(self._ticket.cohort, {"worker": self._ticket.worker, **message})
+        self._worker.log_event(self._ticket.cohort, {"from": self._ticket.worker, **message})
 
 
 def _gpus() -> int:
