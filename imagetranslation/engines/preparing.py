@@ -55,7 +55,7 @@ def fold_batch_norms(network: nn.Module) -> int:
 
 
 def reduce_convolutions(network: nn.Module, dtype: torch.dtype) -> None:
-    """Hold the weights of convolutions and linear layers in `dtype` and give them their inputs in it.
+    """Hold the weights of convolutions, linear layers and PReLUs in `dtype` and give them their inputs in it.
 
     Autocast would cast the weights again with every batch, and also the few matrix products that place a window in its
     volume, which need their digits. What lies between convolutions runs in whatever type they hand on.
@@ -67,7 +67,7 @@ def reduce_convolutions(network: nn.Module, dtype: torch.dtype) -> None:
     from torch import nn
 
     for module in network.modules():
-        if _convolves(module) or isinstance(module, nn.Linear):
+        if _convolves(module) or isinstance(module, (nn.Linear, nn.PReLU)):
             module.to(dtype)
             module.register_forward_pre_hook(cast)
 
