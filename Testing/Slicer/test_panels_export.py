@@ -113,8 +113,20 @@ def _exporting():
     return [pid for pid, line in lines.items() if line.exists() and b"exportjob" in line.read_bytes()]
 
 
+@pytest.fixture(params=["a program", "a launcher"])
+def started_by(request, tmp_path, monkeypatch):
+    """Whether the process is the writer itself or, as in the application, starts it."""
+    from imagetranslation.panels import process
+
+    if request.param == "a launcher":
+        launcher = tmp_path / "launcher"
+        launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+        launcher.chmod(0o755)
+        monkeypatch.setattr(process, "worker_python", lambda: str(launcher))
+
+
 @pytest.fixture
-def writing(us2mri_module, panel, a_scene, translated, click, dialogs, wait_until, tmp_path):
+def writing(started_by, us2mri_module, panel, a_scene, translated, click, dialogs, wait_until, tmp_path):
     """Start an export of many slices and wait until some of them lie in the folder; gives the folder."""
     scan = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "many slices")
     slicer.util.updateVolumeFromArray(scan, np.ones((600, 64, 64), np.uint8))
@@ -317,8 +329,7 @@ def test_cancel_stops_the_writing_at_once_and_leaves_no_half_series(
 
 
 def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_series(us2mri_module, writing, wait_until):
-    (process,) = _exporting()
-    os.kill(process, signal.SIGKILL)
+    os.kill(_exporting()[-1], signal.SIGKILL)
     wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
     assert list(writing.iterdir()) == []
 

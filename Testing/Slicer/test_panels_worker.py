@@ -171,6 +171,41 @@ class TestProcessTree:
         assert is_running(77) == running
 
 
+@pytest.fixture
+def a_launcher(a_slicer_app, monkeypatch, tmp_path):
+    """A program that starts Python as its child, as PythonSlicer does, in the place of the worker's Python."""
+    pytest.importorskip("PySide6", reason="PySide6 is not installed")
+    from imagetranslation.panels import process
+
+    launcher = tmp_path / "launcher"
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    launcher.chmod(0o755)
+    monkeypatch.setattr(process, "worker_python", lambda: str(launcher))
+    return process
+
+
+@pytest.mark.parametrize("how", ["the event loop", "wait"])
+def test_a_stopped_process_has_ended_when_the_last_of_its_tree_is_gone(a_launcher, wait_until, monkeypatch, how):
+    started, ends = a_launcher.QtWorkerProcess(), []
+    started.ended.connect(lambda code, crashed: ends.append(crashed))
+    started.start(["-c", "import time; time.sleep(60)"])
+    (child,) = wait_until(lambda: descendants(int(started._process.processId())), 10, "the child")
+    asked = []
+
+    def dies_slowly(pid):
+        asked.append(pid)
+        return pid == child and asked.count(child) < 5
+
+    monkeypatch.setattr(a_launcher, "is_running", dies_slowly)
+    started.stop()
+    if how == "wait":
+        started.wait()
+    else:
+        wait_until(lambda: ends, 5, "the end")
+    assert ends == [True]
+    assert asked.count(child) == 5
+
+
 class TestWorkFolder:
     def test_only_folders_of_dead_applications_are_swept(self, tmp_path):
         mine = WorkFolder(tmp_path)

@@ -6,6 +6,7 @@ Voxels go to a temporary file in small steps of a ticker; the series is written 
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import json
 import shutil
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, ImageTranslationError, InputError, RunFailed
-from ..files import remove_leftovers
 from ..mrml.provenance import provenance_of
 from . import transfer
 from .events import Event, EventParser
@@ -160,7 +160,9 @@ class Export:
         target, self._target = self._target, None
         if target is None:
             return
-        remove_leftovers(target.parent)
+        # `atomic_folder` writes beside its target; the name is nobody else's, since the target is ours.
+        for unfinished in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         if self._cancelled:
             shutil.rmtree(target, ignore_errors=True)
         else:

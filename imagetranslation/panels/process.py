@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -15,12 +16,13 @@ from typing import ClassVar
 import qt
 import slicer
 
-from .processtree import end_tree
+from .processtree import end_tree, is_running
 from .protocols import NOT_STARTED, QUITTING
 from .signal import Signal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_PATIENCE_MS = 2000
+LOOK_AGAIN_MS = 10
 
 
 class QtWorkerProcess:
@@ -34,6 +36,9 @@ class QtWorkerProcess:
     def __init__(self) -> None:
         self.output, self.errors, self.ended = Signal(), Signal(), Signal()
         self._over = False
+        self._exit: tuple[int, bool] | None = None
+        self._killed: list[int] = []
+        self._deadline = 0.0
         self._process = qt.QProcess()
         self._receivers = (
             ("readyReadStandardOutput()", self._onOutput),
@@ -78,11 +83,16 @@ class QtWorkerProcess:
         """See WorkerProcess."""
         pid = self._process.processId()
         if pid:
-            end_tree(int(pid))
+            self._killed = end_tree(int(pid))
+            self._deadline = time.monotonic() + STOP_PATIENCE_MS / 1000
 
     def wait(self) -> None:
         """See WorkerProcess."""
         self._process.waitForFinished(STOP_PATIENCE_MS)
+        while not self._over and self._lingering():
+            time.sleep(LOOK_AGAIN_MS / 1000)
+        if self._exit is not None:
+            self._end(*self._exit)
 
     def _onOutput(self) -> None:
         self.output(_bytes(self._process.readAllStandardOutput()))
@@ -93,7 +103,23 @@ class QtWorkerProcess:
     def _onFinished(self, code: int, status: object) -> None:
         self._onOutput()
         self._onErrors()
-        self._end(int(code), status == qt.QProcess.CrashExit)
+        self._exit = (int(code), status == qt.QProcess.CrashExit)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Say that it has ended once the last process of its tree is gone: until then they may hold and write files.
+
+        What Qt has seen the end of is the launcher.
+        """
+        if self._over or self._exit is None:
+            return
+        if self._lingering():
+            qt.QTimer.singleShot(LOOK_AGAIN_MS, self._settle)
+        else:
+            self._end(*self._exit)
+
+    def _lingering(self) -> bool:
+        return time.monotonic() < self._deadline and any(is_running(pid) for pid in self._killed)
 
     def _onProblem(self, problem: object) -> None:
         # Every other problem is followed by finished().

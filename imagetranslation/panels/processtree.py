@@ -18,13 +18,15 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def end_tree(pid: int) -> None:
-    """Kill `pid` and all its descendants at once; those that are gone already, or not ours to kill, are no error."""
+def end_tree(pid: int) -> list[int]:
+    """Kill `pid` and all its descendants at once; returns their ids, `pid` last.
+
+    Those that are gone already, or not ours to kill, are no error. A killed process may need a moment until it is gone.
+    """
     try:
         import psutil
     except ImportError:
-        _end_tree_plain(pid)
-        return
+        return _end_tree_plain(pid)
     try:
         top = psutil.Process(pid)
         # Stopped first, so that it cannot start another child while its children are being listed.
@@ -32,19 +34,23 @@ def end_tree(pid: int) -> None:
             top.suspend()
         victims = [*top.children(recursive=True), top]
     except psutil.NoSuchProcess:
-        return
+        return []
     for victim in victims:
         with contextlib.suppress(psutil.Error):
             victim.kill()
+    return [victim.pid for victim in victims]
 
 
-def _end_tree_plain(pid: int) -> None:
+def _end_tree_plain(pid: int) -> list[int]:
     if sys.platform == "win32":
+        # It knows the descendants and does not tell them.
         _windows("taskkill", "/PID", str(pid), "/T", "/F")
-        return
+        return [pid]
     _send(pid, signal.SIGSTOP)
-    for victim in [*descendants(pid), pid]:
+    victims = [*descendants(pid), pid]
+    for victim in victims:
         _send(victim, signal.SIGKILL)
+    return victims
 
 
 def descendants(pid: int) -> list[int]:
