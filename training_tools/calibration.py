@@ -5,7 +5,8 @@ Run: python -m training_tools.calibration CV --config CONFIG --data PREPARED --r
 CV is the folder of a finished `training_tools.crossval` of the same configuration. Each patient is translated with
 uncertainty by the fold's model that never saw it, so that fitting and measuring use errors on unseen patients only;
 what is reported of a patient comes from a scale fitted on the others. With `--run` (the finished training run) the
-scale is also tried on the held-out cases with the package to be shipped itself, fitted on the other patients alone.
+scale is also tried on the held-out cases (two at least) with the package to be shipped itself, fitted on the other
+patients alone.
 
 Writes `calibration.json` (what `training_tools.export --calibration` puts into the package, by method) and
 `calibration.csv` (a row a patient and method).
@@ -87,7 +88,7 @@ def calibrate(
         )
         rows += [_row(method, "cross-validation", *pair) for pair in zip(patients, deviations)]
         others = [one for one in patients if one.case not in config.held_out]
-        if shipped is not None and config.held_out and len(others) >= LEAST_PATIENTS:
+        if shipped is not None and len(config.held_out) > 1 and len(others) >= LEAST_PATIENTS:
             held = [
                 residuals(shipped, case, method, config.uncertainty.samples)[0]
                 for case in load_cases(data, config, list(config.held_out))

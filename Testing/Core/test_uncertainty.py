@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imagetranslation import inference
-from imagetranslation.errors import Cancelled, InputError, ModelRefused
+from imagetranslation.errors import Cancelled, InputError, ModelRefused, RunFailed
 from imagetranslation.models import ModelPackage, load_package
 from imagetranslation.uncertainty import Settings, map_path, translate_with_uncertainty, write
 from imagetranslation.uncertainty.augmentations import AugmentedImage, Variant, allowed_by, draw
@@ -296,6 +296,16 @@ def test_the_map_says_what_it_is_wherever_it_goes(tiny: ModelPackage, tmp_path: 
     assert "uncalibrated spread" in back.provenance.notes[0]
     assert back.provenance.weights_sha256 == tiny.weights_sha256
     assert made.deviation.name == "SYNTHETIC standard deviation of MR of ultrasound"
+
+
+def test_a_volume_whose_map_does_not_fit_is_refused_before_any_work(
+    tiny: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagetranslation.uncertainty.estimate.free_memory", lambda: 10_000)
+    runner = Scripted(tiny, [0.1], windows=1)
+    with pytest.raises(RunFailed, match="with uncertainty takes"):
+        translate_with_uncertainty(an_ultrasound(), tiny, predictor=runner)
+    assert runner.seen == 0
 
 
 def test_uncertainty_of_a_synthetic_image_is_refused_as_its_translation_is(tiny: ModelPackage) -> None:

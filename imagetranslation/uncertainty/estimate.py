@@ -11,9 +11,11 @@ import numpy as np
 
 from .. import inference
 from ..deviationmaps import NAME, map_path
-from ..errors import InputError
+from ..errors import InputError, RunFailed
+from ..headers import free_memory
 from ..predictors import Predictor, TorchPredictor, choose_device
 from ..provenance import display_name
+from ..rawvoxels import require_unchanged
 from . import answers
 from .calibration import Calibration, stored
 from .spread import Spread
@@ -108,6 +110,7 @@ def translate_with_uncertainty(
         further = answers.others(volume, package, settings.packages, runner.device, cancelled, allow_synthetic)
     else:
         further = answers.members(frame, package, runner.device)
+    _require_memory(volume)
     passes = 1 + len(further)
     synthetic = inference.translate(
         volume,
@@ -124,6 +127,7 @@ def translate_with_uncertainty(
         spread.add(synthetic.array)
     for number, answer in enumerate(further, 1):
         spread.add(answer(_part(progress, number, passes)))
+    require_unchanged(volume)
     samples = spread.count
     reason = "it is an ensemble of its own" if settings.packages else stored(package, method, samples)
     return _result(synthetic, spread.deviation(), frame.image, method, samples, reason, package)
@@ -134,6 +138,16 @@ def write(result: Result, output: str | Path) -> Path:
     from ..volume import write_volume
 
     return write_volume(result.deviation, map_path(output))
+
+
+def _require_memory(volume: Volume) -> None:
+    """RunFailed where image, map, mean and one answer, in 32 bits each, are more than the free memory."""
+    needed, free = 16 * volume.array.size, free_memory()
+    if needed > free:
+        raise RunFailed(
+            f"{volume.name} with uncertainty takes {needed / 2**30:.1f} GiB of memory beside the scan, and "
+            f"{free / 2**30:.1f} GiB is free; translate it without uncertainty, crop it or use a larger machine."
+        )
 
 
 def _method(settings: Settings, package: ModelPackage) -> str:
