@@ -61,14 +61,15 @@ class Calibration:
 
     def sentence(self) -> str:
         """What the calibration was and how it held, with n."""
-        parts = [
-            f"the {band} % band held {100 * seen['mean']:.0f} % of the voxels (95 % interval over patients "
-            f"{100 * seen['low']:.0f} to {100 * seen['high']:.0f})"
+        by = "" if self.factor is None else " by spread and by place"
+        bands = [
+            f"the {band} % band held {100 * seen['mean']:.0f} % of the voxels ({100 * seen['low']:.0f} to "
+            f"{100 * seen['high']:.0f})"
             for band, seen in sorted(self.coverage.items())
         ]
-        by = "" if self.factor is None else " by spread and by place"
         return (
-            f"rescaled on the errors in {self.patients} patients the network had not seen{by}, where {', '.join(parts)}"
+            f"rescaled{by} to the size of the errors in {self.patients} patients the network had not seen; in them "
+            f"{' and '.join(bands)}, in brackets the 95 % interval over patients"
         )
 
 
