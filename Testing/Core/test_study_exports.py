@@ -172,6 +172,15 @@ def test_all_exports_are_written_with_their_settings(study: Path, tmp_path: Path
     assert about["rows"] == len(list(csv.DictReader((tmp_path / "out" / "answers.csv").open())))
 
 
+def test_a_study_with_truth_and_no_answer_yet_exports_what_there_is(study: Path, tmp_path: Path) -> None:
+    reading = load_reading_set(study)
+    files = write_exports(tmp_path / "out", reading, FolderStore(reading), load_study(study), load_key(study))
+    assert "imrmc.csv" not in {file.name for file in files}
+    with pytest.raises(InputError, match="no scored answer"):
+        write_exports(tmp_path / "no", reading, FolderStore(reading), load_study(study), load_key(study), "realism")
+    assert not (tmp_path / "no").exists()
+
+
 def test_verify_finds_nothing_in_a_complete_study(study: Path) -> None:
     for reader in ("R1", "R2"):
         read_by(study, reader)

@@ -293,6 +293,46 @@ def test_a_folder_that_became_read_only_is_one_sentence(
     session.close()
 
 
+def test_a_folder_that_really_cannot_be_written_is_one_sentence(study: Path) -> None:
+    """Without rights: root gives them up in a process of its own, anybody else takes them from the folder."""
+    answers = load_reading_set(study).answers
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            session = open_session(study, "R1")
+            session.answer("realism", 2)
+            answers.chmod(0o500)
+            (answers / "R1.jsonl").chmod(0o400)
+            if os.geteuid() == 0:
+                os.seteuid(65534)
+            try:
+                session.answer("realism", 3)
+            except RunFailed as error:
+                status = 0 if "not saved" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    answers.chmod(0o700)
+    (answers / "R1.jsonl").chmod(0o600)
+    with open_session(study, "R1") as session:
+        assert session.answers == {"realism": 2}
+
+
+def test_a_share_that_went_away_is_one_sentence_and_comes_back(study: Path) -> None:
+    session = open_session(study, "R1")
+    session.answer("realism", 2)
+    reading = load_reading_set(study).folder
+    reading.rename(study / "away")
+    with pytest.raises(RunFailed, match=r"The answer is not saved: .* cannot be reached"):
+        session.answer("realism", 3)
+    (study / "away").rename(reading)
+    session.answer("realism", 4)
+    session.close()
+    history = FolderStore(load_reading_set(study)).history("R1")
+    assert [e["new"] for e in history.entries if e["kind"] == "answer"] == [2, 4]
+
+
 def test_a_share_without_links_and_folder_flushes_still_keeps_answers(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ class Console:
         self.as_json = as_json
 
     @contextmanager
-    def progress(self) -> Iterator[Bar]:
+    def progress(self, what: str = "Translating") -> Iterator[Bar]:
         """A progress bar with remaining time on stderr, hidden for machines and where stderr is no terminal."""
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,7 +32,7 @@ class Console:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         hidden = self.as_json or not terminal.is_terminal
         with Progress(*columns, console=terminal, transient=True, disable=hidden) as progress:
-            yield Bar(progress)
+            yield Bar(progress, what)
 
     def report(self, report: dict[str, Any]) -> None:
         """One finished translation."""
@@ -116,10 +116,10 @@ class Console:
 class Bar:
     """One task of a rich progress display, as the (done, total) callbacks see it."""
 
-    def __init__(self, progress: Any) -> None:
+    def __init__(self, progress: Any, what: str) -> None:
         self._progress = progress
         self._prefix = ""
-        self._task = progress.add_task("Translating", total=None)
+        self._task = progress.add_task(what, total=None)
 
     def update(self, done: int, total: int) -> None:
         """Windows done and in all."""

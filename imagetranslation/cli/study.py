@@ -219,7 +219,7 @@ def _build(folder: Path, key: Optional[Path], console: Console) -> Built:
     from ..readerstudy.building import build
 
     stop = cancel_on_interrupt()
-    with console.progress() as bar:
+    with console.progress("Preparing") as bar:
         return build(folder, key, bar.update, stop.is_set)
 
 

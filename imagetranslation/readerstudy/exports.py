@@ -189,8 +189,12 @@ def write_exports(
     """
     from .. import __version__
 
-    target = make_folder(folder)
     rows = answer_rows(reading, store, study, key)
+    wanted = question or (study.primary.question if study else "")
+    with_truth = study is not None and {case.truth for case in study.cases} == {0, 1}
+    begun = any(row["question"] == wanted and not row["training"] and row["value"] != "" for row in rows)
+    rated = ratings(rows, wanted) if key is not None and (question or (with_truth and begun)) else []
+    target = make_folder(folder)
     about = {
         "study": reading.study,
         "version": reading.version,
@@ -207,12 +211,10 @@ def write_exports(
         write_text(target / "data_dictionary.csv", redcap_dictionary(reading)),
         write_text(target / "log.txt", audit_log(reading, store)),
     ]
-    wanted = question or (study.primary.question if study else "")
-    if study is not None and key is not None and (question or {c.truth for c in study.cases} == {0, 1}):
-        made = ratings(rows, wanted)
+    if study is not None and rated:
         text = f"{study.title}, version {study.version}, question {wanted}"
-        files.append(write_text(target / "imrmc.csv", imrmc(made, text)))
-        files += [write_text(target / f"rjafroc_{n.lower()}.csv", sheet) for n, sheet in rjafroc(made).items()]
+        files.append(write_text(target / "imrmc.csv", imrmc(rated, text)))
+        files += [write_text(target / f"rjafroc_{n.lower()}.csv", sheet) for n, sheet in rjafroc(rated).items()]
     return files
 
 

@@ -150,8 +150,8 @@ class JournalWriter:
 
     def _write(self, content: bytes) -> int:
         """Append and flush to the disk; on failure the file gets its old length back, or the error says otherwise."""
-        new = not self._path.exists()
         try:
+            new = not self._path.exists()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
             raise RunFailed(_sentence(error, self._path)) from error

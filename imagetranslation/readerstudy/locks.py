@@ -110,7 +110,17 @@ class FileLock:
 
     def require(self) -> None:
         """RunFailed unless the lock is still this one's."""
-        other = read_holder(self._path)
+        try:
+            other = holder_from(self._path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            other = None
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and self._path.parent.is_dir():
+                other = None
+            else:
+                raise RunFailed(
+                    f"The answer is not saved: {self._path.parent} cannot be reached ({error.strerror}). Try again."
+                ) from error
         if other is None or other.nonce != self.holder.nonce:
             by = f" by {other.text()}" if other is not None else ""
             raise RunFailed(
