@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from imagetranslation.radiomics import crop
+from imagetranslation.radiomics import crop, laplacian
+from imagetranslation.radiomics.resample import to_sitk
 from imagetranslation.radiomics.roi import Roi, from_labelmap
 from imagetranslation.radiomics.settings import Settings, from_parameters
 from imagetranslation.volume import Volume
@@ -112,6 +113,20 @@ def test_regions_that_share_their_filtered_images_keep_every_bit():
     image = an_image()
     settings = from_parameters({"imageType": {"Wavelet": {}, "Gradient": {}}, "featureClass": FIRST})
     assert differing(image, [a_region(image, box) for box in BOXES.values()], settings) == []
+
+
+@pytest.mark.parametrize("sigma", [0.9, 2.0, 6.0])
+def test_the_laplacian_of_a_region_is_itks_of_the_whole_image(sigma):
+    sitk = pytest.importorskip("SimpleITK")
+    image = to_sitk(an_image())
+    rois = [a_region(an_image(), BOXES[place]) for place in ("middle", "corner", "far edge")]
+    assert laplacian.applicable(image, rois, sigma)
+    whole = sitk.LaplacianRecursiveGaussianImageFilter()
+    whole.SetNormalizeAcrossScale(True)
+    whole.SetSigma(sigma)
+    expected = sitk.GetArrayFromImage(whole.Execute(image))
+    for roi, found in zip(rois, laplacian.laplacian(image, rois, sigma)):
+        assert np.array_equal(found, expected[roi.slices])
 
 
 def test_eight_bit_intensities_make_the_grey_levels_of_wider_ones():

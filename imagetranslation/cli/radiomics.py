@@ -78,6 +78,8 @@ def extract(
 
     stop, console = cancel_on_interrupt(), Console(as_json)
     chosen = read_chosen_settings(settings)
+    if output is not None:
+        extraction.check_table(output)
     scan = read_volume(image, series=series, component=component)
     given = chosen.general() if chosen.parameters is not None else {}
     rois = read_rois(

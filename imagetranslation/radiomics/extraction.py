@@ -112,13 +112,19 @@ def report(results: Sequence[RoiResult], image: Volume) -> dict[str, Any]:
     return {**whole, **{key: first[key] for key in shared}}
 
 
-def write_results(results: Sequence[RoiResult], image: Volume, path: str | Path) -> Path:
-    """A tidy CSV of all features, and a JSON of the same name beside it with all settings; returns the CSV's path."""
+def check_table(path: str | Path) -> Path:
+    """The path of a table to write; InputError with one sentence where it is not one."""
     target = Path(path)
     if target.suffix.lower() != ".csv":
         raise InputError(f"The table is written as .csv, not as {target.name}; give a name ending in .csv.")
     if target.is_dir():
         raise InputError(f"{target} is a folder; give the name of a .csv file.")
+    return target
+
+
+def write_results(results: Sequence[RoiResult], image: Volume, path: str | Path) -> Path:
+    """A tidy CSV of all features, and a JSON of the same name beside it with all settings; returns the CSV's path."""
+    target = check_table(path)
     whole = report(results, image)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

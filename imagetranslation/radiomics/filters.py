@@ -1,9 +1,10 @@
 """PyRadiomics' filtered images ("image types"), each made of as little of the image as leaves every bit as it is.
 
 original: the region's box. gradient: one voxel more. wavelet: the reach of its filter, see `crop`. LBP2D: the region's
-slices, whole, because it rounds absolute positions. All others see the whole image, once for all its regions: LoG is a
-recursive filter without a finite reach; square, square root, logarithm and exponential scale by the image's maximum;
-LBP3D interpolates with coefficients of the whole image. The filters themselves are PyRadiomics'.
+slices, whole, because it rounds absolute positions. LoG: a recursive filter without a finite reach, cut axis by axis by
+`laplacian` where that is less work. All others see the whole image, once for all its regions: square, square root,
+logarithm and exponential scale by the image's maximum; LBP3D interpolates with coefficients of the whole image. The
+filters themselves are PyRadiomics'.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import crop
+from . import crop, laplacian
 from .resample import Whole
 from .roi import Roi
 
@@ -30,6 +31,10 @@ def filtered(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str, 
     if kind == "Original":
         yield "original", [np.ascontiguousarray(whole.array[roi.slices]) for roi in rois]
         return
+    if kind == "LoG":
+        for sigma in arguments.get("sigma", []):
+            yield from _laplacian(whole, rois, {**arguments, "sigma": [sigma]})
+        return
     parts = [_parts(roi, kind, arguments, whole.array.shape) for roi in rois]
     known = [part for part in parts if part is not None]
     if len(known) < len(rois) or sum(crop.voxels(part) for part in known) >= whole.array.size:
@@ -38,6 +43,14 @@ def filtered(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str, 
     each = [_of_part(whole, part, kind, arguments) for part in known]
     for same in zip(*each):
         yield same[0][0], [array for _, array in same]
+
+
+def _laplacian(whole: Whole, rois: Sequence[Roi], arguments: dict[str, Any]) -> Iterator[Filtered]:
+    (sigma,) = arguments["sigma"]
+    if laplacian.applicable(whole.image, rois, sigma):
+        yield f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", laplacian.laplacian(whole.image, rois, sigma)
+    else:
+        yield from _of_whole(whole, rois, "LoG", arguments)
 
 
 def _parts(

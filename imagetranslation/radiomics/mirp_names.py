@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from .names import FAMILIES, VOLUME_HISTOGRAM, Identity, ibsi
 
@@ -31,6 +32,7 @@ _NAME = re.compile(
 )
 
 
+@cache
 def identity(column: str) -> tuple[Identity, str] | None:
     """What a column of MIRP's table is, and its aggregation ("" for none); None for a column that is no feature."""
     found = _NAME.fullmatch(column)

@@ -48,9 +48,7 @@ def prepare(image: Volume, settings: Settings, tissue: Volume | None = None, roi
         if spread == 0:
             raise InputError(f"{image.name} is constant over {tissue.name}; it cannot be normalised.")
         array = (array - mean) / spread
-        notes.append(
-            f"Intensities are in standard deviations from the tissue's mean (mean {mean:.6g}, SD {spread:.6g})."
-        )
+        notes.append(f"Intensities are z-scores over the tissue (mean {mean:.6g}, SD {spread:.6g}).")
     return image.with_array(array, notes=(*image.notes, *notes))
 
 

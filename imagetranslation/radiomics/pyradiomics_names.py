@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from .names import GLCM, MORPHOLOGY, STATISTICS, Identity, ibsi
 
 KURTOSIS = "This is the standard's excess kurtosis (IPH6) plus 3."
@@ -66,6 +68,7 @@ _OTHERS = {
 }
 
 
+@cache
 def identity(feature_class: str, feature: str) -> Identity:
     """What PyRadiomics' `feature` of `feature_class` is; one that is not in the standard keeps PyRadiomics' name."""
     if (found := _OTHERS.get((feature_class, feature))) is not None:

@@ -104,15 +104,12 @@ def _too_few(task: Task, levels: int, arguments: dict[str, Any]) -> str:
     if low == high:
         # With PyRadiomics' own settings a flat region has defined values, and its baselines hold them.
         return "" if task.minimum_levels <= 2 else f"The image is constant ({low}) in the region: there is no texture."
-    how = (
-        f"{arguments['binCount']} bins"
-        if arguments.get("binCount")
-        else f"a bin width of {arguments.get('binWidth', 25)}"
-    )
+    count = arguments.get("binCount")
+    how = f"{count} bins" if count else f"a bin width of {arguments.get('binWidth', 25)}"
+    cure = "The image has too few different ones there." if count else "Choose a bin number, or a smaller bin width."
     return (
         f"With {how}, intensities from {low:.4g} to {high:.4g} in the region make {levels} grey level"
-        f"{'s' if levels > 1 else ''}; at least {task.minimum_levels} are needed (the setting minimum_grey_levels). "
-        "Choose a bin number, or a smaller bin width."
+        f"{'s' if levels > 1 else ''}; at least {task.minimum_levels} are needed (the setting minimum_grey_levels). {cure}"
     )
 
 
