@@ -44,6 +44,7 @@ def _lines(picture: np.ndarray) -> bool:
     bright = picture > _BRIGHT
     labels = sitk.ConnectedComponent(sitk.GetImageFromArray(bright.astype(np.uint8)), True)
     shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputePerimeterOff()
     shapes.Execute(labels)
     rows = picture.shape[0]
     marks = []
