@@ -60,6 +60,24 @@ def test_the_card_shows_scores_against_the_floors_and_says_what_it_is_not(shippe
         assert words in card
 
 
+def test_its_uncertainty_is_calibrated_by_patients_it_never_saw_and_the_card_says_how_well(
+    shipped: ModelPackage,
+) -> None:
+    card, uncertainty = shipped.card(), shipped.metadata["uncertainty"]
+    assert uncertainty["default"] == "tta"
+    for record in uncertainty["calibration"].values():
+        assert record["n_patients"] == 18
+        for name, found in (("coverage80", record), ("coverage95", record), ("coverage80", record["held_out"])):
+            seen = found[name]
+            assert (
+                f"{100 * seen['mean']:.1f} % [{100 * seen['low']:.1f}, {100 * seen['high']:.1f}] | {seen['n']} |"
+                in card
+            )
+            assert abs(seen["mean"] - seen["nominal"]) < 0.1
+        assert f"(AUSE) {record['sparsification']['ause']['mean']:.2f}" in card
+    assert len(shipped.metadata["training"]["distribution"]["distances"]) == 14
+
+
 def test_the_held_out_scores_can_be_had_again_from_the_scans(
     shipped: ModelPackage, prostate_pairs: Path, repository: Path, tmp_path: Path
 ) -> None:

@@ -314,12 +314,12 @@ def test_uncertainty_of_a_synthetic_image_is_refused_as_its_translation_is(tiny:
         translate_with_uncertainty(made, tiny, device="cpu")
 
 
-def test_every_shipped_way_runs_on_a_real_scan(repository: Path, prostate_pairs: Path) -> None:
+def test_the_shipped_model_is_calibrated_on_a_real_scan(repository: Path, prostate_pairs: Path) -> None:
     package = load_package(repository / "Resources" / "Models" / "us2mri-pix2pix-small")
     source = read_volume(prostate_pairs / "us" / "case17.nii.gz")
     source = Volume(source.array, source.spacing, source.origin, source.direction, name="case17", modality="US")
     plain = inference.translate(source, package, device="cpu")
-    for method in ("tta", "ensemble", "dropout"):
+    for method in ("tta", "ensemble"):
         made = translate_with_uncertainty(source, package, settings=Settings(method), device="cpu")
         assert np.array_equal(made.synthetic.array, plain.array)
         assert made.calibrated
