@@ -65,7 +65,7 @@ class US2MRITranslateParameterNode:
 
     inputVolume: the scan. outputVolume: an earlier result to replace, or none for a new volume. mask: segmentation,
     label map or box. referenceVolume: real image of the target kind. model: id or path of a package. device: "auto",
-    "cpu", "cuda:0", "mps".
+    "cpu", "cuda:0", "mps". uncertainty: whether to map the spread of the model's answers too.
     """
 
     inputVolume: Union[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLVectorVolumeNode, None]
@@ -74,6 +74,7 @@ class US2MRITranslateParameterNode:
     referenceVolume: slicer.vtkMRMLScalarVolumeNode
     model: str = ""
     device: str = "auto"
+    uncertainty: bool = False
 
 
 class US2MRITranslateWidget(ScriptedLoadableModuleWidget):
@@ -119,11 +120,11 @@ class US2MRITranslateLogic(ScriptedLoadableModuleLogic):
         """The typed parameter node."""
         return US2MRITranslateParameterNode(super().getParameterNode())
 
-    def translate(self, inputVolume, outputVolume=None, model="", device="auto", mask=None):
+    def translate(self, inputVolume, outputVolume=None, model="", device="auto", mask=None, uncertainty=False):
         """Translate in the worker, wait while the application stays alive, and return the synthetic volume node."""
         from imagetranslation.panels.scripting import translate_and_wait
 
-        return translate_and_wait(self.task, inputVolume, outputVolume, model, device, mask)
+        return translate_and_wait(self.task, inputVolume, outputVolume, model, device, mask, uncertainty)
 
 
 class US2MRITranslateTest(ScriptedLoadableModuleTest):

@@ -111,10 +111,10 @@ def difference_percent(synthetic: Volume, other: Volume) -> np.ndarray:
 def uncertainty_limit(deviation: np.ndarray) -> float:
     """Where the colours of an uncertainty map end: the 99th percentile of its positive values, rounded up to 1, 2 or 5
     times a power of ten, so that the legend has a number people can read; 1 for a map that is zero everywhere."""
-    positive = deviation[np.isfinite(deviation) & (deviation > 0)]
+    sample = deviation.ravel()[:: max(1, deviation.size // (2 * ENOUGH_VOXELS))]
+    positive = sample[np.isfinite(sample) & (sample > 0)]
     if not positive.size:
         return 1.0
-    positive = positive[:: max(1, positive.size // ENOUGH_VOXELS)]
     top = float(np.percentile(positive, UNCERTAINTY_LIMIT_PERCENTILE))
     power = 10.0 ** math.floor(math.log10(top))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= top * (1 - 1e-9))

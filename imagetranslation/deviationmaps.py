@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import InputError
 from .formats import suffix_of
+from .provenance import Provenance
 from .volume import Volume
 
 NAME = "standard deviation"
@@ -26,23 +27,34 @@ def map_path(image: str | Path) -> Path:
 
 def map_of(given: Volume, image: Volume) -> Volume:
     """`given` if it is the map that was made together with the synthetic `image`, else InputError."""
-    if _quantity(given).get("name") != NAME or given.provenance is None:
-        raise InputError(
-            f"{given.name} does not say that it is an uncertainty map; translate again with --uncertainty auto."
-        )
-    if not given.same_grid(image):
-        raise InputError(f"The uncertainty map {given.name} is not on the grid of {image.name}; translate again.")
-    record = image.provenance
-    if record is not None and record.source_sha256 and given.provenance.source_sha256 != record.source_sha256:
-        raise InputError(f"The uncertainty map {given.name} was made from another scan than {image.name}.")
-    if record is not None and record.weights_sha256 and given.provenance.weights_sha256 != record.weights_sha256:
-        raise InputError(f"The uncertainty map {given.name} was made by another model than {image.name}.")
+    require_map(given.name, given.provenance, image.name, image.provenance, given.same_grid(image))
     return given
 
 
+def require_map(
+    name: str, record: Provenance | None, image_name: str, image_record: Provenance | None, same_grid: bool
+) -> None:
+    """InputError unless a record says that its voxels are the uncertainty map of an image with that other record."""
+    if record is None or _quantity_of(record).get("name") != NAME:
+        raise InputError(f"{name} does not say that it is an uncertainty map; translate again with uncertainty.")
+    if not same_grid:
+        raise InputError(f"The uncertainty map {name} is not on the grid of {image_name}; translate again.")
+    if image_record is None:
+        return
+    if image_record.source_sha256 and record.source_sha256 != image_record.source_sha256:
+        raise InputError(f"The uncertainty map {name} was made from another scan than {image_name}.")
+    if image_record.weights_sha256 and record.weights_sha256 != image_record.weights_sha256:
+        raise InputError(f"The uncertainty map {name} was made by another model than {image_name}.")
+
+
 def legend_title(given: Volume) -> str:
+    """Heading of the legend of a map; see `title`."""
+    return title(given.provenance)
+
+
+def title(record: Provenance | None) -> str:
     """Heading of the legend: "standard deviation, grey values", or "uncalibrated spread, grey values"."""
-    quantity = _quantity(given)
+    quantity = _quantity_of(record)
     name = NAME if quantity.get("calibrated") is True else UNCALIBRATED
     unit = str(quantity.get("unit", ""))
     return f"{name}, {unit}" if unit else name
@@ -50,7 +62,12 @@ def legend_title(given: Volume) -> str:
 
 def legend_sentence(given: Volume) -> str:
     """What the colours mean and what they do not, for people."""
-    quantity = _quantity(given)
+    return sentence(given.provenance)
+
+
+def sentence(record: Provenance | None) -> str:
+    """The sentence of `legend_sentence` from a map's record."""
+    quantity = _quantity_of(record)
     if quantity.get("calibrated") is True:
         return (
             f"Scaled on {quantity.get('patients', 'an unknown number of')} patients whose real image is known, so that "
@@ -62,6 +79,5 @@ def legend_sentence(given: Volume) -> str:
     )
 
 
-def _quantity(given: Volume) -> dict[str, Any]:
-    record = given.provenance
+def _quantity_of(record: Provenance | None) -> dict[str, Any]:
     return record.quantity if record is not None and record.quantity is not None else {}

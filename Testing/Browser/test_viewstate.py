@@ -217,3 +217,8 @@ def test_without_a_map_the_mode_falls_back(a_pair):
 def test_a_map_of_something_else_is_refused(wrong, words):
     with pytest.raises(InputError, match=words):
         a_case_with_map(wrong)
+
+
+def test_a_map_is_not_taken_for_an_image():
+    with pytest.raises(InputError, match="is a map about an image"):
+        Case("case17", a_volume(), a_map()).load()

@@ -15,6 +15,7 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from imagetranslation.mrml.uncertainty import map_node_of  # noqa: E402
 from imagetranslation.panels.processtree import descendants, is_running  # noqa: E402
 
 MODEL = "us2mri-pix2pix-small"
@@ -366,3 +367,53 @@ def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait
     assert not QtWorkerProcess._running
     assert not _workers()
     assert _work_folders() == []
+
+
+class TestUncertainty:
+    @pytest.fixture
+    def translated_with_map(self, a_scan, panel, click, finish):
+        panel.uncertaintyCheckBox.setChecked(True)
+        click(panel.translateButton)
+        finish()
+        return next(node for node in _synthetic_nodes() if map_node_of(node) is not None)
+
+    def test_a_map_of_the_same_grid_belongs_to_the_result_and_says_what_it_is(self, translated_with_map, a_scan, panel):
+        deviation = map_node_of(translated_with_map)
+        assert _geometry(deviation) == _geometry(a_scan)
+        assert deviation.GetParentTransformNode() is a_scan.GetParentTransformNode()
+        assert provenance_of(deviation).quantity["calibrated"] is False
+        assert deviation.GetName().startswith("SYNTHETIC standard deviation")
+        assert slicer.util.arrayFromVolume(deviation).max() > 0
+        assert "uncalibrated spread" in panel.resultLabel.text
+        assert len(_synthetic_nodes()) == 2
+        assert not _work_folders()
+
+    def test_it_is_laid_over_the_synthetic_image_with_a_legend(
+        self, translated_with_map, the_module, choose, slice_pixels, process_events, screenshot
+    ):
+        compare = the_module.widget.panel.compare.ui
+        process_events()
+        plain = slice_pixels("ImageTranslationSynthetic").astype(int)
+        choose(compare.modeComboBox, "Uncertainty")
+        process_events()
+        shown = slice_pixels("ImageTranslationSynthetic").astype(int)
+        screenshot("uncertainty")
+        coloured_before, coloured = ((np.ptp(pixels[60:], axis=2) > 40).mean() for pixels in (plain, shown))
+        assert coloured > coloured_before + 0.02
+        assert "Not calibrated" in compare.compareNotice.text
+        assert compare.fadeSlider.enabled
+
+    def test_an_image_without_a_map_says_how_to_get_one(self, translated, the_module, choose, process_events):
+        compare = the_module.widget.panel.compare.ui
+        choose(compare.modeComboBox, "Uncertainty")
+        process_events()
+        assert "translate again with Uncertainty ticked" in compare.compareNotice.text
+
+    def test_translating_again_without_it_leaves_no_map_of_another_image_attached(
+        self, translated_with_map, panel, the_module, click, choose, finish
+    ):
+        the_module.widget.logic.getParameterNode().outputVolume = translated_with_map
+        panel.uncertaintyCheckBox.setChecked(False)
+        click(panel.translateButton)
+        finish()
+        assert map_node_of(translated_with_map) is None

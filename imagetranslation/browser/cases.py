@@ -68,6 +68,8 @@ class Case:
         """
         source, synthetic = _read(self.source), _read(self.synthetic)
         reference = None if self.reference is None else _read(self.reference)
+        if synthetic.provenance is not None and synthetic.provenance.quantity is not None:
+            raise InputError(f"{self.name}: {synthetic.name} is a map about an image; give the image itself.")
         if not synthetic.same_grid(source):
             raise InputError(f"{self.name}: the synthetic image is not on the grid of the source; translate it again.")
         for volume, role in ((source, "source"), (reference, "reference")):

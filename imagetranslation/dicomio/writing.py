@@ -74,6 +74,8 @@ def _checked(synthetic: Volume) -> Provenance:
     record = synthetic.provenance
     if record is None:
         raise InputError(f"{synthetic.name} is not a synthetic image; only what a model made is written as DICOM here.")
+    if record.quantity is not None:
+        raise InputError(f"{synthetic.name} is a map of {record.quantity.get('name')}, not an image; export the image.")
     if record.modality not in modules.MADE_UP:
         raise InputError(f"{synthetic.name} imitates {record.modality or 'no modality'}; only MR and NM become DICOM.")
     if synthetic.array.size == 0 or not np.isfinite(synthetic.array).all():

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import vtk
+from vtk.util import numpy_support
 
 from .. import appearance, deviationmaps
 from .colours import colour_table, show_legend
 from .display import set_window
-from .provenance import PREFIX
-from .volumes import volume_from_node
+from .provenance import PREFIX, provenance_of
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
@@ -28,9 +29,19 @@ def attach(image: vtkMRMLScalarVolumeNode, deviation: vtkMRMLScalarVolumeNode) -
     image.SetNodeReferenceID(ROLE, deviation.GetID())
 
 
+def detach(image: vtkMRMLScalarVolumeNode) -> None:
+    """The image has no map any more, because it is made anew; the map stays in the scene."""
+    image.RemoveNodeReferenceIDs(ROLE)
+
+
 def map_node_of(image: vtkMRMLScalarVolumeNode | None) -> vtkMRMLScalarVolumeNode | None:
     """The map that belongs to a synthetic image, or None."""
     return None if image is None else image.GetNodeReference(ROLE)
+
+
+def legend_sentence_of(deviation: vtkMRMLScalarVolumeNode) -> str:
+    """What the map's colours mean, for people."""
+    return deviationmaps.sentence(provenance_of(deviation))
 
 
 def show_as_map(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNode) -> None:
@@ -38,8 +49,11 @@ def show_as_map(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNo
 
     Raises InputError where the node does not say that it is the map of this image.
     """
-    volume = deviationmaps.map_of(volume_from_node(deviation), volume_from_node(image))
-    limit = appearance.uncertainty_limit(volume.array)
+    record = provenance_of(deviation)
+    names = (deviation.GetName() or "volume", image.GetName() or "volume")
+    deviationmaps.require_map(names[0], record, names[1], provenance_of(image), _same_grid(deviation, image))
+    values = numpy_support.vtk_to_numpy(deviation.GetImageData().GetPointData().GetScalars())
+    limit = appearance.uncertainty_limit(values)
     set_window(deviation, 0.0, limit)
     display = deviation.GetDisplayNode()
     colours = appearance.uncertainty_colours(np.linspace(0, 1, 256))[:, :3]
@@ -47,4 +61,17 @@ def show_as_map(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNo
     # A slice view takes no transparency from a colour table; the threshold leaves low values out.
     display.SetThreshold(appearance.UNCERTAINTY_FLOOR * limit, float(np.finfo(np.float32).max))
     display.SetApplyThreshold(True)
-    show_legend(deviation, deviationmaps.legend_title(volume), "%.0f" if limit >= 10 else "%.2g")
+    show_legend(deviation, deviationmaps.title(record), "%.0f" if limit >= 10 else "%.2g")
+
+
+def _same_grid(one: vtkMRMLScalarVolumeNode, other: vtkMRMLScalarVolumeNode) -> bool:
+    """Whether two nodes have the same voxels in the same places, parent transforms left out."""
+    if one.GetImageData() is None or other.GetImageData() is None:
+        return False
+    matrices = []
+    for node in (one, other):
+        matrix = vtk.vtkMatrix4x4()
+        node.GetIJKToRASMatrix(matrix)
+        matrices.append([matrix.GetElement(row, column) for row in range(3) for column in range(4)])
+    same_size = one.GetImageData().GetDimensions() == other.GetImageData().GetDimensions()
+    return same_size and bool(np.allclose(matrices[0], matrices[1], atol=1e-6))

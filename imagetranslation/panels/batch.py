@@ -69,7 +69,7 @@ def folder_items(inputs: Path, outputs: Path, template: Request, modality: str) 
     items = []
     for path in found:
         target = outputs / path.parent.relative_to(common) / default_name(path, modality)
-        request = FileRequest(path, target, template.model, template.device)
+        request = FileRequest(path, target, template.model, template.device, template.uncertainty)
         items.append(Item(str(path.relative_to(common)), request))
     return items
 
@@ -86,7 +86,8 @@ def sequence_items(sequence: Any, template: Request) -> list[Item]:
         value = sequence.GetNthIndexValue(index)
         output = slicer.vtkMRMLScalarVolumeNode()
         output.SetName(f"{MARK} of {node.GetName()}")
-        request = replace(template, source=node, output=output, mask=None)
+        # A sequence holds one volume a step; maps beside them would be another sequence.
+        request = replace(template, source=node, output=output, mask=None, uncertainty=False)
         items.append(Item(f"{sequence.GetName()} [{value}]", request, target.keeper(value)))
     return items
 

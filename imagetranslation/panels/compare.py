@@ -1,6 +1,6 @@
-"""The Side by side panel: which images, which plane, fade, rocker, checkerboard, difference, swap. Imports `qt`.
+"""The Side by side panel: which images, which plane, fade, rocker, checkerboard, difference, uncertainty, swap.
 
-Views and layers are `mrml.sidebyside`'s work, pictures of two images `mrml.blends`'.
+Imports `qt`. Views and layers are `mrml.sidebyside`'s work, pictures of two images `mrml.blends`'.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from ..errors import InputError
 from ..mrml.blends import checkerboard_node, difference_node, remove
 from ..mrml.provenance import is_synthetic
 from ..mrml.sidebyside import ORIENTATIONS, SideBySide
+from ..mrml.uncertainty import legend_sentence_of, map_node_of, show_as_map
 from . import ui
 from .outputs import show_inverted
 
 if TYPE_CHECKING:
     from ..tasks import Task
 
-SYNTHETIC, FADE, CHECKERBOARD, DIFFERENCE = range(4)
+SYNTHETIC, FADE, CHECKERBOARD, DIFFERENCE, UNCERTAINTY = range(5)
 ROCK_INTERVAL_MS, ROCK_STEP = 60, 4
 SWAP_KEY = "X"
 
@@ -213,8 +214,19 @@ class ComparePanel:
             self._keep(DIFFERENCE, difference_node(synthetic, reference, self._derived.get(mode)))
             self.view.lay_over(self._derived[mode])
             self._notice(_("Synthetic minus reference, each first scaled to 0-100 % of its own window."))
+        elif mode == UNCERTAINTY:
+            self._layMapOver(synthetic)
         else:
             self.view.lay_over(None)
+
+    def _layMapOver(self, synthetic: Any) -> None:
+        """The uncertainty map over the synthetic image, as strong as the fade slider says."""
+        deviation = map_node_of(synthetic)
+        if deviation is None:
+            raise InputError(_("This image has no uncertainty map: translate again with Uncertainty ticked."))
+        show_as_map(deviation, synthetic)
+        self.view.lay_over(deviation, self.ui.fadeSlider.value / 100, synthetic)
+        self._notice(legend_sentence_of(deviation))
 
     def _keep(self, mode: int, node: Any) -> None:
         self._derived[mode] = node
@@ -231,7 +243,7 @@ class ComparePanel:
         self.ui.swapButton.enabled = on
         self.ui.modeComboBox.enabled = on
         self.ui.rockButton.enabled = on
-        self.ui.fadeSlider.enabled = on and mode == FADE
+        self.ui.fadeSlider.enabled = on and mode in (FADE, UNCERTAINTY)
         self.ui.squaresSpinBox.enabled = on and mode == CHECKERBOARD
         chosen = self.ui.syntheticSelector.currentNode()
         if chosen is not None and not is_synthetic(chosen):

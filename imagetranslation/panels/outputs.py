@@ -10,6 +10,7 @@ import vtk
 
 from ..mrml.display import set_window
 from ..mrml.provenance import PREFIX, mark
+from ..mrml.uncertainty import attach, detach, show_as_map
 from ..mrml.volumes import MODALITY, NOTES, set_array
 from ..provenance import MARK, Provenance, display_name
 
@@ -35,13 +36,9 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     source = request.source
     scene = source.GetScene()
     node = request.output if request.output is not None else scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    detach(node)
     modified = node.StartModify()
-    directions = vtk.vtkMatrix4x4()
-    source.GetIJKToRASDirectionMatrix(directions)
-    node.SetSpacing(*source.GetSpacing())
-    node.SetOrigin(*source.GetOrigin())
-    node.SetIJKToRASDirectionMatrix(directions)
-    node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    _place(node, source)
     if node.GetScene() is not None:
         # Before the voxels: otherwise Slicer searches all of them for a window, only to have it replaced.
         show_as(node, request.window, request.inverted)
@@ -56,6 +53,37 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     if node.GetScene() is not None:
         _file_beside(node, source)
     return node
+
+
+def put_map(
+    request: Request, image: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, record: Provenance
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The node of the uncertainty map that belongs to the synthetic `image`; None where that lies in no scene."""
+    scene = image.GetScene()
+    if scene is None:
+        return None
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(display_name(record)))
+    modified = node.StartModify()
+    _place(node, request.source)
+    show_as(node, (0.0, 1.0), False)
+    set_array(node, array)
+    node.SetAttribute(NOTES, json.dumps(list(record.notes)))
+    mark(node, record)
+    node.EndModify(modified)
+    attach(image, node)
+    show_as_map(node, image)
+    _file_beside(node, request.source)
+    return node
+
+
+def _place(node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """The source's spacing, origin, directions and parent transform, bit for bit."""
+    directions = vtk.vtkMatrix4x4()
+    source.GetIJKToRASDirectionMatrix(directions)
+    node.SetSpacing(*source.GetSpacing())
+    node.SetOrigin(*source.GetOrigin())
+    node.SetIJKToRASDirectionMatrix(directions)
+    node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
 
 
 def show_as(node: slicer.vtkMRMLScalarVolumeNode, window: tuple[float, float] | None, inverted: bool) -> None:

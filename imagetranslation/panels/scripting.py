@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from ..tasks import Task
 
 
-def translate_and_wait(task: Task, source: Any, output: Any, model: str, device: str, mask: Any) -> Any:
+def translate_and_wait(
+    task: Task, source: Any, output: Any, model: str, device: str, mask: Any, uncertainty: bool = False
+) -> Any:
     """The node with the synthetic image; the other arguments are those of `Request`, model "" the task's own.
 
     Raises InputError where packages are missing, ModelRefused where the model is, else what `Translation` reports.
     """
-    request = Request(source, model or task.default_model, device, output, mask)
+    request = Request(source, model or task.default_model, device, output, mask, uncertainty=uncertainty)
     if sentence := requirements.hindrance():
         raise InputError(sentence)
     if not modelchoices.is_installed(request.model):

@@ -172,6 +172,7 @@ class TranslatePanel:
         return Request(
             self._parameters.inputVolume, choice.id, self._parameters.device, self._parameters.outputVolume,
             self._parameters.mask, self._task.target.window or choice.window, self._task.target.inverted,
+            self._parameters.uncertainty,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -206,7 +207,9 @@ class TranslatePanel:
         line = _("Done in {seconds:.1f} s on {device}: {name}").format(
             seconds=seconds, device=report.get("device", "?"), name=node.GetName()
         )
-        notes = [str(note) for note in report.get("notes", [])]
+        notes = [str(note) for note in (*report.get("notes", []), *report.get("uncertainty_notes", []))]
+        if report.get("uncertainty"):
+            notes.append(_("To see it: Side by side, Right view, Uncertainty."))
         self._showResult("\n".join([line, *notes]), WARNED if any("WARNING" in note for note in notes) else "")
         self.log(", ".join(f"{name} {value}" for name, value in report.items() if name.startswith("seconds")))
         self.translated(self._source, node)

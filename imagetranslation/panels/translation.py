@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..deviationmaps import map_path
 from ..errors import Cancelled, ImageTranslationError, InputError, ModelRefused, RunFailed
 from ..jobs import Job, save_job
 from ..mrml.provenance import is_synthetic
 from . import masks, transfer
 from .events import Event, EventParser, LogLine
-from .outputs import put_result
+from .outputs import put_map, put_result
 from .protocols import NOT_STARTED, QUITTING
 from .signal import Signal
 from .workfolder import WorkFolder
@@ -30,9 +31,11 @@ from .workfolder import WorkFolder
 if TYPE_CHECKING:
     import slicer
 
+    from ..provenance import Provenance
     from .protocols import Ticker, WorkerProcess
 
 RESULT = "result.nii"
+AUTOMATIC = "auto"
 # Names that Windows gives to devices, whatever the suffix.
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 COLOUR_NOTE = "The colour ultrasound was turned to grey (ITU-R BT.601) first."
@@ -41,7 +44,8 @@ COLOUR_NOTE = "The colour ultrasound was turned to grey (ITU-R BT.601) first."
 @dataclass(frozen=True)
 class Request:
     """What to translate. output: node to replace, or None for a new one. mask: see `masks`. window: (lower, upper)
-    grey values the result is shown with, or None. inverted: show large values dark."""
+    grey values the result is shown with, or None. inverted: show large values dark. uncertainty: make a map of the
+    standard deviation as well; only for an output that lies in a scene."""
 
     source: slicer.vtkMRMLScalarVolumeNode
     model: str
@@ -50,6 +54,7 @@ class Request:
     mask: slicer.vtkMRMLNode | None = None
     window: tuple[float, float] | None = None
     inverted: bool = False
+    uncertainty: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class FileRequest:
     output: Path
     model: str
     device: str = "auto"
+    uncertainty: bool = False
 
 
 @dataclass
@@ -128,12 +134,14 @@ class Translation:
             inside = masks.inside(request.mask, request.source)
             yield from transfer.send_mask(request.source, inside, folder / "mask.nrrd")
         mask = str(folder / "mask.nrrd") if request.mask is not None else None
-        job = Job(str(folder / name), str(folder / RESULT), request.model, request.device, mask=mask)
+        way = AUTOMATIC if request.uncertainty else None
+        job = Job(str(folder / name), str(folder / RESULT), request.model, request.device, mask=mask, uncertainty=way)
         save_job(job, folder / "job.json", parent_pid=os.getpid())
         self._launch(folder / "job.json")
 
     def _name(self, request: FileRequest, folder: Path) -> Iterator[Any]:
-        job = Job(str(request.source), str(request.output), request.model, request.device)
+        way = AUTOMATIC if request.uncertainty else None
+        job = Job(str(request.source), str(request.output), request.model, request.device, uncertainty=way)
         save_job(job, folder / "job.json", parent_pid=os.getpid())
         self._launch(folder / "job.json")
         yield
@@ -148,12 +156,8 @@ class Translation:
         process.start(["-m", "imagetranslation.worker", str(job)])
 
     def _receive(self, run: _Run, request: Request) -> Iterator[Any]:
-        record = transfer.receive_record(run.folder.path / RESULT)
-        array = None
-        for step in transfer.receive_volume(run.folder.path / RESULT, transfer.grid_shape(request.source)):
-            array = step if isinstance(step, np.ndarray) else None
-            yield step
-        assert array is not None
+        array, record = yield from _received(run.folder.path / RESULT, request)
+        deviation = (yield from _received(map_path(run.folder.path / RESULT), request)) if request.uncertainty else None
         assert run.report is not None
         if request.source.GetScene() is None:
             raise InputError("The volume was removed from the scene meanwhile; its translation is dropped.")
@@ -161,6 +165,9 @@ class Translation:
         record = replace(record, source=request.source.GetName() or record.source, notes=notes)
         run.report = {**run.report, "notes": list(notes)}
         node = put_result(request, array, record)
+        if deviation is not None:
+            own = replace(deviation[1], source=record.source)
+            put_map(request, node, deviation[0], own)
         self._end(None, node)
 
     def _step(self) -> None:
@@ -251,6 +258,17 @@ class Translation:
         process.ended.disconnect()
         process.ended.connect(gone)
         process.stop()
+
+
+def _received(path: Path, request: Request) -> Generator[Any, None, tuple[np.ndarray, Provenance]]:
+    """(array, record) of an image the worker wrote on the source's grid, a chunk a step."""
+    record = transfer.receive_record(path)
+    array = None
+    for step in transfer.receive_volume(path, transfer.grid_shape(request.source)):
+        array = step if isinstance(step, np.ndarray) else None
+        yield step
+    assert array is not None
+    return array, record
 
 
 def check_request(request: Request) -> None:
