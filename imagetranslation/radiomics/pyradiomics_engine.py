@@ -55,7 +55,7 @@ class PyRadiomicsEngine:
             import radiomics
         except ImportError as error:
             raise InputError(ABSENT) from error
-        self.version = str(radiomics.__version__)
+        self.version = str(radiomics.__version__).removeprefix("v")
 
     def extract(
         self,

@@ -109,7 +109,8 @@ def _too_few(task: Task, levels: int, arguments: dict[str, Any]) -> str:
     cure = "The image has too few different ones there." if count else "Choose a bin number, or a smaller bin width."
     return (
         f"With {how}, intensities from {low:.4g} to {high:.4g} in the region make {levels} grey level"
-        f"{'s' if levels > 1 else ''}; at least {task.minimum_levels} are needed (the setting minimum_grey_levels). {cure}"
+        f"{'s' if levels > 1 else ''}; at least {task.minimum_levels} are needed (the setting minimum_grey_levels). "
+        f"{cure}"
     )
 
 
