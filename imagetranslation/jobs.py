@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -145,11 +146,20 @@ def run_job(
 
 
 def make_runner(job: Job) -> Predictor:
-    """The predictor of a job's model, device, engine and precision, loaded."""
+    """The predictor of a job's model, device, engine and precision, loaded.
+
+    Trying the engines of a large model for the first time takes a while; what is being tried is said on stderr.
+    """
     from .engines import make_predictor
     from .models import load_package
 
-    return make_predictor(load_package(job.model), device=job.device, engine=job.engine, precision=job.precision)
+    return make_predictor(
+        load_package(job.model), device=job.device, engine=job.engine, precision=job.precision, say=_say
+    )
+
+
+def _say(text: str) -> None:
+    print(f"Finding the fastest engine for this model, once on this machine: {text}", file=sys.stderr, flush=True)
 
 
 def read_input(job: Job) -> Volume:

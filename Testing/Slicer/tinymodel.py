@@ -15,7 +15,8 @@ def write_tiny_model(models: Path, task: str, name: str = "") -> Path:
     from imagetranslation.models import write_package
 
     source, target = MODALITIES[task]
-    network = {"name": "pix2pix-small", "arguments": {}}
+    # So few channels that no engine is tried for it.
+    network = {"name": "pix2pix-small", "arguments": {"base": 8}}
     torch.manual_seed(0)
     image = {
         "modality": source,
@@ -47,5 +48,5 @@ def write_tiny_model(models: Path, task: str, name: str = "") -> Path:
         "limits": ["It has learnt nothing."],
         "citation": ["No study."],
     }
-    state = networks.build(network["name"]).state_dict()
+    state = networks.build(network["name"], **network["arguments"]).state_dict()
     return write_package(models / metadata["id"], metadata, state, "# Card\n\nUntrained.\n").path
