@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import ImageTranslationError, InputError, ModelRefused, RunFailed
+from .errors import InputError, ModelRefused, RunFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,9 +82,7 @@ def stream(predictor: Predictor, batches: Iterable[np.ndarray]) -> Iterator[np.n
 
 
 def explained(error: Exception, package: ModelPackage, device: str, shape: tuple[int, ...]) -> Exception:
-    """What a person can act on for anything a network raised on a batch of `shape`; bugs are given back as they are."""
-    if isinstance(error, ImageTranslationError):
-        return error
+    """What a person can act on for what a network raised on a batch of `shape`; any other error is given back."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         return OutOfMemory(
             f"The memory of {device} is too small for {package.id} with {shape[0]} windows of "

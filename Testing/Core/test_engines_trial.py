@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ def test_a_choice_stays_when_more_is_measured_later(package: ModelPackage, measu
     faster = a_row("onnx", 0.0, 0.0001).to_dict()
     file.write_text(json.dumps({**record, "rows": [*record["rows"], faster]}))
     assert Trial(package, "cpu").settle("auto", "float32") == chosen
+
+
+def test_what_there_was_no_time_for_is_not_tried_later(
+    package: ModelPackage, measured: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Trial._measured
+    monkeypatch.setattr(Trial, "_measured", lambda *found: time.sleep(0.3) or real(*found))
+    chosen = Trial(package, "cpu").settle("auto", "auto", budget=0.3)
+    assert measured == [("torch", "float32")]
+    assert Trial(package, "cpu").settle("auto", "auto") == chosen
+    assert measured == [("torch", "float32")]
 
 
 def test_what_another_process_noted_first_stands(package: ModelPackage) -> None:

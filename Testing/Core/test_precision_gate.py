@@ -108,7 +108,9 @@ def test_a_lost_texture_fails_by_its_similarity() -> None:
 def test_what_is_not_a_number_fails_everything(some_probes: probes.Probes) -> None:
     made = an_image()
     made[0, 0, 5, 5] = np.nan
-    assert failures(made, some_probes) == set(DEFAULT)
+    outcome = gate.compare(an_image(), made, some_probes, DEFAULT)
+    assert set(outcome.failed) == set(DEFAULT)
+    assert (outcome.error_maximum, outcome.ssim) == (1, 0), "plain JSON has no word for what is not a number"
 
 
 def test_what_lies_beyond_the_output_range_is_clipped_as_a_result_is(some_probes: probes.Probes) -> None:

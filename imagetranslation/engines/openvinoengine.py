@@ -55,8 +55,7 @@ class OpenVinoEngine:
             made = self._request.infer([np.ascontiguousarray(batch, np.float32)])[0]
         except Exception as error:
             raise explained(error, self.package, self.device, batch.shape) from error
-        # The request writes its next result into the same memory.
-        return checked(np.array(made, np.float32), self.package, batch.shape)
+        return checked(np.asarray(made, np.float32), self.package, batch.shape)
 
 
 def what_openvino_lacks(device: str) -> str | None:
