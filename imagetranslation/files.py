@@ -69,8 +69,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         temporary.mkdir()
         yield temporary
-        for file in temporary.iterdir():
-            _flush(file)
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
         with contextlib.suppress(FileNotFoundError):
             target.rmdir()
         os.replace(temporary, target)
