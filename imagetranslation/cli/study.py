@@ -215,6 +215,43 @@ def export(
             print(f"Wrote {file}")
 
 
+@app.command()
+def analyze(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make for the report.")],
+    key: KeyFolder = None,
+    interim: Annotated[bool, typer.Option("--interim", help="Analyse although reading goes on; marked so.")] = False,
+    closed: Annotated[str, typer.Option(metavar="REASON", help="Why reading ended although it is incomplete.")] = "",
+    draws: Annotated[int, typer.Option(min=100, max=100_000, help="Resamples for each interval.")] = 2000,
+    seed: Annotated[Optional[int], typer.Option(min=0, help="Of the resampling; by default the study's.")] = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Open the key and write the report: report.html, results.json, tables as CSV, figures as SVG.
+
+    imagetranslation study analyze my-study -o report
+    """
+    from ..readerstudy.analysis.gathering import gather
+    from ..readerstudy.analysis.report import analyse
+    from ..readerstudy.analysis.writing import write_report
+    from ..readerstudy.statistics.versions import require
+
+    require()
+    _, store = _opened(folder, database)
+    gathered = gather(folder, key, store=store, interim=interim, closed=closed)
+    store.close()
+    stop = cancel_on_interrupt()
+    with Console(as_json).progress() as bar:
+        made = analyse(gathered, draws=draws, seed=seed, progress=bar.update, cancelled=stop.is_set)
+    page = write_report(made, gathered, output)
+    if as_json:
+        print(json.dumps({"report": str(page), "status": gathered.status, "alarms": list(made.alarms)}))
+        return
+    for text in made.alarms:
+        print(text)
+    print(f"Wrote {page}")
+
+
 def _build(folder: Path, key: Optional[Path], console: Console) -> Built:
     from ..readerstudy.building import build
 

@@ -1,0 +1,58 @@
+"""The files of a report: the page, every figure, tidy tables as CSV, and all settings and results as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...files import atomic_folder, make_folder, write_text
+from ..exports import COLUMNS
+from ..layouts import to_csv
+from .gathering import Gathered
+from .page import page
+from .report import Report, figures_of
+
+PAGE, RESULTS, TABLES, FIGURES = "report.html", "results.json", "tables", "figures"
+
+
+def write_report(report: Report, gathered: Gathered, folder: str | Path) -> Path:
+    """Write the whole report into a folder that is not there yet, or is empty; all of it or nothing. Returns the page.
+
+    report.html; results.json (settings, versions, every record); tables/*.csv (answers.csv is the unblinded table of
+    all answers); figures/*.svg.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there already; name a new folder with -o, or remove it.")
+    make_folder(target.parent)
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = report.records.tables
+    with atomic_folder(target) as made:
+        (made / TABLES).mkdir()
+        (made / FIGURES).mkdir()
+        write_text(made / PAGE, page(report))
+        write_text(made / RESULTS, json.dumps(_plain({**report.facts, "tables": tables}), indent=1) + "\n")
+        write_text(made / TABLES / "answers.csv", to_csv(map(_safe, gathered.answers.rows), COLUMNS))
+        for name, rows in tables.items():
+            columns = list(dict.fromkeys(column for row in rows for column in row))
+            write_text(made / TABLES / f"{name}.csv", to_csv(map(_safe, rows), columns))
+        for number, figure in enumerate(figures_of(report), 1):
+            write_text(made / FIGURES / f"{number:02d}_{figure.name}.svg", figure.svg + "\n")
+    return target / PAGE
+
+
+def _safe(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    return {name: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for name, v in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity: a bound that does not exist is null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
