@@ -320,7 +320,7 @@ def test_killed_after_the_first_case_and_run_again_it_is_as_if_never_interrupted
     scans, out = some_scans(tmp_path / "scans", 5, (40, 64, 64)), tmp_path / "out"
     command = [scans, "-m", tiny, "--workers", 1]
     process = start(*command, "-o", out, folder=tmp_path)
-    until(lambda: (out / "cohort.jsonl").exists())
+    until(lambda: (out / "cohort.jsonl").exists() and "sha256" in (out / "cohort.jsonl").read_text())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert (out / "cohort.lock").exists(), "it was killed too late to test anything"
@@ -349,3 +349,64 @@ def test_killed_at_many_moments_it_is_as_if_never_interrupted(tmp_path: Path, wo
         assert (code, err) == (0, "")
         assert made(out) == uninterrupted(out, tmp_path / f"whole{round_}", *command, where=tmp_path)
         assert all(read_volume(path).synthetic for path in out.glob("*.nrrd"))
+
+
+# Put on the program's path, this ends it as a crash in a library does, as soon as a thread reads the deadly scan.
+DEADLY = """
+import builtins, os, signal, sys, threading
+opened = builtins.open
+def deadly(file, *rest, **more):
+    reading = threading.current_thread() is not threading.main_thread()
+    if str(file).endswith("deadly.nrrd") and reading:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return opened(file, *rest, **more)
+builtins.open = deadly
+"""
+
+
+def test_what_was_in_hand_when_the_program_died_is_done_last(translate: Translate, out: Path) -> None:
+    out.mkdir()
+    records = journal.Journal(out)
+    translate()
+    (out / "cohort.jsonl").unlink()
+    records.begin("us0_synthetic-mr.nrrd")
+    told = Told()
+    translate(told)
+    assert told.taken_up == ["us1.nrrd", "us2.nrrd", "us0.nrrd"]
+    assert journal.Journal(out).unended == {}
+
+
+def test_a_case_that_fails_or_is_cancelled_is_no_suspect(translate: Translate, scans: Path, out: Path) -> None:
+    (scans / "us1.nrrd").write_bytes(b"NRRD0004")
+    told = Told()
+    with pytest.raises(Cancelled):
+        translate(told, cancelled=lambda: len(told.taken_up) > 2)
+    assert set(journal.Journal(out).unended.values()) == {0}
+
+
+@pytest.mark.soak
+def test_a_case_that_ends_the_program_itself_keeps_no_other_from_being_done(tiny: str, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="only a worker process can die in the program's place")
+    scans, out = some_scans(tmp_path / "scans", 4), tmp_path / "out"
+    (scans / "us0.nrrd").rename(scans / "deadly.nrrd")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "sitecustomize.py").write_text(DEADLY)
+    command = [scans, "-o", out, "-m", tiny]
+    codes = [run(*command, folder=tmp_path, PYTHONPATH=str(tmp_path / "first"))[0] for _ in range(3)]
+    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 4]
+    with (out / "translations.csv").open(newline="") as stream:
+        rows = {Path(row["input"]).name: row for row in csv.DictReader(stream)}
+    assert "died on this case, twice" in rows.pop("deadly.nrrd")["message"]
+    assert {row["status"] for row in rows.values()} == {"done"}
+    assert len(rows) == 3
+
+
+def test_uncertainty_maps_are_recorded_and_made_again_alike(translate: Translate, out: Path) -> None:
+    translate(uncertainty="auto", samples=3)
+    whole = made(out)
+    assert "us0_synthetic-mr_uncertainty.nrrd" in whole
+    (out / "us0_synthetic-mr_uncertainty.nrrd").unlink()
+    told = Told()
+    translate(told, uncertainty="auto", samples=3)
+    assert told.taken_up == ["us0.nrrd"]
+    assert made(out) == whole

@@ -12,6 +12,7 @@ import typer
 from ..cohorts import run_cohort
 from ..cohorts.here import used_threads
 from ..cohorts.manifest import MOST_THREADS
+from ..errors import InputError
 from ..formats import SUFFIXES
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .cohortbars import cohort_bars
@@ -89,6 +90,8 @@ def translate(
     )  # fmt: skip
     stop, console = cancel_on_interrupt(), Console(as_json)
     inputs = find_inputs(input_, output)
+    if inputs is None and scheduler is not None:
+        raise InputError("--scheduler is for a batch: a folder of images or a quoted glob.")
     if inputs is None:
         with used_threads(threads), console.progress() as bar:
             report = run_job(_with_file_name(job), bar.update, stop.is_set)

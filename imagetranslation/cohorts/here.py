@@ -22,11 +22,21 @@ def run_here(
     folder: Path,
     watcher: Watcher,
     stopped: Callable[[], bool],
+    in_hand: Callable[[Case], None],
 ) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Do the cases with a loaded predictor; yields each with its row as it ends. Stops after a cancelled one."""
+    """Do the cases with a loaded predictor; yields each with its row as it ends. Stops after a cancelled one.
+
+    in_hand: told of each case before anything is done with it, its input read ahead included.
+    """
     by_output = {job.output: case for case, job in cases}
+
+    def taken() -> Iterator[Job]:
+        for case, job in cases:
+            in_hand(case)
+            yield job
+
     with used_threads(threads):
-        for job, prepared in ahead(job for _, job in cases):
+        for job, prepared in ahead(taken()):
             watcher.begun(NAME, Path(job.input).name)
             row = finish(job, prepared, runner, folder, lambda done, total: watcher.windows(NAME, done, total), stopped)
             del prepared  # or its volume would stay while the next but one is read

@@ -17,7 +17,7 @@ from ..files import make_folder
 from ..jobs import Job
 from ..models import ModelPackage, load_package
 from . import manifest as made
-from .cases import Case, clear_leftovers, split
+from .cases import Case, clear_leftovers, relative, split
 from .here import run_here
 from .journal import Entry, Journal
 from .lock import CohortLock
@@ -25,6 +25,8 @@ from .sizing import WORTH_PROCESSES_SECONDS, Team, cpu_count, seconds_for_all, t
 from .watcher import Watcher
 from .work import facts, runner_of
 
+# How often this program may die with a case in hand before a worker process gets it.
+_MOST_DEATHS = 2
 Ended = Generator[tuple[Case, dict[str, Any]], None, None]
 
 
@@ -73,6 +75,7 @@ class _Cohort:
         self._shown_folder = folder
         self._watcher, self._lock, self._cancelled = watcher, lock, cancelled
         self._table, self._journal = Table(folder), Journal(folder)
+        self._hands: set[Case] = set()
 
     def run(self, workers: int | None, threads: int | None, scheduler: str | None) -> list[dict[str, Any]]:
         manifest = self._earlier_manifest(threads, None if scheduler else made.software())
@@ -90,6 +93,7 @@ class _Cohort:
         except KeyboardInterrupt:
             raise self._as_cancelled() from None
         finally:
+            self._hands_empty()
             with contextlib.suppress(RunFailed):
                 self._table.write()
             # Workers that were ended in the middle of a file.
@@ -126,7 +130,12 @@ class _Cohort:
                 row = {**done[case.number].row, "input": str(case.input), "status": "done", "before": True}
                 self._table.add(case.number, {**row, "output": self._shown(case.output)})
         self._watcher.started(len(cases), len(done))
-        return to_do
+        # What was in hand when this program died comes last, so that it cannot keep the others from being done.
+        return sorted(to_do, key=self._deaths)
+
+    def _deaths(self, case: Case) -> int:
+        """How often this program died with the case in hand."""
+        return self._journal.unended.get(relative(case.output, self._folder), 0)
 
     def _job(self, case: Case, settled: Job) -> Job:
         overwrite = settled.overwrite or case.replace
@@ -147,7 +156,10 @@ class _Cohort:
         size = team([case.input for case in to_do], self._package, device, workers, chosen, _gpus(device))
         if size.processes > 1 and not self._may_have_processes(workers):
             size = replace(size, processes=1)
-        if size.processes == 1 or (workers is None and not size.devices and manifest is None):
+        if any(self._deaths(case) >= _MOST_DEATHS for case in to_do) and self._may_have_processes(None):
+            # A worker process may die in its place.
+            yield from self._with_processes(to_do, manifest, size)
+        elif size.processes == 1 or (workers is None and not size.devices):
             yield from self._alone_or_not(to_do, manifest, chosen, size, workers)
         else:
             yield from self._with_processes(to_do, manifest, size)
@@ -169,7 +181,7 @@ class _Cohort:
         manifest = manifest or self._settle(facts(runner), alone)
         settled = made.applied(manifest, self._template)
         jobs_of = [(case, self._job(case, settled)) for case in to_do]
-        yield from run_here(jobs_of, runner, alone, self._folder, self._watcher, self._stopped)
+        yield from run_here(jobs_of, runner, alone, self._folder, self._watcher, self._stopped, self._in_hand)
 
     def _with_processes(self, to_do: list[Case], manifest: dict[str, Any] | None, size: Team) -> Ended:
         from .crew import local_crew
@@ -248,6 +260,19 @@ class _Cohort:
                 row["message"] = f"{row['message']} A restart will do it again: {error}".strip()
         self._table.add(case.number, row)
         self._watcher.finished(str(row.get("worker", "")), row)
+
+    def _in_hand(self, case: Case) -> None:
+        """Remember that this process has a case in hand; a disk that is full will be met by the case itself."""
+        self._hands.add(case)
+        with contextlib.suppress(RunFailed):
+            self._journal.begin(relative(case.output, self._folder))
+
+    def _hands_empty(self) -> None:
+        """This process lives: none of the cases it had in hand was the end of it."""
+        for name in sorted(relative(case.output, self._folder) for case in self._hands):
+            if name not in self._journal.entries:
+                with contextlib.suppress(RunFailed):
+                    self._journal.end(name)
 
     def _outcome(self) -> list[dict[str, Any]]:
         """The rows; Cancelled where the run was stopped, RunFailed where the table could not be kept."""

@@ -30,7 +30,7 @@ _COPIES_OF_WEIGHTS = 3
 _BYTES_PER_VOXEL = 48
 _SHARE_OF_MEMORY = 0.8
 # Work that one process does in less than this is left to it: on two cores, where a second process gains least (see
-# Resources/Tutorials/Cohorts.md), starting the processes takes about a tenth of it.
+# Resources/Tutorials/cohorts.md), starting the processes takes about a tenth of it.
 WORTH_PROCESSES_SECONDS = 40.0
 _TRIAL_SECONDS = 1.5
 _LARGEST_LOOKED_AT = 20

@@ -95,7 +95,7 @@ def finish(
         "status": "done",
         "seconds": report["seconds_to_translate"],
         "sha256": files[name],
-        "message": " ".join(report["notes"]),
+        "message": " ".join([*report["notes"], *report.get("uncertainty_notes", ())]),
     }
     found = asdict(prepared.fingerprint) if prepared.fingerprint else {}
     record = {f"input_{key}": value for key, value in found.items()}
