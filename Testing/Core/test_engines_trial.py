@@ -220,8 +220,12 @@ def test_the_nominal_volume_is_cut_as_the_package_says(
     assert workload.nominal_windows(package) == windows
 
 
-def test_the_shipped_model_is_small() -> None:
+def test_the_shipped_model_is_small_which_is_known_without_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     package = load_package("us2mri-pix2pix-small")
+    with monkeypatch.context() as patch:
+        patch.setattr(workload, "SMALL", 50e9)
+        patch.setattr(workload, "multiply_adds", lambda _: pytest.fail("it was counted"))
+        assert workload.is_small(package)
     assert workload.nominal_windows(package) * workload.multiply_adds(package) < 5e9
 
 

@@ -73,7 +73,10 @@ def _counted(package: ModelPackage) -> float:
 
 def is_small(package: ModelPackage) -> bool:
     """Whether the nominal volume takes fewer than `SMALL` multiply-adds, so that no engine needs to be tried."""
-    return nominal_windows(package) * multiply_adds(package) < SMALL
+    windows = nominal_windows(package)
+    # No convolution uses a weight more than once a voxel; counting takes a second, which most small models are spared.
+    most = int(package.metadata["weights"]["parameters"]) * math.prod(package.inputs["patch_size"])
+    return windows * most < SMALL or windows * multiply_adds(package) < SMALL
 
 
 def has_varying_windows(package: ModelPackage) -> bool:
