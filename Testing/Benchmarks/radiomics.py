@@ -50,8 +50,8 @@ def sixteen() -> list[Row]:
     """Rows radiomics16 (one core) and radiomics16_2cores (ours on two cores against ours on one)."""
     found = _measured("sixteen", 1)
     note = (
-        f"sixteen spheres of radius {RADIUS} voxels in {_by(SHAPE)}, otherwise as radiomics1; {_how(ROUNDS_OF_SIXTEEN)}; all "
-        f"{found['values']} values equal to the bit"
+        f"sixteen spheres of radius {RADIUS} voxels in {_by(SHAPE)}, otherwise as radiomics1; "
+        f"{_how(ROUNDS_OF_SIXTEEN)}; all {found['values']} values equal to the bit"
     )
     rows = [Row("radiomics16", round(found["ours"], 4), round(found["theirs"], 4), "ratio <= 0.0833", "s", note)]
     if (os.cpu_count() or 1) > 1:

@@ -193,6 +193,17 @@ def test_several_processes_and_the_cache_give_the_same_bits(image, regions, tmp_
     assert [result.to_dict() for result in again] == [result.to_dict() for result in first]
 
 
+def test_a_dask_scheduler_does_the_work_and_gives_the_same_bits(image, regions):
+    distributed = pytest.importorskip("distributed")
+    engine = PyRadiomicsEngine()
+    alone = extract(image, regions[:2], Settings(), engine)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as crew:
+        shared = extract(image, regions[:2], Settings(), engine, scheduler=crew.scheduler_address)
+    assert [result.values for result in shared] == [result.values for result in alone]
+    with pytest.raises(InputError, match="No Dask scheduler answers"):
+        extract(image, regions[:1], Settings(), engine, scheduler="tcp://127.0.0.1:9")
+
+
 @pytest.mark.parametrize("change", ["image", "region", "settings", "shape"])
 def test_the_cache_answers_for_the_same_input_only(image, regions, tmp_path, change):
     engine, cache, settings, shape = PyRadiomicsEngine(), Cache(tmp_path), Settings(), True

@@ -109,7 +109,7 @@ def test_another_grid_is_refused_and_the_sentence_says_what_differs(image, tmp_p
         assert said in refusal(saved(mask, tmp_path / f"{number}.nrrd"), image, 1)
 
 
-def test_headers_that_agree_within_a_hundredth_of_a_voxel_are_one_grid(image, tmp_path):
+def test_headers_that_agree_within_a_twentieth_of_a_voxel_are_one_grid(image, tmp_path):
     near = replace(drawn(image), origin=tuple(n + 0.003 for n in image.origin))
     assert read_rois(saved(near, tmp_path / "near.nii.gz"), image, 1)[0].voxels == 210
 
@@ -200,6 +200,14 @@ def test_the_lesion_with_the_wrong_spacing_in_its_header_is_refused(data_dir):
     folder = data_dir / "prostatex" / "common_grid"
     image = read_volume(folder / "ProstateX-0000_t2w.nii.gz")
     assert "x 3.6 mm, the image's" in refusal(folder / "ProstateX-0000_lesion.nii.gz", image, default=1)
+
+
+def test_a_lesion_saved_with_flipped_rows_is_put_back_on_its_image(data_dir):
+    folder = data_dir / "prostatex"
+    image, labels = (read_volume(folder / f"ProstateX-0000_{name}") for name in ("t2w.mha", "lesion.nii.gz"))
+    (roi,) = read_rois(folder / "ProstateX-0000_lesion.nii.gz", image)
+    assert np.array_equal(roi.full(), (labels.array > 0)[:, ::-1])
+    assert any("coincide" in note for note in roi.notes)
 
 
 def test_a_dicom_segmentation_lands_on_its_series(data_dir, tmp_path):

@@ -35,6 +35,8 @@ Tissue = Annotated[
 MirpPython = Annotated[str, typer.Option(help="Python of a separate environment that has MIRP.", metavar="PATH")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that share the work.")]
 
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler to work on instead.", metavar="ADDRESS")]
+
 
 @app.callback()
 def _radiomics() -> None:
@@ -57,6 +59,7 @@ def extract(
     series: Annotated[Optional[str], typer.Option(help="Which DICOM series of a folder: UID or number.")] = None,
     component: Annotated[Optional[str], typer.Option(help="Which component of a 4-D scan, or view of an NM.")] = None,
     workers: Workers = 1,
+    scheduler: Scheduler = "",
     cache: Annotated[Optional[Path], typer.Option(help="Folder that keeps results by content.")] = None,
     mirp_python: MirpPython = "",
     as_json: Json = False,
@@ -91,8 +94,8 @@ def extract(
     made_by = make_engine(features or default_features(engine), engine, mirp_python=mirp_python)
     with console.progress() as bar:
         results = extraction.extract(
-            scan, rois, chosen, made_by, tissue=where, workers=workers, cache=Cache(cache) if cache else None,
-            progress=bar.update, cancelled=stop.is_set,
+            scan, rois, chosen, made_by, tissue=where, workers=workers, scheduler=scheduler,
+            cache=Cache(cache) if cache else None, progress=bar.update, cancelled=stop.is_set,
         )  # fmt: skip
     if len(results) == 1 and results[0].refused:
         raise InputError(results[0].refused)
@@ -135,7 +138,7 @@ def _print_table(result: RoiResult) -> None:
     broad = max(len(feature.family) for feature in result.features)
     for name, feature in zip(names, result.features):
         print(f"  {name:<{wide}}  {feature.family:<{broad}}  {feature.value:>14.6g} {feature.unit}".rstrip())
-    for sentence in (*result.missing, *result.warnings):
+    for sentence in (*result.roi["notes"], *result.missing, *result.warnings):
         print(f"  Note: {sentence}")
     print(f"  {len(result.features)} features by {result.engine} {result.engine_version} in {result.isolation}.")
 

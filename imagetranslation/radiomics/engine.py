@@ -113,6 +113,7 @@ class Engine(Protocol):
         *,
         shape: bool = True,
         workers: int = 1,
+        scheduler: str = "",
         progress: Progress | None = None,
         cancelled: Cancel | None = None,
     ) -> list[RoiResult]:
@@ -120,7 +121,8 @@ class Engine(Protocol):
 
         The image is as read and prepared by `preprocess.prepare`; resampling and discretisation happen here, by
         `settings`. shape: with morphological features, which depend on the region alone and are taken once for
-        several images. workers: processes. A region that cannot be used gives a result with `refused`; InputError is
+        several images. workers: processes on this machine. scheduler: address of a Dask scheduler to work on instead.
+        A region that cannot be used gives a result with `refused`; InputError is
         raised for what concerns all of them, Cancelled where `cancelled` says so.
         """
         ...

@@ -36,6 +36,7 @@ def extract(
     tissue: Volume | None = None,
     shape: bool = True,
     workers: int = 1,
+    scheduler: str = "",
     cache: Cache | None = None,
     progress: Progress | None = None,
     cancelled: Cancel | None = None,
@@ -43,7 +44,8 @@ def extract(
     """Features of `image` under each region, in their order.
 
     tissue: labelmap for normalisation and bias field, the same for all images of a comparison. shape: with morphology;
-    False for the second and third image under one region. workers: processes. A region that cannot be used gives a
+    False for the second and third image under one region. workers: processes. scheduler: address of a Dask scheduler
+    to work on instead. A region that cannot be used gives a
     result whose `refused` says why. Raises InputError for what concerns the image, Cancelled.
     """
     prepared = prepare(image, settings, tissue, rois)
@@ -56,8 +58,8 @@ def extract(
     open_ = [number for number, result in enumerate(results) if result is None]
     if open_:
         made = engine.extract(
-            prepared, [rois[number] for number in open_], settings, shape=shape, workers=workers, progress=progress,
-            cancelled=cancelled,
+            prepared, [rois[number] for number in open_], settings, shape=shape, workers=workers,
+            scheduler=scheduler, progress=progress, cancelled=cancelled,
         )  # fmt: skip
         for number, result in zip(open_, made):
             results[number] = result

@@ -59,10 +59,13 @@ class MirpEngine:
         *,
         shape: bool = True,
         workers: int = 1,
+        scheduler: str = "",
         progress: Progress | None = None,
         cancelled: Cancel | None = None,
     ) -> list[RoiResult]:
         """Features of the image under each region; see `engine.Engine.extract`."""
+        if scheduler:
+            raise InputError("MIRP works on this machine only: give a number of workers instead of a scheduler.")
         plain = without_parameters(settings, "MIRP")
         whole = Whole(to_sitk(image))
         count = max(1, min(workers, len(rois)))

@@ -66,7 +66,7 @@ def _dask(function: Callable[[Item], Result], items: Sequence[Item], scheduler: 
     except ImportError as error:
         raise InputError("Working on a Dask cluster needs distributed: run pip install 'dask[distributed]'.") from error
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=5)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"No Dask scheduler answers at {scheduler}: check its address.") from error
     with client:

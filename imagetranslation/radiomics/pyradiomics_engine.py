@@ -65,6 +65,7 @@ class PyRadiomicsEngine:
         *,
         shape: bool = True,
         workers: int = 1,
+        scheduler: str = "",
         progress: Progress | None = None,
         cancelled: Cancel | None = None,
     ) -> list[RoiResult]:
@@ -80,7 +81,7 @@ class PyRadiomicsEngine:
             except InputError as error:
                 prepared.append(str(error))
         tasks, owners = self._tasks(whole, prepared, given, general, settings, shape)
-        outcomes = parallel.run(compute, tasks, workers, progress=progress, cancelled=cancelled)
+        outcomes = parallel.run(compute, tasks, workers, scheduler=scheduler, progress=progress, cancelled=cancelled)
         per_roi: list[list[tuple[Task, Outcome]]] = [[] for _ in rois]
         for owner, task, outcome in zip(owners, tasks, outcomes):
             per_roi[owner].append((task, outcome))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 # Two grids are the same where voxel centres agree within this part of a voxel: less than any outline is known to.
-GRID_TOLERANCE = 0.01
+GRID_TOLERANCE = 0.05
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 

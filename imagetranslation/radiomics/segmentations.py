@@ -77,7 +77,9 @@ def _chosen(rois: list[Roi], label: int | str | None, default: int | None, name:
     if label is None and len(rois) > 1:
         if usual := [roi for roi in rois if roi.label == default]:
             return usual
-        listed = ", ".join(f"{roi.label} ({roi.name})" for roi in rois[:12]) + (", ..." if len(rois) > 12 else "")
+        if len(rois) > 255:
+            raise InputError(f"{name} holds {len(rois)} different values; it looks like an image, not a mask.")
+        listed = ", ".join(str(roi.label) for roi in rois[:12]) + (", ..." if len(rois) > 12 else "")
         raise InputError(f"{name} holds {len(rois)} regions: {listed}. Choose one with --label, or --label all.")
     return rois
 
