@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import gui_block, overhead, ssim3d, translate2d
+from . import gpu, growth, gui_block, memory, overhead, radiomics, ssim3d, transfer, translate2d, translate3d
 from .results import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "overhead": overhead.measure,
+    "overhead_transfer": transfer.measure,
     "gui_block": gui_block.measure,
     "ssim3d": ssim3d.measure,
     "translate2d": translate2d.measure,
+    "translate3d": translate3d.measure,
+    "memory": memory.measure,
+    "growth_time": growth.measure_time,
+    "growth_memory": growth.measure_memory,
+    "gpu": gpu.measure,
+    "radiomics1": radiomics.one,
+    "radiomics16": radiomics.sixteen,
 }
