@@ -28,6 +28,7 @@ MORE_RGB = (255, 145, 40)
 UNCERTAINTY_RGB = ((60, 20, 110), (150, 35, 130), (235, 85, 95), (255, 170, 75), (255, 245, 170))
 UNCERTAINTY_LIMIT_PERCENTILE = 99.0
 UNCERTAINTY_FLOOR = 0.05
+ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 
 def default_window(volume: Volume) -> tuple[float, float]:
@@ -109,15 +110,15 @@ def difference_percent(synthetic: Volume, other: Volume) -> np.ndarray:
 
 
 def uncertainty_limit(deviation: np.ndarray) -> float:
-    """Where the colours of an uncertainty map end: the 99th percentile of its positive values, rounded up to 1, 2 or 5
-    times a power of ten, so that the legend has a number people can read; 1 for a map that is zero everywhere."""
+    """Where the colours of an uncertainty map end: the 99th percentile of its positive values, rounded up to
+    a number people can read (`ROUND_STEPS` times a power of ten); 1 for a map that is zero everywhere."""
     sample = deviation.ravel()[:: max(1, deviation.size // (2 * ENOUGH_VOXELS))]
     positive = sample[np.isfinite(sample) & (sample > 0)]
     if not positive.size:
         return 1.0
     top = float(np.percentile(positive, UNCERTAINTY_LIMIT_PERCENTILE))
     power = 10.0 ** math.floor(math.log10(top))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= top * (1 - 1e-9))
+    return next(step * power for step in ROUND_STEPS if step * power >= top * (1 - 1e-9))
 
 
 def uncertainty_colours(fraction: np.ndarray) -> np.ndarray:

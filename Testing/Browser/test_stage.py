@@ -234,8 +234,8 @@ def test_the_uncertainty_lies_over_the_synthetic_image_in_the_legends_colours(a_
     assert [pane.background for pane in shown] == ["source", "synthetic", "synthetic"]
     number = a_room.stage.number
     synthetic = expected(a_case, "synthetic", "axial", number)
-    fraction = slices.picture(a_case.uncertainty, "axial", number).pixels / 50  # 1, 2 or 5 times a power of ten
-    assert appearance.uncertainty_limit(a_case.uncertainty.array) == 50
+    fraction = slices.picture(a_case.uncertainty, "axial", number).pixels / 40
+    assert appearance.uncertainty_limit(a_case.uncertainty.array) == 40
     picture = middle_of_rgb(a_room.picture(2), synthetic.shape)
     rows, columns = fraction.shape
     for column in (1, columns // 3, columns // 2, columns - 3):
