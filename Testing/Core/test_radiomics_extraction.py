@@ -159,6 +159,13 @@ def test_too_few_grey_levels_are_refused_and_a_unit_image_at_the_default_bin_wid
         extract_one(image.with_array(np.full(SHAPE, 7, np.int16)), roi, Settings(), engine)
 
 
+@pytest.mark.parametrize("width", [1e-9, 0.004])
+def test_a_bin_width_that_makes_more_levels_than_fit_is_refused_before_it_is_tried(image, regions, width):
+    settings = from_parameters({"setting": {"binWidth": width}})
+    with pytest.raises(InputError, match="more than can be worked with"):
+        extract_one(image, regions[0], settings, PyRadiomicsEngine())
+
+
 def test_features_that_must_not_feel_an_affine_change_of_intensity_do_not(image, regions):
     engine, roi = PyRadiomicsEngine(), regions[0]
     scaled = image.with_array(image.array.astype(np.float64) * 3 - 700)

@@ -25,6 +25,7 @@ from .mirp_process import MirpProcess
 from .resample import Whole, cropped, resampled, to_sitk
 from .roi import Roi, check_grid, check_intensities, check_usable
 from .settings import INTERPOLATORS, Settings, without_parameters
+from .texture import MOST_LEVELS
 
 # The local intensity peak looks 6.2 mm around each voxel (IBSI); the rest is for MIRP's own crop.
 MARGIN_MM = 12.0
@@ -170,6 +171,10 @@ def grey_levels(inside: np.ndarray, settings: Settings) -> int:
         levels = np.minimum(np.floor(scaled * settings.bin_number), settings.bin_number - 1)
     elif settings.bin_width is not None:
         how = f"a bin width of {settings.bin_width:g}"
+        if (high - low) / settings.bin_width > MOST_LEVELS:
+            raise InputError(
+                f"{how[0].upper()}{how[1:]} makes more than {MOST_LEVELS} grey levels; choose a larger one."
+            )
         levels = np.floor(inside.astype(float) / settings.bin_width)
     else:
         how = "its own values as grey levels"

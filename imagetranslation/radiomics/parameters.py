@@ -17,6 +17,7 @@ from ..errors import InputError
 SIZE_LIMIT = 1 << 18
 # Anchors and aliases may blow a small file up to anything.
 NODE_LIMIT = 20_000
+LARGEST = 1e12
 SECTIONS = ("setting", "imageType", "featureClass", "voxelSetting")
 IMAGE_TYPES = ("Original", "Wavelet", "LoG", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient",
                "LBP2D", "LBP3D")  # fmt: skip
@@ -183,7 +184,7 @@ def _expected(key: str, value: Any) -> str | None:
         low, high = _WHOLE[key]
         return "" if _whole(value) and low <= value <= high else f"a whole number from {low} to {high}"
     if key in _POSITIVE:
-        return "" if _number(value) and value > 0 else "a number above 0"
+        return "" if _number(value) and 0 < value <= LARGEST else "a number above 0"
     if key == "initValue":
         return "" if _number(value) else "a number"
     if key in _FLAGS:
@@ -203,7 +204,8 @@ def _expected(key: str, value: Any) -> str | None:
 def _expected_list(key: str, value: Any) -> str:
     whole, low, equal, lengths = _LISTS[key]
     right = isinstance(value, list) and len(value) in lengths
-    right = right and all((_whole(n) if whole else _number(n)) and (n >= low if equal else n > low) for n in value)
+    right = right and all((_whole(n) if whole else _number(n)) and abs(n) <= LARGEST for n in value)
+    right = right and all(n >= low if equal else n > low for n in value)
     above = "" if low == -math.inf else f" {'from' if equal else 'above'} {low:g}{' on' if equal else ''}"
     count = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
     return "" if right else f"a list of {count} {'whole ' if whole else ''}numbers{above}"

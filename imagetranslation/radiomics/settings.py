@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .parameters import DEFAULTS, check_parameters, is_parameters, read_mapping
+from .parameters import DEFAULTS, LARGEST, check_parameters, is_parameters, read_mapping
 
 INTERPOLATORS = {"bspline": "sitkBSpline", "linear": "sitkLinear", "nearest": "sitkNearestNeighbor"}
 NORMALISATIONS = ("none", "z-score")
@@ -122,12 +121,12 @@ def from_mapping(mapping: Mapping[str, Any], name: str = "The settings") -> Sett
 
 def _expected(key: str, value: Any) -> str:
     """ "" where the value is right, else what was expected."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
     whole = number and isinstance(value, int)
     if key == "bin_number":
         return "" if value is None or (whole and 2 <= value <= 4096) else "a whole number from 2 to 4096, or null"
     if key == "bin_width":
-        return "" if value is None or (number and value > 0) else "a number above 0"
+        return "" if value is None or (number and 0 < value <= LARGEST) else "a number above 0"
     if key == "spacing":
         right = isinstance(value, (list, tuple)) and len(value) == 3
         right = right and all(isinstance(n, (int, float)) and not isinstance(n, bool) and 0 <= n < 1e4 for n in value)

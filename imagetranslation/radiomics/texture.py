@@ -12,14 +12,17 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from ..errors import InputError
 
 # Feature class to the features asked for; None or nothing is all that are not deprecated.
-Classes = tuple[tuple[str, tuple[str, ...] | None], ...]
+Classes = tuple[tuple[str, Optional[tuple[str, ...]]], ...]
+
+# More levels than a 16-bit image can have say that the bin width is in the wrong unit.
+MOST_LEVELS = 65536
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def compute(task: Task) -> Outcome:
         grey = [name for name, _ in task.classes if not name.startswith("shape")]
         shared = None
         if grey:
+            if refused := _too_many(task, arguments):
+                return Outcome((), None, refused, tuple(logged))
             shared, _ = radiomics.imageoperations.binImage(_wide(task.image, logged), task.mask, **arguments)
             levels = np.unique(shared[task.mask])
             if refused := _too_few(task, levels.size, arguments):
@@ -93,6 +98,23 @@ def _wide(image: np.ndarray, logged: list[str]) -> np.ndarray:
 
 def _levels(name: str, shared: np.ndarray | None) -> dict[str, Any]:
     return {} if shared is None or name.startswith("shape") else {_SHARED: shared}
+
+
+def _too_many(task: Task, arguments: dict[str, Any]) -> str:
+    """The sentence that refuses more grey levels than fit into the memory, or ""."""
+    from ..headers import free_memory
+
+    inside = task.image[task.mask].astype(np.float64)
+    span = (float(inside.max()) - float(inside.min())) / arguments.get("binWidth", 25)
+    levels = arguments.get("binCount") or span + 2
+    # One matrix a direction in double precision, and the copies that its features make.
+    needed = 3 * 8 * 13 * levels**2 if any(name == "glcm" for name, _ in task.classes) else 0
+    if levels <= MOST_LEVELS and needed < free_memory():
+        return ""
+    return (
+        f"The {task.image_type} image has {levels:.0f} grey levels in the region, more than can be worked with here: "
+        "choose a larger bin width, or a bin number."
+    )
 
 
 def _too_few(task: Task, levels: int, arguments: dict[str, Any]) -> str:
