@@ -30,9 +30,11 @@ _SHOWN = {
     "numbers": ("krippendorff_interval", "icc_a_1", "icc_c_1", "icc_a_k", "kendall_w"),
 }  # fmt: skip
 # For answers on a continuous scale exact agreement is no sensible question.
-_CONTINUOUS = ("krippendorff_interval", "krippendorff_ordinal", "icc_1_1", "icc_a_1", "icc_c_1", "icc_1_k", "icc_a_k",
+_CONTINUOUS = ("krippendorff_interval", "icc_1_1", "icc_a_1", "icc_c_1", "icc_1_k", "icc_a_k",
                "icc_c_k", "kendall_w")  # fmt: skip
-FEWEST = 2
+# Resampling readers with so many different answers takes minutes; the ICC has the same claim at once.
+_MANY_CATEGORIES = 200
+_SLOW = f"it is not resampled over readers with more than {_MANY_CATEGORIES} different answers; see the ICC"
 
 
 def scale_of(question: Question) -> str:
@@ -95,6 +97,9 @@ def _between(work: Work, task: Task, grid: Grid, table: Ratings) -> list[Block]:
     if len(grid.arms) > 1:
         note += " All arms together; readers who agree that arms differ agree. Arms alone: see the figure."
     made: list[Block] = [Table(title, columns, [_row(one) for one in shown], note, columns[:1])]
+    if fewer := [one for one in shown if one.n.get("cases", n["cases"]) < n["cases"]]:
+        names = ", ".join(one.label for one in fewer)
+        made.append(Text(f"{names}: from the {fewer[0].n['cases']} images that every reader rated.", "note"))
     made += [Text(reason, "refused") for reason in reasons(shown)]
     rest = [one for one in everything if one not in shown]
     if rest:
@@ -108,11 +113,12 @@ def _between(work: Work, task: Task, grid: Grid, table: Ratings) -> list[Block]:
 
 def _both(table: Ratings, fixed: Resampling, general: Resampling, wanted: Sequence[str] | None) -> list[Estimate]:
     """Every coefficient with three intervals: analytic, bootstrap over patients, bootstrap over readers too."""
-    made = []
-    for one, other in zip(agreement(table, fixed), agreement(table, general)):
-        if wanted is None or one.key in wanted:
-            made.append(replace(one, intervals=(*one.intervals, *other.intervals[-1:])))
-    return made
+    found = agreement(table, fixed, wanted)
+    slow = [one.key for one in found if one.key.startswith("kripp") and len(table.labels) > _MANY_CATEGORIES]
+    quick = [one.key for one in found if one.key not in slow]
+    resampled = {one.key: one.intervals[-1:] for one in agreement(table, general, quick)}
+    skipped = Interval("bootstrap over patients and readers", general.level, refused=_SLOW)
+    return [replace(one, intervals=(*one.intervals, *resampled.get(one.key, (skipped,)))) for one in found]
 
 
 def _by_arm(
@@ -125,7 +131,7 @@ def _by_arm(
         table = ratings_of(grid.of_arm(arm))
         if table is None:
             continue
-        found = [one for one in agreement(table, work.settings) if wanted is None or one.key in wanted]
+        found = agreement(table, work.settings, wanted)
         _record(work, task, found, arm)
         points.append(_point(work.arm(arm), next(one for one in found if one.key == key), colour))
     caption = (
@@ -160,7 +166,9 @@ def _within(work: Work, task: Task) -> list[Block]:
     """Each reader's first reading against the hidden repeat of the same image."""
     first, again = work.answers.of(task.question), work.answers.repeats_of(task.question)
     place = {image: n for n, image in enumerate(first.images)}
-    keys = _SHOWN[scale_of(task.question)][:4]
+    scale = scale_of(task.question)
+    keys = _SHOWN[scale][:4]
+    wanted = _CONTINUOUS if scale == "numbers" else None
     rows, found_all = [], []
     for column, reader in enumerate(again.readers):
         pairs = [
@@ -174,7 +182,7 @@ def _within(work: Work, task: Task) -> list[Block]:
         if table is None:
             rows.append([reader, "0", *["refused"] * len(keys)])
             continue
-        found = {one.key: one for one in intra_reader(table, work.settings)}
+        found = {one.key: one for one in intra_reader(table, work.settings, wanted)}
         for one in found.values():
             work.records.estimate(one, task.role, task.question.id, f"reader {reader}", "agreement with oneself")
         rows.append([reader, str(len(table.complete().cases)), *(_cell(found[key]) for key in keys)])
@@ -185,8 +193,8 @@ def _within(work: Work, task: Task) -> list[Block]:
     title = f"Agreement of readers with themselves on \u201c{task.question.text}\u201d (hidden repeats)"
     columns = ["Reader", "Repeats", *(labels[key] for key in keys)]
     note = (
-        f"Value ({100 * work.settings.level:g}% bootstrap interval over patients); refused below {MIN_REPEATS} images "
-        "that were read twice."
+        f"Value, below it its {100 * work.settings.level:g}% bootstrap interval over patients; refused below "
+        f"{MIN_REPEATS} images that were read twice."
     )
     made: list[Block] = [Table(title, columns, rows, note, words=["Reader"])]
     why = dict.fromkeys(reason for reason in reasons(found_all))
@@ -197,4 +205,4 @@ def _cell(one: Estimate) -> str:
     if one.value is None:
         return "refused"
     ends = _resampled(one)
-    return number(one.value) if ends.refused else f"{number(one.value)} ({interval_text(ends)})"
+    return number(one.value) if ends.refused else f"{number(one.value)}\n{interval_text(ends)}"

@@ -14,7 +14,7 @@ import numpy as np
 from ..statistics.comparisons import TestResult, per_patient, wilcoxon
 from ..statistics.detection import MEASURES, Detections, detection
 from ..statistics.estimates import Estimate, Interval, Undefined
-from .answers import Grid
+from .answers import Grid, mean_of
 from .blocks import Block, Figure, Table, Text, interval_text, number, reasons
 from .differences import refused_test
 from .figures import Curve, Point, forest, mean_curve, roc, roc_points
@@ -69,20 +69,13 @@ def tests(work: Work, task: Task) -> list[TestResult]:
     kinds = []
     for kind in (found.synthetic, ~found.synthetic):
         own = per_patient(np.where(kind[:, None], right, np.nan), found.patients)
-        kinds.append(_row_means(own))
+        kinds.append(mean_of(own.T))
     # Both kinds weigh alike, so that answering "synthetic" throughout is one half right.
     share = (kinds[0] + kinds[1]) / 2
     try:
         return [wilcoxon(share, np.full(len(share), 0.5), label)]
     except Undefined as reason:
         return [refused_test(label, str(reason))]
-
-
-def _row_means(values: np.ndarray) -> np.ndarray:
-    present = np.isfinite(values)
-    count = present.sum(axis=1)
-    total = np.where(present, values, 0).sum(axis=1)
-    return np.asarray(np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0))
 
 
 def blocks(work: Work, task: Task) -> list[Block]:
@@ -161,9 +154,9 @@ def _table(work: Work, task: Task, found: Detections, estimates: Sequence[Estima
             )
     n = found.n
     note = (
-        f"Value ({100 * work.settings.level:g}% bootstrap interval over patients). {n['answers']} answers about "
-        f"{n['synthetic']} synthetic and {n['real']} real images of {n['patients']} patients. d\u2032 and c with the "
-        "log-linear correction; c above 0: inclined to say real."
+        f"Value, below it its {100 * work.settings.level:g}% bootstrap interval over patients. {n['answers']} answers "
+        f"about {n['synthetic']} synthetic and {n['real']} real images of {n['patients']} patients. d\u2032 and c with "
+        "the log-linear correction; c above 0: inclined to say real."
     )
     title = f"Telling synthetic from real: \u201c{task.question.text}\u201d"
     return Table(title, ["Reader", *(names[key] for key in keys)], rows, note, words=["Reader"])
@@ -176,7 +169,7 @@ def _cell(one: Estimate | None, which: int, ends_only: bool = False) -> str:
     text = interval_text(ends)
     if ends_only:
         return text or "refused"
-    return number(one.value) if not text or text == "refused" else f"{number(one.value)} ({text})"
+    return f"{number(one.value)}\n{text}" if text else number(one.value)
 
 
 def _curves(task: Task, found: Detections) -> Figure:

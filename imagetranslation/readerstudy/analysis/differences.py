@@ -15,7 +15,7 @@ from ..statistics.comparisons import TestResult, friedman, per_patient, wilcoxon
 from ..statistics.estimates import Estimate, Interval, Undefined, refusal
 from ..statistics.ordinal import SOURCE as MODEL_SOURCE
 from ..statistics.ordinal import Coefficient, OrdinalFit, answer_model, likelihood_ratio
-from .answers import SCORES, Grid
+from .answers import SCORES, Grid, mean_of
 from .blocks import Block, Figure, Table, Text, interval_text, number, p_text, reasons
 from .figures import Point, forest
 from .plan import Task, Work
@@ -78,11 +78,7 @@ def patient_means(values: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Values (cases, readers) averaged within readers, then over them -> (patients,), NaN where there is none."""
     if not len(values):
         return np.zeros(0)
-    of_patients = per_patient(values, patients)
-    present = np.isfinite(of_patients)
-    count = present.sum(axis=1)
-    total = np.where(present, of_patients, 0).sum(axis=1)
-    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+    return mean_of(per_patient(values, patients).T)
 
 
 def mean_difference(work: Work, grid: Grid, first: str, second: str) -> Estimate:
@@ -169,9 +165,10 @@ def _margin(one: Estimate, margin: float, level: str) -> str:
 
 def _by_reader(work: Work, task: Task, grid: Grid, arms: tuple[str, ...], found: list[Estimate]) -> Figure:
     points = []
+    alone_here = len(found) == 1
     for colour, ((first, second), one) in enumerate(zip(combinations(arms, 2), found)):
         ends = one.intervals[0] if one.intervals else Interval("")
-        points.append(Point(f"{one.label}, all readers", one.value, ends.low, ends.high, colour, True))
+        points.append(Point("All readers" if alone_here else one.label, one.value, ends.low, ends.high, colour, True))
         for place, reader in enumerate(grid.readers):
             own = Grid(grid.question, grid.values[:, [place]], grid.images, (reader,))
             alone = mean_difference(work, own, first, second)
@@ -183,7 +180,7 @@ def _by_reader(work: Work, task: Task, grid: Grid, arms: tuple[str, ...], found:
         f"Mean differences in \u201c{task.question.text}\u201d for all readers together and for each reader, with "
         f"{100 * work.settings.level:g}% bootstrap intervals over patients. Dashed line: no difference."
     )
-    axis = "Difference of means (points of the scale)"
+    axis = f"{found[0].label} (points of the scale)" if alone_here else "Difference of means (points of the scale)"
     return Figure(f"differences_{task.role}_{task.question.id}", forest(title, points, axis, 0.0), caption)
 
 
@@ -208,6 +205,10 @@ def _model(work: Work, task: Task, grid: Grid) -> list[Block]:
     sigma = "0" if found.sigma is None else number(found.sigma)
     low, high = found.sigma_interval or (None, None)
     ends = "" if low is None or high is None else f"{number(low)} to {number(high)}"
+    if len(set(readers)) > 1:
+        others = sum(one.estimate for one in found.coefficients if one.name.startswith("reader "))
+        rest = f"Reader {max(readers)} (minus the sum of the others)"
+        lines.append([rest, number(float(np.exp(-others))), number(-others), "", "", ""])
     lines.append(["Standard deviation of patients (log odds)", "", sigma, "", ends, ""])
     note = (
         f"{found.n['answers']} answers of {found.n.get('groups', 0)} patients; {found.method}. Reference: "

@@ -147,6 +147,8 @@ def forest(title: str, points: Sequence[Point], axis: str, reference: float | No
         if point.low is not None and point.high is not None:
             canvas.line([(at(point.low), y), (at(point.high), y)], colour, 2.4 if point.strong else 1.6)
             numbers += f" ({point.low:.2f} to {point.high:.2f})"
+        else:
+            numbers += " (interval refused)"
         canvas.mark(at(point.value), y, point.colour, colour, 5 if point.strong else 4)
         canvas.text(left + span + 10, y + 4, numbers.replace("-", "\u2212"), size=11, bold=point.strong)
     return canvas.svg()
@@ -208,9 +210,9 @@ def roc(title: str, curves: Sequence[Curve], names: Sequence[str]) -> str:
         dash = DASHES[curve.colour % len(DASHES)] if curve.strong else ""
         canvas.line(points, colour, 3 if curve.strong else 1, dash, 1 if curve.strong else 0.35)
     canvas.text(left + size / 2, top + size + 38, "False positive rate (1 \u2212 specificity)", "middle")
-    canvas.text(left + size + 24, top + 14, "True positive rate (sensitivity) upwards", size=12)
+    canvas.text(16, top + size / 2, "True positive rate (sensitivity)", "middle", upwards=True)
     for place, name in enumerate(names):
-        y = top + 44 + 22 * place
+        y = top + 14 + 22 * place
         colour = ARM_COLOURS[place % len(ARM_COLOURS)]
         canvas.line([(left + size + 24, y), (left + size + 58, y)], colour, 3, DASHES[place % len(DASHES)])
         canvas.text(left + size + 66, y + 4, shortened(name))

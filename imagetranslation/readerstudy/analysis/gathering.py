@@ -131,7 +131,7 @@ def _status(progress: Sequence[Progress], interim: bool, closed: str) -> str:
     raise InputError(
         f"Reading is not complete ({named}), so the key stays sealed: {WHY_NOT_NOW}. When all have finished run this "
         'again; if reading has ended for good say why with --closed "REASON"; --interim analyses what is there and '
-        "marks every page so."
+        "marks the report so."
     )
 
 

@@ -21,7 +21,7 @@ def head(gathered: Gathered) -> list[str]:
     """The lines under the title."""
     study = gathered.study
     return [
-        f"Reader study {study.id}, version {study.version}. {_STATUS[gathered.status]}",
+        f"Reader study \u201c{study.id}\u201d, version {study.version}. {_STATUS[gathered.status]}",
         f"Definition SHA-256 {study.sha256}",
     ]
 

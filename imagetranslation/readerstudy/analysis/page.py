@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Optional
 
 from .blocks import Block, Figure, Section, Table, Text
 from .report import Report
@@ -39,7 +40,10 @@ th{font-weight:600;text-align:right;vertical-align:bottom;padding:.3rem .7rem .3
  border-top:1.5px solid var(--ink);border-bottom:1px solid var(--ink)}
 td{text-align:right;vertical-align:top;padding:.22rem .7rem .22rem 0;font-variant-numeric:tabular-nums;
  overflow-wrap:anywhere;min-width:2.6rem}
-th.words,td.words{text-align:left}
+th.words,td.words{text-align:left;white-space:pre-line}
+th{white-space:pre-line}
+td{white-space:nowrap}
+td .sub{display:block;color:var(--faint);font-size:.76rem}
 tbody tr+tr td{border-top:1px solid #ececea}
 .under-table{font-size:.78rem;color:var(--faint);margin:.35rem 0 0;max-width:48rem}
 figure{margin:1.1rem 0 1.4rem}
@@ -57,7 +61,7 @@ footer{margin-top:2.5rem;border-top:1px solid var(--line);padding-top:.6rem;font
 
 
 class _Counter:
-    """Numbers of tables and figures."""
+    """Numbers of tables and figures; what is folded away has none, so that none is missing on the page."""
 
     def __init__(self) -> None:
         self._last = {"Table": 0, "Figure": 0}
@@ -95,7 +99,7 @@ def page(report: Report) -> str:
 def _contents(sections: Sequence[Section]) -> str:
     lines = []
     for number, section in enumerate(sections, 1):
-        role = f" ({_MARKS[section.role].lower()})" if section.role == "exploratory" else ""
+        role = f" ({_MARKS[section.role].lower()})" if section.role else ""
         lines.append(f'<li><a href="#s{number}">{escape(section.title)}</a>{escape(role)}</li>')
     return f"<nav><ol>{''.join(lines)}</ol></nav>"
 
@@ -108,29 +112,38 @@ def _section(section: Section, number: int, counter: _Counter) -> Iterable[str]:
         yield _block(block, counter)
 
 
-def _block(block: Block, counter: _Counter) -> str:
+def _block(block: Block, counter: Optional[_Counter]) -> str:
     if isinstance(block, Text):
         tone = f' class="{escape(block.tone)}"' if block.tone else ""
         return f"<p{tone}>{escape(block.text)}</p>"
     if isinstance(block, Table):
         return _table(block, counter)
     if isinstance(block, Figure):
-        caption = f"<b>{counter.next('Figure')}.</b> {escape(block.caption)}"
+        caption = f"{_numbered('Figure', counter)}{escape(block.caption)}"
         return f"<figure>{block.svg}<figcaption>{caption}</figcaption></figure>"
-    inner = "".join(_block(one, counter) for one in block.blocks)
+    inner = "".join(_block(one, None) for one in block.blocks)
     return f"<details><summary>{escape(block.summary)}</summary>{inner}</details>"
 
 
-def _table(block: Table, counter: _Counter) -> str:
+def _numbered(kind: str, counter: Optional[_Counter]) -> str:
+    return "" if counter is None else f"<b>{counter.next(kind)}.</b> "
+
+
+def _table(block: Table, counter: Optional[_Counter]) -> str:
     words = [name in block.words for name in block.columns]
     head = "".join(_cell("th", name, left) for name, left in zip(block.columns, words))
     rows = "".join(f"<tr>{''.join(_cell('td', c, left) for c, left in zip(row, words))}</tr>" for row in block.rows)
     note = f'<p class="under-table">{escape(block.note)}</p>' if block.note else ""
-    caption = f"<caption><b>{counter.next('Table')}.</b> {escape(block.title)}</caption>"
+    caption = f"<caption>{_numbered('Table', counter)}{escape(block.title)}</caption>"
     return (
         f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}</div>'
     )
 
 
 def _cell(kind: str, text: str, left: bool) -> str:
-    return f"<{kind}{' class=' + chr(34) + 'words' + chr(34) if left else ''}>{escape(text)}</{kind}>"
+    """A cell; the second line of a number is its interval, printed smaller."""
+    first, below, rest = text.partition("\n")
+    if kind == "td" and below and not left:
+        return f'<td>{escape(first)}<span class="sub">{escape(rest)}</span></td>'
+    where = ' class="words"' if left else ""
+    return f"<{kind}{where}>{escape(text)}</{kind}>"

@@ -20,7 +20,7 @@ PREFERENCE, MRMC, DISTRIBUTION = "preference", "mrmc", "distribution"
 ORIGINS = {"real", "synthetic"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """One analysis of one question. arms: those compared, all where empty. hypothesis: "" where exploratory."""
 

@@ -95,8 +95,7 @@ def analyse(
 
     for done, task in enumerate(one for one in planned if one.role != EXPLORATORY):
         step(done)
-        title = "Primary endpoint" if task.role == PRIMARY else "Secondary hypothesis"
-        section = Section(f"{title}: {task.question.text}", task.role)
+        section = Section(task.question.text, task.role)
         section.blocks += [Text(f"Hypothesis, named before the first answer: {task.hypothesis}")]
         section.blocks += _in_one_line(work, task, tested[task])
         section.blocks += _described(work, task, described)
@@ -107,7 +106,7 @@ def analyse(
     method = methods(work, gathered, planned)
     step(count)
     return Report(
-        title=study.title,
+        title=f"INTERIM: {study.title}" if gathered.status == "interim" else study.title,
         lead=head(gathered),
         alarms=_alarms(gathered),
         sections=[*sections, times, method],
@@ -173,18 +172,20 @@ def _body(work: Work, task: Task, tested: Sequence[TestResult]) -> list[Block]:
 def _test_table(work: Work, task: Task, tested: Sequence[TestResult]) -> Table:
     rows = []
     for one in tested:
-        if one.refused:
-            rows.append([one.label, "refused", "", "", "", ""])
-            continue
-        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in one.n.items())
-        smallest = "none (continuous)" if one.smallest_p == 0 else f"{one.smallest_p:.2g}"
-        value = "" if one.value is None else f"{one.statistic} = {number(one.value, 1)}"
-        rows.append([one.label, value, counts, smallest, p_text(one.p), p_text(one.holm_p)])
-    columns = ["Test", "Statistic", "n", "Smallest attainable p", "p", "p (Holm)"]
+        smallest = "continuous" if one.smallest_p == 0 else f"{one.smallest_p:.2g}" if one.n else ""
+        value = "refused" if one.value is None else f"{one.statistic} = {number(one.value, 1)}"
+        rows.append([one.label, value, _counts(one.n), smallest, p_text(one.p), p_text(one.holm_p)])
+    columns = ["Test", "Statistic", "n", "Smallest\nattainable p", "p", "p (Holm)"]
     note = f"{'; '.join(dict.fromkeys(one.method for one in tested))}. Holm's family: {_FAMILIES[task.role]}."
     if any(one.refused for one in tested):
         note += " A refused test counts in the family."
     return Table(f"Tests of \u201c{task.question.text}\u201d", columns, rows, note, columns[:1])
+
+
+def _counts(n: dict[str, int]) -> str:
+    """ "18 pairs, 17 differ", or whatever was counted."""
+    words = {"nonzero": "differ", "left_out": "left out"}
+    return ", ".join(f"{count} {words.get(name, name)}" for name, count in n.items() if count or name != "left_out")
 
 
 def _exploratory(
@@ -204,7 +205,7 @@ def _exploratory(
             section.blocks += describe(work, question)
         for task in (one for one in own if one.question.id == question.id):
             step(offset + own.index(task))
-            section.blocks.append(Text(f"Exploratory: {_NAMES[task.analysis]}.", "lead"))
+            section.blocks.append(Text(f"Exploratory: {_NAMES[task.analysis]}", "lead"))
             section.blocks += _refusals(tested[task])
             section.blocks += _body(work, task, tested[task])
         if section.blocks:

@@ -66,11 +66,13 @@ class Canvas:
         size: float = 12,
         colour: str = INK,
         bold: bool = False,
+        upwards: bool = False,
     ) -> None:
-        """A line of text whose baseline is at y."""
-        weight = ' font-weight="600"' if bold else ""
+        """A line of text whose baseline is at y, or at x where it is written upwards."""
+        more = ' font-weight="600"' if bold else ""
+        more += f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upwards else ""
         self._made.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" fill="{colour}"{weight}>'
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" fill="{colour}"{more}>'
             f"{escape(text)}</text>"
         )
 

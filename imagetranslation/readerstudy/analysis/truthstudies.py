@@ -21,7 +21,7 @@ from .differences import refused_test
 from .figures import Curve, Point, forest, mean_curve, roc, roc_points
 from .plan import Task, Work
 
-COVARIANCES = ("jackknife", "delong")
+COVARIANCES = {"jackknife": "jackknife", "delong": "DeLong"}
 USUAL_EFFECT = 0.05
 _METHOD = "Obuchowski-Rockette F test, random readers and cases, jackknife covariances"
 
@@ -92,7 +92,7 @@ def tests(work: Work, task: Task) -> list[TestResult]:
     if isinstance(made, str):
         return [refused_test(label, made, _METHOD)]
     try:
-        found = _analysed(work, made, COVARIANCES[0])
+        found = _analysed(work, made, "jackknife")
     except Undefined as reason:
         return [refused_test(label, str(reason), _METHOD)]
     design = found.designs[0]
@@ -121,10 +121,10 @@ def blocks(work: Work, task: Task) -> list[Block]:
         return [Text(f"Multi-reader multi-case analysis refused: {reason}.", "refused")]
     for method, one in found.items():
         _record(work, task, one, method)
-    first = found[COVARIANCES[0]]
+    first = found["jackknife"]
     said: list[Block] = [Text(_who(made), "note" if not (made.without_readers or made.without_cases) else "")]
     said += [_curves(work, task, made), _areas(first), _gaps(work, first), _designs(work, task, found)]
-    said += [Text(f"{d.key} ({m} covariances) refused: {d.refused}.", "refused")
+    said += [Text(f"{d.key} ({COVARIANCES[m]} covariances) refused: {d.refused}.", "refused")
              for m, one in found.items() for d in one.designs if d.refused]  # fmt: skip
     said.append(_plan(work, task, first))
     return said
@@ -163,13 +163,14 @@ def _curves(work: Work, task: Task, made: Crossed) -> Figure:
 
 
 def _areas(found: Analysis) -> Table:
+    shown = range(len(found.tests))[::-1]
     rows = [
         [reader, *(f"{number(float(found.auc[i, j]), 3)} ({number(float(found.standard_errors[i, j]), 3)})"
-                   for i in range(len(found.tests)))]
+                   for i in shown)]
         for j, reader in enumerate(found.readers)
     ]  # fmt: skip
-    rows.insert(0, ["Mean of the readers", *(number(float(found.auc[i].mean()), 3) for i in range(len(found.tests)))])
-    columns = ["Reader", *found.tests]
+    rows.insert(0, ["Mean of the readers", *(number(float(found.auc[i].mean()), 3) for i in shown)])
+    columns = ["Reader", *found.tests[::-1]]
     return Table("Areas under the ROC curves (standard error)", columns, rows, "Jackknife standard errors.", ["Reader"])
 
 
@@ -196,14 +197,15 @@ def _gaps(work: Work, found: Analysis) -> Figure:
 def _designs(work: Work, task: Task, found: dict[str, Analysis]) -> Table:
     rows = []
     for method, one in found.items():
+        name = COVARIANCES[method]
         for design in one.designs:
             if design.refused:
-                rows.append([f"{design.key}, {method}", "refused", "", "", "", "", ""])
+                rows.append([f"{design.key}, {name}", "refused", "", "", "", "", ""])
                 continue
             degrees = f"{design.df1:g}" if design.df2 is None else f"{design.df1:g}, {number(design.df2, 1)}"
             gaps = design.differences or (None,)
             for place, gap in enumerate(gaps):
-                head = [f"{design.key}, {method}", f"{design.statistic} {number(design.value)} ({degrees} df)",
+                head = [f"{design.key}, {name}", f"{design.statistic} {number(design.value)} ({degrees} df)",
                         p_text(design.p)] if not place else ["", "", ""]  # fmt: skip
                 tail = ["", "", "", ""] if gap is None else _gap_cells(gap)
                 rows.append([*head, *tail])

@@ -5,7 +5,7 @@ The formulas are in `chance`, `icc` and `concordance`, the resampling in `bootst
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -47,16 +47,24 @@ SHROUT = "Shrout and Fleiss, Psychol Bull 1979, 86:420-428; McGraw and Wong, Psy
 KENDALL = "Kendall and Babington Smith, Ann Math Stat 1939, 10:275-287; ties: Siegel and Castellan 1988"
 
 
-def agreement(ratings: Ratings, settings: Resampling | None = None) -> list[Estimate]:
+def agreement(
+    ratings: Ratings, settings: Resampling | None = None, only: Collection[str] | None = None
+) -> list[Estimate]:
     """All coefficients, in a fixed order: percent agreement, Cohen, Fleiss, Krippendorff, Gwet, ICC, Kendall.
 
-    What cannot be had is refused by a sentence: one rater, constant ratings, too few cases, a scale of names.
+    only: keys of those wanted, all by default. What cannot be had is refused by a sentence: one rater, constant
+    ratings, too few cases, a scale of names.
     """
     chosen = settings or Resampling()
-    found = [_category_row(row, ratings, chosen) for row in _category_rows(len(ratings.raters))]
+
+    def wanted(key: str) -> bool:
+        return only is None or key in only
+
+    rows = [row for row in _category_rows(len(ratings.raters)) if wanted(row.key)]
+    found = [_category_row(row, ratings, chosen) for row in rows]
     complete = ratings.complete()
-    found += [_icc_row(form, ratings, complete, chosen) for form in icc.FORMS]
-    return [*found, _kendall_row(ratings, complete, chosen)]
+    found += [_icc_row(form, ratings, complete, chosen) for form in icc.FORMS if wanted(form)]
+    return [*found, *([_kendall_row(ratings, complete, chosen)] if wanted("kendall_w") else [])]
 
 
 def pairwise(ratings: Ratings, weighting: str = chance.QUADRATIC) -> list[Estimate]:
@@ -73,15 +81,17 @@ def pairwise(ratings: Ratings, weighting: str = chance.QUADRATIC) -> list[Estima
     return found
 
 
-def intra_reader(ratings: Ratings, settings: Resampling | None = None) -> list[Estimate]:
+def intra_reader(
+    ratings: Ratings, settings: Resampling | None = None, only: Collection[str] | None = None
+) -> list[Estimate]:
     """Agreement of one reader with themselves: a table of two columns, the first reading and the hidden repeat.
 
-    All coefficients are refused below MIN_REPEATS cases that were read twice.
+    only: as for `agreement`. All coefficients are refused below MIN_REPEATS cases that were read twice.
     """
     if len(ratings.raters) != 2:
         raise ValueError(f"a first reading and its repeat are two columns; got {len(ratings.raters)}")
     pairs = ratings.complete()
-    found = agreement(pairs, settings)
+    found = agreement(pairs, settings, only)
     count = len(pairs.cases)
     if count >= MIN_REPEATS:
         return found
