@@ -18,6 +18,9 @@ from Testing.packages import an_ultrasound, make_package, metadata
 # Files that say how a run went and not what it made.
 ABOUT_THE_RUN = {"translations.csv", "cohort.jsonl"}
 
+# Without a trial of engines, which takes longer than these tests.
+PLAIN = ("--engine", "torch", "--precision", "float32")
+
 
 def some_scans(folder: Path, count: int = 3, shape: tuple[int, int, int] = (6, 20, 24)) -> Path:
     """A folder of `count` scans, us0.nrrd and so on."""

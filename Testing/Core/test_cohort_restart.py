@@ -23,7 +23,7 @@ from imagetranslation.cohorts.manifest import MANIFEST
 from imagetranslation.errors import Cancelled, InputError, ModelRefused, RunFailed
 from imagetranslation.jobs import Job
 from imagetranslation.volume import read_volume, write_volume
-from Testing.Core.cohort_runs import a_model, a_slow_model, made, run, some_scans, start, until
+from Testing.Core.cohort_runs import PLAIN, a_model, a_slow_model, made, run, some_scans, start, until
 from Testing.packages import an_ultrasound, make_package
 
 
@@ -335,15 +335,15 @@ def test_killed_after_the_first_case_and_run_again_it_is_as_if_never_interrupted
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_at_many_moments_it_is_as_if_never_interrupted(tmp_path: Path, workers: int) -> None:
     model = a_slow_model(tmp_path / "model")
-    scans = some_scans(tmp_path / "scans", 6, (20, 64, 64))
-    command = [scans, "-m", model, "--workers", workers, "--threads", 1]
+    scans = some_scans(tmp_path / "scans", 5, (8, 64, 64))
+    command = [scans, "-m", model, "--workers", workers, "--threads", 1, *PLAIN]
     moments = random.Random(11 + workers)
     began = time.monotonic()
     assert run(*command, "-o", tmp_path / "first", folder=tmp_path)[0] == 0
     longest = time.monotonic() - began
-    for round_ in range(4):
+    for round_ in range(3):
         out = tmp_path / f"out{round_}"
-        for _ in range(5):
+        for _ in range(4):
             kill_at_random(command, out, tmp_path, moments, longest)
         code, _, err = run(*command, "-o", out, folder=tmp_path)
         assert (code, err) == (0, "")

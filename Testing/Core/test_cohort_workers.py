@@ -19,7 +19,7 @@ from imagetranslation.cohorts.manifest import MANIFEST
 from imagetranslation.errors import InputError
 from imagetranslation.jobs import Job
 from imagetranslation.models import load_package
-from Testing.Core.cohort_runs import a_model, a_slow_model, made, run, some_scans, start, until, worker_processes
+from Testing.Core.cohort_runs import PLAIN, a_model, a_slow_model, made, run, some_scans, start, until, worker_processes
 
 pytest.importorskip("distributed", reason="worker processes need Dask: pip install '.[cohort]'")
 
@@ -86,7 +86,7 @@ def test_long_work_goes_to_worker_processes_that_nobody_else_can_reach_and_makes
 
 def test_a_worker_killed_by_the_system_loses_no_case(slow: str, tmp_path: Path) -> None:
     scans, out = some_scans(tmp_path / "scans", 3, (12, 64, 64)), tmp_path / "out"
-    command = [scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1]
+    command = [scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1, *PLAIN]
     process = start(*command, folder=tmp_path)
     until(lambda: (out / MANIFEST).exists())
     for worker in worker_processes(process.pid):
@@ -115,7 +115,7 @@ def test_a_case_that_ends_its_worker_twice_fails_and_its_neighbours_do_not(tiny:
 @pytest.mark.parametrize("twice", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["once", "twice"])
 def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(slow: str, tmp_path: Path, twice: bool) -> None:
     scans, out = some_scans(tmp_path / "scans", 6, (12, 64, 64)), tmp_path / "out"
-    command = [scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1]
+    command = [scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1, *PLAIN]
     process = start(*command, folder=tmp_path)
     until(lambda: (out / "cohort.jsonl").exists(), 120)
     workers = worker_processes(process.pid)
@@ -137,17 +137,17 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(slow: str, tmp_path
 @pytest.mark.soak
 def test_workers_end_with_the_process_that_started_them(slow: str, tmp_path: Path) -> None:
     scans, out = some_scans(tmp_path / "scans", 4, (60, 64, 64)), tmp_path / "out"
-    process = start(scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1, folder=tmp_path)
+    process = start(scans, "-o", out, "-m", slow, "--workers", 2, "--threads", 1, *PLAIN, folder=tmp_path)
     until(lambda: (out / MANIFEST).exists())
     workers = worker_processes(process.pid)
     assert len(workers) == 2
     process.kill()
     process.communicate()
     assert psutil.wait_procs(workers, timeout=10)[1] == []
-    assert run(scans, "-o", out, "-m", slow, "--workers", 1, folder=tmp_path)[0] == 0
+    assert run(scans, "-o", out, "-m", slow, "--workers", 1, *PLAIN, folder=tmp_path)[0] == 0
     assert list((tmp_path / "temporary").iterdir()) != [], "the next run with workers clears this"
     code, *_ = run(
-        some_scans(tmp_path / "two", 2), "-o", tmp_path / "out2", "-m", slow, "--workers", 2, folder=tmp_path
+        some_scans(tmp_path / "two", 2), "-o", tmp_path / "out2", "-m", slow, "--workers", 2, *PLAIN, folder=tmp_path
     )
     assert code == 0
     assert list((tmp_path / "temporary").iterdir()) == []
@@ -253,7 +253,7 @@ def test_a_trial_of_something_long_is_short(slow: str, tmp_path: Path) -> None:
     from imagetranslation.cohorts.work import runner_of
 
     scan = next(some_scans(tmp_path, 1, (600, 64, 64)).iterdir())
-    job = Job(str(scan), str(tmp_path / "out.nrrd"), slow)
+    job = Job(str(scan), str(tmp_path / "out.nrrd"), slow, engine="torch", precision="float32")
     runner = runner_of(job, 1)
     began = time.monotonic()
     foreseen = sizing.seconds_for_all([job] * 100, runner, lambda: False)

@@ -29,8 +29,8 @@ _COPIES_OF_WEIGHTS = 3
 # What a voxel of a volume under way costs, as `jobs` reckons, and as much again for the one read ahead.
 _BYTES_PER_VOXEL = 48
 _SHARE_OF_MEMORY = 0.8
-# Work that one process does in less than this is left to it. Starting two worker processes and loading the model in them
-# took 4 to 10 s where this was measured (two cores, others using them), which a second core must first make up for.
+# Work that one process does in less than this is left to it. Starting two worker processes and loading the model in
+# them took 4 to 10 s where this was measured (two cores, others using them), and a second core must make up for that.
 WORTH_PROCESSES_SECONDS = 40.0
 _TRIAL_SECONDS = 1.5
 _LARGEST_LOOKED_AT = 20
