@@ -27,7 +27,7 @@ Features = Annotated[
 ]
 SettingsFile = Annotated[
     Optional[Path],
-    typer.Option("--settings", help="YAML or JSON: a PyRadiomics parameter file, or settings of ours (see below)."),
+    typer.Option("--settings", help="YAML or JSON: a PyRadiomics parameter file, or settings of ours (see above)."),
 ]
 Tissue = Annotated[
     Optional[Path], typer.Option("--tissue", help="Labelmap over which intensities are normalised; never the region.")
@@ -55,7 +55,9 @@ def extract(
         Optional[Path], typer.Option("--output", "-o", help="Table to write: .csv, and a .json beside it.")
     ] = None,
     tissue: Tissue = None,
-    mask_component: Annotated[Optional[int], typer.Option(min=0, help="Which volume of a 4-D mask.")] = None,
+    mask_component: Annotated[
+        Optional[int], typer.Option(min=0, help="Which volume of a 4-D mask (component=...).")
+    ] = None,
     series: Annotated[Optional[str], typer.Option(help="Which DICOM series of a folder: UID or number.")] = None,
     component: Annotated[Optional[str], typer.Option(help="Which component of a 4-D scan, or view of an NM.")] = None,
     workers: Workers = 1,

@@ -29,7 +29,7 @@ def filtered(whole: Whole, rois: Sequence[Roi], kind: str, arguments: dict[str, 
     image's grid. Yields nothing where PyRadiomics makes none (it logs why).
     """
     if kind == "Original":
-        yield "original", [np.ascontiguousarray(whole.array[roi.slices]) for roi in rois]
+        yield "original", [whole.array[roi.slices].copy() for roi in rois]
         return
     if kind == "LoG":
         for sigma in arguments.get("sigma", []):
