@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelPackage]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home") / "new"
         patch.setenv("IMAGETRANSLATION_HOME", str(home))
@@ -136,6 +138,18 @@ def test_compiled_torch_computes_what_plain_torch_computes(pix2pix_package: Mode
         np.testing.assert_allclose(engine.predict(windows), expected, atol=ROUNDING)
 
 
+def test_compiled_code_is_kept_in_the_persons_folder(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for choice_of_torch in (None, str(Path(tempfile.gettempdir()) / "torchinductor_somebody")):
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+        if choice_of_torch:
+            monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", choice_of_torch)
+        machine.keep_compiled_code_private()
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(own_folder / "engines" / "inductor")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/scratch/mine")
+    machine.keep_compiled_code_private()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/scratch/mine"
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_torch_runs_every_network(package: ModelPackage, precision: str) -> None:
@@ -189,6 +203,25 @@ def test_a_named_engine_is_taken(plain_package: ModelPackage) -> None:
 def test_what_does_not_exist_is_refused(wanted: dict[str, str], said: str, plain_package: ModelPackage) -> None:
     with pytest.raises(InputError, match=said):
         make_predictor(plain_package, device="cpu", **wanted)
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino", "torch-compile"])
+def test_an_engine_with_one_precision_is_started_without_a_trial(
+    name: str, plain_package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kinds.missing(kinds.kind_of(name), plain_package, "cpu"):
+        pytest.skip(f"{name} is not here")
+    monkeypatch.setattr(machine, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(trial.Trial, "row", lambda *_: pytest.fail("an engine was tried"))
+    predictor = make_predictor(plain_package, device="cpu", engine=name)
+    assert (predictor.engine, predictor.precision) == (name, "float32")
+
+
+def test_a_precision_that_was_asked_for_is_tried_also_where_the_hardware_is_slow_at_it(
+    plain_package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "has_bfloat16", lambda device: False)
+    assert make_predictor(plain_package, device="cpu", engine="torch", precision="bfloat16").precision == "bfloat16"
 
 
 @pytest.mark.parametrize(("name", "distribution"), [("onnx", "onnxruntime"), ("openvino", "openvino")])

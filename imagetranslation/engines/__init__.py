@@ -49,10 +49,11 @@ def make_predictor(
         if precision not in ("auto", *kinds.precisions(kind, where)):
             offered = ", ".join(kinds.precisions(kind, where))
             raise InputError(f"{engine} has no {precision} on {where}; it has {offered}.")
-    if precision in ("auto", "float32") and (engine == "torch" or engine == "auto") and workload.is_small(package):
+    if precision in ("auto", "float32") and engine in ("auto", "torch") and workload.is_small(package):
         return _made(package, where, "torch", "float32")
-    if engine != "auto" and precision == "float32":
-        return _made(package, where, engine, precision)
+    alone = engine != "auto" and precision == "auto" and len(kinds.worth_trying(kinds.kind_of(engine), where)) == 1
+    if alone or (engine != "auto" and precision == "float32"):
+        return _made(package, where, engine, "float32")
     return _tried(package, where, engine, precision, say)
 
 

@@ -8,7 +8,10 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import tempfile
 from pathlib import Path
+
+from ..resources import user_folder
 
 # Processor flags under which bfloat16 products are done by the hardware (x86 and Arm names).
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
@@ -51,6 +54,17 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def keep_compiled_code_private() -> None:
+    """Let torch.compile keep its machine code in the person's data folder, from where it is loaded and run again.
+
+    torch's own choice, which it notes in the environment, is a folder in /tmp that another user of the machine can make
+    first; a choice of the person's own stays.
+    """
+    usual = str(Path(tempfile.gettempdir()) / "torchinductor_")
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR", usual).startswith(usual):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(user_folder() / "engines" / "inductor")
 
 
 def compiler() -> str | None:

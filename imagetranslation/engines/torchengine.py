@@ -97,6 +97,7 @@ class CompiledEngine(TorchEngine):
     def __init__(self, package: ModelPackage, device: str, precision: str = "float32") -> None:
         if missing := what_compiling_lacks(device):
             raise RunFailed(missing)
+        machine.keep_compiled_code_private()
         super().__init__(package, device, precision)
         self._size = workload.usual_batch(package, device)
         self._network = _compile(self._network, device, precision)
