@@ -22,6 +22,10 @@ from ..files import this_machine
 SUFFIX = ".lock"
 
 
+class TakenOver(RunFailed):
+    """Another window has the reader now; trying again does not help."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """Who holds a lock. nonce: of this one opening. machine: digest of the machine (or container). since: ISO UTC.
@@ -123,7 +127,7 @@ class FileLock:
                 ) from error
         if other is None or other.nonce != self.holder.nonce:
             by = f" by {other.text()}" if other is not None else ""
-            raise RunFailed(
+            raise TakenOver(
                 f"The reading of {self._reader} was taken over{by}; nothing more is saved from this window. Close it."
             )
 

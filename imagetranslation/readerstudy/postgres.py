@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 from ..errors import InputError, RunFailed
 from .chain import DIGEST, Finding, History, first_digest, link_fault, linked, to_line
-from .locks import Holder, holder_from, refusal, this_holder
+from .locks import Holder, TakenOver, holder_from, refusal, this_holder
 from .readingset import ReadingSet
 from .soundness import parse_json
 from .store import require_unchanged
@@ -256,7 +256,7 @@ class PostgresWriter:
             nonce=self._holder.nonce,
         )
         if done.rowcount != 1:
-            raise RunFailed(
+            raise TakenOver(
                 f"The reading of {self._reader} was taken over in another window; nothing more is saved from this one. "
                 "Close it."
             )
