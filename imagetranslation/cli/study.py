@@ -14,6 +14,7 @@ from ..errors import InputError
 from .console import Console
 from .options import Json, cancel_on_interrupt
 from .studyquestions import Choices, ask
+from .studyserve import serve
 
 if TYPE_CHECKING:
     from ..readerstudy.building import Built
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Blinded reader studies: design, prepare, watch, check, export.", no_args_is_help=True)
 _FAILED = 4
+app.command()(serve)
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder (with study.json).")]
 Database = Annotated[

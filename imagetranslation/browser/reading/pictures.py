@@ -1,0 +1,134 @@
+"""The images of a trial as one block of bytes for the page: numbers and pixels, no name that tells anything.
+
+Which image it is, and that it was not touched since the reading set was made, is `readerstudy.readingset`'s matter;
+drawing is the page's.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+import zlib
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from ...readerstudy.readingset import SOURCE, ReadingSet, Trial, reading_images
+from ...slices import picture, slice_count, useful_planes
+from ...volume import Volume, index_to_lps
+
+_CACHE_BYTES = 384 << 20
+_GZIP = 31
+# Patient side at the negative and positive end of each LPS axis.
+_SIDES = (("R", "L"), ("A", "P"), ("I", "S"))
+
+
+def pane_label(reading: ReadingSet, trial: Trial, slot: str) -> str:
+    """What stands over a picture: the source's own label, "Image" where there is one, otherwise "Image A", ..."""
+    if slot == SOURCE:
+        return reading.source_label or "Source"
+    return "Image" if len(trial.slots) == 1 else f"Image {slot}"
+
+
+def plane_of(volume: Volume, layout: str) -> str:
+    """The plane of `slices` a layout asks for, "" for the slices as they were acquired.
+
+    An image that is one voxel thick across the plane asked for is shown in one in which there is something to see.
+    """
+    useful = useful_planes(volume)
+    wanted = layout.lower()
+    return "" if wanted == "acquired" else wanted if wanted in useful else useful[0]
+
+
+def slices_of(volume: Volume, plane: str) -> np.ndarray:
+    """(slice, row down, column right) of the volume's voxels in that plane, in leafing order."""
+    if not plane:
+        return volume.array
+    return np.stack([picture(volume, plane, n).pixels for n in range(slice_count(volume, plane))])
+
+
+def to_lps(volume: Volume, plane: str) -> np.ndarray:
+    """(3, 4) matrix from (column, row, slice, 1) of `slices_of` to LPS millimetres."""
+    shape = volume.array.shape
+    grids = [np.broadcast_to(np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)]), shape)
+             for axis, n in enumerate(shape)]  # fmt: skip
+    # Which voxel lies at the corner and at its three neighbours, found by turning the indices as the voxels are turned.
+    turned = [slices_of(volume.with_array(grid), plane) for grid in reversed(grids)]
+    corner = np.array([axis[0, 0, 0] for axis in turned], dtype=float)
+    size = turned[0].shape
+    columns = []
+    for axis in (2, 1, 0):
+        there = [0, 0, 0]
+        there[axis] = min(1, size[axis] - 1)
+        columns.append(np.array([one[tuple(there)] for one in turned], dtype=float) - corner)
+    missing = [n for n, column in enumerate(columns) if not column.any()]
+    free = [e for e in np.eye(3) if not any(np.abs(column @ e) for column in columns)]
+    for n, direction in zip(missing, free):  # an axis of one voxel
+        columns[n] = direction
+    index = np.eye(4)
+    index[:3, :4] = np.column_stack([*columns, corner])
+    return np.asarray((index_to_lps(volume) @ index)[:3])
+
+
+def block(reading: ReadingSet, trial: Trial) -> bytes:
+    """Every image of a trial, gzip-compressed: length of the header (uint32, little endian), header (JSON), voxels.
+
+    The header lists the panes in the order they are shown: slot, label, columns, rows, slices, the matrix `to_lps`, the
+    letters of the patient sides. Voxels follow pane by pane, slice by slice, all low bytes and then all high bytes.
+    Raises InputError naming the case by its number where an image is gone or was changed.
+    """
+    panes: list[dict[str, Any]] = []
+    voxels: list[bytes] = []
+    for slot, volume in reading_images(reading, trial).items():
+        plane = plane_of(volume, reading.layout)
+        values = np.clip(slices_of(volume, plane), 0, 65535).astype("<u2")
+        matrix = to_lps(volume, plane)
+        panes.append(
+            {
+                "slot": slot,
+                "label": pane_label(reading, trial, slot),
+                "columns": values.shape[2],
+                "rows": values.shape[1],
+                "slices": values.shape[0],
+                "to_lps": [[round(float(v), 6) for v in row] for row in matrix],
+                "sides": [*_side_letters(matrix[:, 0]), *_side_letters(matrix[:, 1])],
+            }
+        )
+        voxels += [(values & 255).astype(np.uint8).tobytes(), (values >> 8).astype(np.uint8).tobytes()]
+    header = json.dumps({"panes": panes}).encode("utf-8")
+    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    parts = [packer.compress(part) for part in (struct.pack("<I", len(header)), header, *voxels)]
+    return b"".join([*parts, packer.flush()])
+
+
+class Pictures:
+    """Blocks of trials, the last ones used kept in memory. Thread-safe."""
+
+    def __init__(self, reading: ReadingSet, most_bytes: int = _CACHE_BYTES) -> None:
+        self._reading = reading
+        self._most = most_bytes
+        self._kept: OrderedDict[tuple[tuple[str, str], ...], bytes] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def block(self, trial: Trial) -> bytes:
+        """See `block`."""
+        name = tuple(sorted(trial.images.items()))
+        with self._guard:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+                return self._kept[name]
+        made = block(self._reading, trial)
+        with self._guard:
+            self._kept[name] = made
+            while sum(map(len, self._kept.values())) > self._most and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return made
+
+
+def _side_letters(direction: np.ndarray) -> tuple[str, str]:
+    """Patient sides at the beginning and at the end of a direction (3,) in LPS."""
+    axis = int(np.abs(direction).argmax())
+    negative, positive = _SIDES[axis]
+    return (negative, positive) if direction[axis] > 0 else (positive, negative)
