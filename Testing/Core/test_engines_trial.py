@@ -18,6 +18,7 @@ from imagetranslation.engines.table import table
 from imagetranslation.engines.trial import Row, Trial
 from imagetranslation.errors import RunFailed
 from imagetranslation.models import ModelPackage, load_package
+from imagetranslation.predictors import OutOfMemory
 from Testing.packages import make_package, metadata
 
 
@@ -156,6 +157,18 @@ def test_an_engine_that_cannot_start_leaves_the_others(package: ModelPackage, mo
     monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, odd))
     assert make_predictor(package, device="cpu", precision="float32").engine == "torch"
     assert Trial(package, "cpu").rows["odd", "float32"].failed == "it broke"
+
+
+def test_running_out_of_memory_is_not_held_against_an_engine(
+    package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OutOfMemory("full")
+
+    odd = kinds.Kind("odd", "torch", fail, lambda device: None, {"cpu": ("float32",)})
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, odd))
+    assert make_predictor(package, device="cpu", precision="float32").engine == "torch"
+    assert ("odd", "float32") not in Trial(package, "cpu").rows
 
 
 def test_an_engine_that_computes_something_else_is_not_taken(

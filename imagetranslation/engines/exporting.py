@@ -108,7 +108,9 @@ def _installed(path: Path) -> bool:
 def _trusted(path: Path, sha256: Any) -> bytes | None:
     """The bytes of a plain file if they are those that were noted, else None."""
     try:
-        if not isinstance(sha256, str) or path.is_symlink() or path.stat().st_size > LARGEST:
+        # A pipe, for one, would keep its reader waiting for ever.
+        plain = path.is_file() and not path.is_symlink()
+        if not isinstance(sha256, str) or not plain or path.stat().st_size > LARGEST:
             return None
         data = path.read_bytes()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,9 @@ class OnnxEngine:
     def __init__(self, package: ModelPackage, device: str, precision: str = "float32") -> None:
         if missing := what_onnx_lacks(device):
             raise RunFailed(missing)
-        import onnxruntime
-
+        onnxruntime = _runtime()
         self.package, self.device, self.precision = package, device, precision
         self.notes: tuple[str, ...] = ()
-        # Windows builds report their use to Microsoft unless told not to; patients' images are nobody's statistics.
-        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = machine.threads()
         options.log_severity_level = 3
@@ -60,11 +58,23 @@ def what_onnx_lacks(device: str) -> str | None:
     if device == "mps":
         return "ONNX Runtime is not offered on mps; use --engine torch."
     if device.startswith("cuda"):
-        import onnxruntime
-
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        if "CUDAExecutionProvider" not in _runtime().get_available_providers():
             return f"The ONNX Runtime installed here is without CUDA; use --engine torch on {device}."
     return None
+
+
+def _runtime() -> Any:
+    """The module onnxruntime, kept from reporting its use.
+
+    Its builds for Windows and, from 1.31 on, for Linux ask Microsoft's servers and leave a number for this machine in
+    the home folder, from the moment they are imported: `disable_telemetry_events` comes too late for that. Patients'
+    images are nobody's statistics.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def _from_the_runtime(error: Exception) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,8 +31,7 @@ class OpenVinoEngine:
     def __init__(self, package: ModelPackage, device: str, precision: str = "float32") -> None:
         if missing := what_openvino_lacks(device):
             raise RunFailed(missing)
-        import openvino
-
+        openvino = _openvino()
         self.package, self.device, self.precision = package, device, precision
         self.notes: tuple[str, ...] = ()
         settings = {
@@ -56,6 +56,19 @@ class OpenVinoEngine:
         except Exception as error:
             raise explained(error, self.package, self.device, batch.shape) from error
         return checked(np.asarray(made, np.float32), self.package, batch.shape)
+
+
+def _openvino() -> Any:
+    """The module openvino, kept from reporting its use.
+
+    Importing it sends an event to Google Analytics and leaves a number for this machine in the home folder, unless its
+    reporting package cannot be imported, which it provides for.
+    """
+    reporting: Any = sys.modules
+    reporting.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
 
 
 def what_openvino_lacks(device: str) -> str | None:

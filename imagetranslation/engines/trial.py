@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import RunFailed
-from ..predictors import TorchPredictor
+from ..predictors import OutOfMemory, TorchPredictor
 from . import gate, kinds, machine, records, workload
 from .gate import Outcome
 from .probes import probes_of
@@ -95,7 +95,10 @@ class Trial:
         """The figures of one engine and precision, measured now where they are not known."""
         if (known := self.rows.get((engine, precision))) is not None:
             return known
-        row = self._measured(kinds.kind_of(engine), precision)
+        try:
+            row = self._measured(kinds.kind_of(engine), precision)
+        except OutOfMemory as error:  # says something about this hour, not about the engine: not kept
+            return Row(engine, precision, failed=str(error))
         self._keep({(engine, precision): row}, {})
         return self.rows[engine, precision]
 
@@ -149,6 +152,8 @@ class Trial:
             allowed = gate.tolerance(self._package, precision)
             outcome = gate.compare(reference, made, self._probes, allowed)
             batch, milliseconds = _timed(predictor, windows, workload.usual_batch(self._package, self._device))
+        except OutOfMemory:
+            raise
         except RunFailed as error:
             return Row(kind.name, precision, failed=str(error))
         return Row(kind.name, precision, round(started, 3), round(milliseconds, 3), batch, outcome)
