@@ -180,3 +180,24 @@ def test_constant_answers_and_dependent_columns_are_refused() -> None:
         fit(np.array([1, 2, 3, 1]), np.array([[0.0], [1.0], [0.0], [1.0]]), ["x"])
     with pytest.raises(Undefined, match="reference"):
         answer_model(*simulated(1, patients=3), reference="C")
+
+
+def test_the_likelihood_does_not_depend_on_where_the_search_for_each_groups_effect_begins() -> None:
+    """Two readers who all but agree: Newton's steps alone went to and fro for ever, and the profile failed."""
+    first = [(n % 5, (n * 2) % 5) for n in range(12)]
+    second = [(min(4, a + (n % 3 == 0)), b) for n, (a, b) in enumerate(first)]
+    codes = np.array([answer for pairs in (first, second) for pair in pairs for answer in pair])
+    arms, readers = ["a", "b"] * 24, ["R1"] * 24 + ["R2"] * 24
+    patients = np.tile(np.repeat(np.arange(12), 2), 2)
+    design = np.stack([np.array(arms) == "b", np.where(np.array(readers) == "R1", 1.0, -1.0)], axis=1).astype(float)
+    likelihood = _Likelihood(codes, design, patients, 15)
+    at = np.array([-2.65, 0.98, 0.60, 0.22, -0.15, -0.18, 1.13])
+    values = []
+    for start in (0.0, 1.0, -1.0, 3.0):
+        likelihood.mode = np.full(12, start)
+        values.append(likelihood.negative(at)[0])
+    assert np.ptp(values) < 1e-9
+    fitted = answer_model(codes, arms, readers, [str(patient) for patient in patients])
+    assert fitted.sigma is not None
+    assert fitted.sigma_interval is not None
+    assert fitted.sigma_interval[0] < fitted.sigma < fitted.sigma_interval[1]

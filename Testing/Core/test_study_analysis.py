@@ -102,7 +102,7 @@ def real_pairs_study(prostate_pairs: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def report(real_pairs_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("out") / "report"
-    code, said = run("study", "analyze", real_pairs_study, "-o", target, "--closed", LEFT, "--draws", 500)
+    code, said = run("study", "analyze", real_pairs_study, "-o", target, "--closed", LEFT, "--draws", 300)
     assert code == 0, said
     return target
 
@@ -197,9 +197,9 @@ def test_the_report_says_what_was_frozen_with_what_it_was_made_and_from_which_se
     frozen = json.loads((real_pairs_study / "reading" / "answers" / "frozen.json").read_text())
     assert told["frozen_manifest_sha256"] == told["manifest_sha256"] == frozen["manifest_sha256"]
     assert told["resampling"]["seed"] == told["study_seed"] == 5
-    assert told["resampling"]["draws"] == 500
+    assert told["resampling"]["draws"] == 300
     page = (report / "report.html").read_text()
-    for text in (told["definition_sha256"], told["manifest_sha256"], told["versions"]["scipy"], "500 draws, seed 5"):
+    for text in (told["definition_sha256"], told["manifest_sha256"], told["versions"]["scipy"], "300 draws, seed 5"):
         assert text in page
     assert "NaN" not in (report / "results.json").read_text()
 

@@ -126,16 +126,25 @@ class _Likelihood:
     def _modes(
         self, upper: np.ndarray, lower: np.ndarray, fixed: np.ndarray, sigma: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Each group's most likely standardised effect and the curvature's standard deviation, by Newton's method."""
+        """Each group's most likely standardised effect and the curvature's standard deviation.
+
+        The slope falls everywhere, so Newton's method is kept within the bracket that its signs have shown; without
+        it the steps of groups at the end of the scale go to and fro for ever.
+        """
         mode = self.mode
-        for _ in range(50):
+        low, high = np.full(len(mode), -np.inf), np.full(len(mode), np.inf)
+        for _ in range(100):
             score = _Scores(upper, lower, (fixed + sigma * mode[self.group])[:, None])
             slope = sigma * np.add.reduceat(score.by_eta[:, 0], self.starts) - mode
             bend = sigma**2 * np.add.reduceat(score.curvature[:, 0], self.starts) - 1
-            step = np.clip(-slope / bend, -2, 2)
-            mode = mode + step
-            if np.abs(step).max() < 1e-9:
+            low, high = np.where(slope > 0, mode, low), np.where(slope < 0, mode, high)
+            after = mode + np.clip(-slope / bend, -2, 2)
+            moving = np.abs(after - mode) > 1e-9
+            mode = after
+            if not moving.any():
                 break
+            back = moving & ((mode <= low) | (mode >= high)) & np.isfinite(low) & np.isfinite(high)
+            mode[back] = (low[back] + high[back]) / 2
         self.mode = mode
         return mode, 1 / np.sqrt(-bend)
 
