@@ -12,6 +12,7 @@ export class Form {
     this.lines = new Map();
     this.trial = "";
     this.active = "";
+    this.order = [];
     root.addEventListener("submit", (event) => event.preventDefault());
     root.addEventListener("focusin", (event) => this.#follow(event));
     root.addEventListener("pointerdown", (event) => this.#follow(event));
@@ -26,7 +27,8 @@ export class Form {
       this.trial = trial;
       this.active = "";
     }
-    const shown = new Set(items.map((item) => item.key));
+    this.order = items.map((item) => item.key);
+    const shown = new Set(this.order);
     for (const [key, line] of this.lines) {
       if (!shown.has(key)) { line.element.remove(); this.lines.delete(key); }
     }
@@ -51,13 +53,13 @@ export class Form {
 
   // Key of the first required question without an answer, from the active one on; "" where all are answered.
   nextOpen() {
-    const keys = [...this.lines.keys()];
+    const keys = this.order;
     const after = keys.slice(keys.indexOf(this.active) + 1).find((key) => this.#open(key));
     return after || this.firstOpen(true);
   }
 
   firstOpen(required = false) {
-    const keys = [...this.lines.keys()];
+    const keys = this.order;
     return keys.find((key) => this.#open(key)) || (required ? "" : keys[0] || "");
   }
 
@@ -71,7 +73,7 @@ export class Form {
   }
 
   step(by) {
-    const keys = [...this.lines.keys()];
+    const keys = this.order;
     this.activate(keys[Math.max(0, Math.min(keys.length - 1, keys.indexOf(this.active) + by))]);
   }
 
