@@ -144,11 +144,19 @@ class Reader:
             return [option.id for option in item.options if self.draw.random() < 0.3] or [item.options[0].id]
         if question.type == "ranking":
             return [str(one) for one in self.draw.permutation([option.id for option in item.options])]
+        if question.type in ("place", "roi"):
+            return self._marks(question.type, item.slot or "A")
         if question.type in ("vas", "number"):
             low = 0.0 if question.minimum is None else question.minimum
             high = 100.0 if question.maximum is None else question.maximum
             return round(low + (high - low) * float(self.draw.beta(3, 2)), 1)
         return "Written by a simulated reader." if question.type == "text" and self.draw.random() < 0.05 else None
+
+    def _marks(self, kind: str, slot: str) -> list[dict[str, Any]]:
+        points = [[round(float(x), 1) for x in self.draw.uniform(0, 5, 3)] for _ in range(3)]
+        if kind == "roi":
+            return [{"image": slot, "points": points}]
+        return [{"image": slot, "point": point} for point in points[: int(self.draw.integers(1, 4))]]
 
 
 def read_study(folder: Path, planted: Planted, seed: int, store: Optional[Store] = None) -> Crowd:

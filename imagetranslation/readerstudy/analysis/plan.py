@@ -75,6 +75,8 @@ def tasks(study: Study) -> list[Task]:
 
     made = [declared(PRIMARY, study.primary), *(declared(SECONDARY, one) for one in study.hypotheses)]
     taken = {(task.question.id, task.analysis) for task in made}
+    # Choosing among the images of a trial is one analysis, whatever it is called.
+    taken |= {(task.question.id, PREFERENCE) for task in made if task.question.images_are_options}
     for question in study.questions:
         made += [Task(EXPLORATORY, a, question) for a in _suiting(study, question) if (question.id, a) not in taken]
     return made
