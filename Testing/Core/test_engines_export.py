@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -65,7 +66,7 @@ def test_an_export_is_made_once_and_kept_beside_the_model(package: ModelPackage,
     assert kept(home) == []
 
 
-@pytest.mark.parametrize("harm", ["cut short", "one bit", "empty", "a link"])
+@pytest.mark.parametrize("harm", ["cut short", "one bit", "empty", "a link", "a pipe"])
 def test_a_damaged_export_is_made_anew(harm: str, package: ModelPackage, exports: list, tmp_path: Path) -> None:
     good = exporting.onnx_bytes(package)
     (path,) = kept(package.path)
@@ -75,6 +76,9 @@ def test_a_damaged_export_is_made_anew(harm: str, package: ModelPackage, exports
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     elif harm == "empty":
         path.write_bytes(b"")
+    elif harm == "a pipe":
+        path.unlink()
+        os.mkfifo(path)
     else:
         (tmp_path / "elsewhere").write_bytes(good)
         path.unlink()
