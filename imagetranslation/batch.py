@@ -9,6 +9,7 @@ import contextlib
 import csv
 import glob
 import io
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
     """The inputs a folder or a glob stands for, sorted; None when it names one input (a file or a DICOM series).
 
     A folder that holds image files or sub-folders of DICOM is a batch; one with DICOM files directly in it is one
-    input. What lies in the `output` folder is no input. Raises InputError when nothing is found.
+    input. What lies in an `output` folder among the inputs is no input. Raises InputError when nothing is found.
     """
     path = Path(pattern)
     try:
@@ -37,7 +38,7 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
     if is_folder:
         if path.resolve() == output.resolve():
             raise InputError(f"{output} is the folder of the scans themselves; name another one for what is made.")
-        inputs = [found for found in _in_folder(path) if not found.resolve().is_relative_to(output.resolve())]
+        inputs = _not_made(_in_folder(path), path, output)
         if not inputs:
             raise InputError(f"{path} holds no image: no {', '.join(SUFFIXES)} file and no DICOM file.")
         return None if inputs == [path] else inputs
@@ -46,6 +47,9 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
     inputs = sorted(Path(found) for found in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
     if not inputs:
         raise InputError(f"Nothing matches {pattern}.")
+    inputs = _not_made(inputs, _fixed_part(pattern), output)
+    if not inputs:
+        raise InputError(f"All that matches {pattern} lies in {output}; name another folder for what is made.")
     return inputs
 
 
@@ -106,6 +110,19 @@ class Table:
         table.writeheader()
         table.writerows(self.rows)
         write_text(self.path, text.getvalue())
+
+
+def _not_made(found: list[Path], searched: Path, output: Path) -> list[Path]:
+    """What was found below the folder `searched`, without what lies in `output` where that is one of its subfolders."""
+    root, made = searched.resolve(), output.resolve()
+    if root == made or not made.is_relative_to(root):
+        return found
+    return [path for path in found if not path.resolve().is_relative_to(made)]
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder in which a glob begins to search."""
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
 
 
 def _in_folder(folder: Path) -> list[Path]:

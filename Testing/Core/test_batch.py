@@ -8,12 +8,37 @@ from pathlib import Path
 import pytest
 
 from imagetranslation import batch
-from imagetranslation.batch import Table, named_outputs
-from imagetranslation.errors import RunFailed
+from imagetranslation.batch import Table, find_inputs, named_outputs
+from imagetranslation.errors import InputError, RunFailed
 
 
 def names(*inputs: str, kept: dict[str, str] | None = None) -> list[str]:
     return [path.as_posix() for path in named_outputs([Path(name) for name in inputs], "MR", kept)]
+
+
+@pytest.mark.parametrize("pattern", ["scans", "scans/**/*.nii.gz", "scan*/**/*.nii.gz", "**/*.nii.gz"])
+def test_what_a_run_has_made_is_no_input_of_the_next(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scans = [Path("scans/a/us.nii.gz"), Path("scans/b/us.nii.gz")]
+    for path in (*scans, Path("scans/made/a/us_synthetic-mr.nii.gz")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert find_inputs(pattern, Path("scans/made")) == scans
+    with pytest.raises(InputError, match="lies in scans/made"):
+        find_inputs("scans/m*/**/*.nii.gz", Path("scans/made"))
+
+
+def test_results_may_go_into_a_folder_that_holds_the_scans_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scans").mkdir()
+    for name in ("a.nrrd", "b.nrrd"):
+        Path("scans", name).touch()
+    for pattern in ("scans", "scans/*.nrrd"):
+        assert find_inputs(pattern, Path()) == [Path("scans/a.nrrd"), Path("scans/b.nrrd")]
 
 
 def test_outputs_keep_the_folders_of_their_inputs() -> None:
