@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imagetranslation.engines import workload
 from imagetranslation.errors import ModelRefused
 from imagetranslation.models import ModelPackage, check_metadata, list_packages, load_package, verify
 from imagetranslation.predictors import TorchPredictor
@@ -297,3 +298,13 @@ def test_the_schema_accepts_what_we_write_and_is_itself_valid() -> None:
     weights = {"file": "weights.safetensors", "sha256": "0" * 64, "dtype": "float16", "parameters": 1}
     made |= {"format_version": 1, "weights": weights}
     assert check_metadata(made, "test")["id"] == "tiny"
+
+
+def test_a_network_that_cannot_run_on_its_own_windows_is_refused_when_its_work_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path / "home"))
+    network = {"name": "pix2pix", "arguments": {"in_channels": 1, "out_channels": 1, "base": 2, "levels": 5}}
+    package = make_package(tmp_path / "odd", made=metadata(network=network, patch_size=[24, 24]))
+    with pytest.raises(ModelRefused, match="contradict each other"):
+        workload.multiply_adds(package)

@@ -57,9 +57,8 @@ def what_onnx_lacks(device: str) -> str | None:
         return "ONNX Runtime is not installed: run pip install 'imagetranslation[engines]', or use --engine torch."
     if device == "mps":
         return "ONNX Runtime is not offered on mps; use --engine torch."
-    if device.startswith("cuda"):
-        if "CUDAExecutionProvider" not in _runtime().get_available_providers():
-            return f"The ONNX Runtime installed here is without CUDA; use --engine torch on {device}."
+    if device.startswith("cuda") and "CUDAExecutionProvider" not in _runtime().get_available_providers():
+        return f"The ONNX Runtime installed here is without CUDA; use --engine torch on {device}."
     return None
 
 

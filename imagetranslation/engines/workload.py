@@ -7,6 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from ..predictors import explained
 from . import records
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def multiply_adds(package: ModelPackage) -> float:
 
 
 def _counted(package: ModelPackage) -> float:
-    """Multiply-adds of one window, counted by torch on shapes alone."""
+    """Multiply-adds of one window, counted by torch on shapes alone; ModelRefused where the network cannot run."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -66,8 +67,11 @@ def _counted(package: ModelPackage) -> float:
     with torch.device("meta"), torch.inference_mode():
         network = networks.build(spec["name"], **spec["arguments"]).eval()
         windows = torch.zeros(1, int(package.inputs["num_channels"]), *package.inputs["patch_size"])
-        with FlopCounterMode(display=False) as counter:
-            network(windows)
+        try:
+            with FlopCounterMode(display=False) as counter:
+                network(windows)
+        except Exception as error:
+            raise explained(error, package, "cpu", tuple(windows.shape)) from error
     return counter.get_total_flops() / 2
 
 
