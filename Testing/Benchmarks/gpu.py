@@ -14,7 +14,7 @@ import numpy as np
 from . import unet3d
 from .results import NotMeasured, Row
 from .sidebyside import interleaved
-from .translate3d import plan_of
+from .translate3d import plan_of, words
 
 ROUNDS = 7
 
@@ -90,5 +90,5 @@ def _forward_alone(predictor: Any, package: Any, image: np.ndarray) -> tuple[Cal
     size = max(1, min(activations.most_voxels(package, predictor), GPU_BATCH_VOXELS) // voxels)
     counts = [min(size, len(plan) - start) for start in range(0, len(plan), size)]
     window = np.zeros((size, 1, *plan.patch), np.float32)
-    described = f"{len(plan)} windows of {' x '.join(map(str, plan.patch))}, {size} at once"
+    described = f"{words(plan)}, {size} at once"
     return lambda: [None for _ in stream(predictor, (window[:count] for count in counts))], described

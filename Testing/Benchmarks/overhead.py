@@ -22,7 +22,7 @@ from . import unet3d
 from .memory import written
 from .results import Row
 from .sidebyside import interleaved
-from .translate3d import plan_of
+from .translate3d import plan_of, words
 
 ROUNDS = 5
 # A network that takes more than five seconds for it, and one window of the network's least size.
@@ -60,7 +60,7 @@ def compare(package: Any, shape: tuple[int, int, int], rounds: int) -> list[Row]
     what = (
         f"{' x '.join(map(str, shape))} float32, uncompressed NRRD to uncompressed NIfTI (a .nii.gz or compressed NRRD "
         "takes deflate's time on top), warm file cache, 3D U-Net trained on simulated data in "
-        f"{len(plan)} windows of {' x '.join(map(str, plan.patch))}, engine {runner.engine}, {runner.precision}, "
+        f"{words(plan)}, engine {runner.engine}, {runner.precision}, "
         f"medians of {rounds} interleaved runs"
     )
     return [

@@ -60,9 +60,9 @@ def compare(package: Any, image: np.ndarray, rounds: int) -> list[Row]:
         return Row(name, round(ours, 3), round(theirs, 3), "ratio <= 0.25, seam error no larger", "s", note)
 
     return [
-        row("translate3d", "own", best, _words(plan_of(image, package, best))),
-        row("translate3d_patch", "patch", best, _words(plan_of(image, kept, best))),
-        row("translate3d_fp32", "exact", exact, _words(plan_of(image, package, exact))),
+        row("translate3d", "own", best, words(plan_of(image, package, best))),
+        row("translate3d_patch", "patch", best, words(plan_of(image, kept, best))),
+        row("translate3d_fp32", "exact", exact, words(plan_of(image, package, exact))),
     ]
 
 
@@ -115,7 +115,8 @@ class _Seams:
         return f"{np.sqrt(np.mean(np.square(off, dtype=np.float64))):.1e}, {np.abs(off).max():.1e}"
 
 
-def _words(plan: Any) -> str:
+def words(plan: Any) -> str:
+    """A plan in words: how many windows of which size."""
     return f"{len(plan)} window{'s' if len(plan) > 1 else ''} of {' x '.join(map(str, plan.patch))}"
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from Testing.Benchmarks.__main__ import main, run
+from Testing.Benchmarks.footprint import in_child, watched
 from Testing.Benchmarks.registry import BENCHMARKS
 from Testing.Benchmarks.results import NotMeasured, Row
+from Testing.Benchmarks.sidebyside import interleaved
 
 KEYS = ["row", "ours", "theirs", "ratio", "goal", "unit", "note"]
 
@@ -54,6 +58,32 @@ def test_what_cannot_be_measured_here_is_said_and_the_rest_goes_on(
     assert run([], {"absent": absent, "trivial": trivial}, tmp_path) == 0
     assert "absent was not measured: there is no such machine here." in capsys.readouterr().err
     assert [row["row"] for row in json.loads((tmp_path / "results.json").read_text())] == ["trivial"]
+
+
+def test_memory_that_a_run_takes_and_gives_back_is_seen() -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux says how much memory of a process is its own")
+
+    def run() -> None:
+        held = np.ones(8 << 20)
+        time.sleep(0.1)
+        del held
+
+    figures = watched(run)
+    assert 60 < figures["peak_mib"] < 80
+    assert figures["seconds"] > 0.1
+
+
+def test_a_run_of_its_own_process_that_fails_is_said() -> None:
+    with pytest.raises(NotMeasured, match="growing ended with"):
+        in_child("growing", shape=[8, 8, 8], package="nowhere")
+
+
+def test_runs_are_taken_in_turn_and_the_first_turn_does_not_count() -> None:
+    order: list[str] = []
+    times, made = interleaved({"a": lambda: order.append("a") or 1, "b": lambda: order.append("b") or 2}, rounds=2)
+    assert order == ["a", "b"] * 3
+    assert (len(times["a"]), len(times["b"]), made) == (2, 2, {"a": 1, "b": 2})
 
 
 def test_an_unknown_row_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
