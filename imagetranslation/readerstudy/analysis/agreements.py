@@ -165,40 +165,48 @@ def _record(work: Work, task: Task, found: Sequence[Estimate], subset: str) -> N
 def _within(work: Work, task: Task) -> list[Block]:
     """Each reader's first reading against the hidden repeat of the same image."""
     first, again = work.answers.of(task.question), work.answers.repeats_of(task.question)
-    place = {image: n for n, image in enumerate(first.images)}
     scale = scale_of(task.question)
     keys = _SHOWN[scale][:4]
     wanted = _CONTINUOUS if scale == "numbers" else None
-    rows, found_all = [], []
+    rows: list[list[str]] = []
+    labels: dict[str, str] = {}
+    refused: dict[str, list[str]] = {}
     for column, reader in enumerate(again.readers):
-        pairs = [
-            (image, first.values[place[image], column], again.values[n, column])
-            for n, image in enumerate(again.images)
-            if image in place and np.isfinite([first.values[place[image], column], again.values[n, column]]).all()
-        ]
-        values = np.array([[a, b] for _, a, b in pairs]).reshape(-1, 2)
-        grid = Grid(task.question, values, tuple(image for image, _, _ in pairs), ("first", "repeat"))
-        table = ratings_of(grid) if len(values) else None
+        table = _read_twice(first, again, column)
         if table is None:
             rows.append([reader, "0", *["refused"] * len(keys)])
             continue
         found = {one.key: one for one in intra_reader(table, work.settings, wanted)}
         for one in found.values():
             work.records.estimate(one, task.role, task.question.id, f"reader {reader}", "agreement with oneself")
-        rows.append([reader, str(len(table.complete().cases)), *(_cell(found[key]) for key in keys)])
-        found_all += [found[key] for key in keys]
-    if not rows or all(row[1] == "0" for row in rows):
+        labels.update({key: found[key].label for key in keys})
+        rows.append([reader, str(len(table.cases)), *(_cell(found[key]) for key in keys)])
+        for reason in dict.fromkeys(found[key].refused or _resampled(found[key]).refused for key in keys):
+            if reason:
+                refused.setdefault(reason, []).append(reader)
+    if not labels:
         return [Text("Agreement of readers with themselves: no hidden repeat was read.", "note")]
-    labels = {one.key: one.label for one in found_all}
     title = f"Agreement of readers with themselves on \u201c{task.question.text}\u201d (hidden repeats)"
     columns = ["Reader", "Repeats", *(labels[key] for key in keys)]
     note = (
         f"Value, below it its {100 * work.settings.level:g}% bootstrap interval over patients; refused below "
         f"{MIN_REPEATS} images that were read twice."
     )
-    made: list[Block] = [Table(title, columns, rows, note, words=["Reader"])]
-    why = dict.fromkeys(reason for reason in reasons(found_all))
-    return [*made, *(Text(reason, "refused") for reason in why)]
+    why = [Text(f"Refused for {', '.join(names)}: {reason}.", "refused") for reason, names in refused.items()]
+    return [Table(title, columns, rows, note, words=["Reader"]), *why]
+
+
+def _read_twice(first: Grid, again: Grid, column: int) -> Ratings | None:
+    """One reader's images with an answer both times, as two raters; None where there is none."""
+    place = {image: n for n, image in enumerate(first.images)}
+    pairs = [
+        (image, first.values[place[image], column], again.values[n, column])
+        for n, image in enumerate(again.images)
+        if image in place and np.isfinite([first.values[place[image], column], again.values[n, column]]).all()
+    ]
+    values = np.array([[a, b] for _, a, b in pairs]).reshape(-1, 2)
+    grid = Grid(first.question, values, tuple(image for image, _, _ in pairs), ("first", "repeat"))
+    return ratings_of(grid) if len(values) else None
 
 
 def _cell(one: Estimate) -> str:

@@ -125,8 +125,10 @@ _COUNTS = ("patients", "cases", "raters", "readers", "ratings", "answers")
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with a true minus sign; "" for None."""
-    return "" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
+    """A number with a true minus sign, and none before a zero; "" for None."""
+    if value is None:
+        return ""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
 
 
 def p_text(value: float | None) -> str:
@@ -145,13 +147,13 @@ def interval_text(one: Interval | None, digits: int = 2) -> str:
     return f"{number(one.low, digits)} to {number(one.high, digits)}"
 
 
-def reasons(estimates: Sequence[Estimate]) -> list[str]:
-    """Why values or intervals are refused, each reason once, with what it is about."""
+def reasons(estimates: Sequence[Estimate], shown: slice = slice(None)) -> list[str]:
+    """Why values or intervals are refused, each reason once, with what it is about. shown: which of the intervals."""
     said: dict[str, list[str]] = {}
     for one in estimates:
         if one.refused:
             said.setdefault(one.refused, []).append(one.label)
-        for interval in one.intervals:
+        for interval in one.intervals[shown]:
             if interval.refused:
                 said.setdefault(interval.refused, []).append(f"{one.label} ({interval.method.split(',')[0]})")
     return [f"Refused: {_listed(about)}: {reason}." for reason, about in said.items()]

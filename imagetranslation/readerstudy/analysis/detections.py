@@ -90,7 +90,7 @@ def blocks(work: Work, task: Task) -> list[Block]:
     asked = [one for one in estimates if found.confidence is not None or one.key != "auc"]
     if found.confidence is None:
         made.append(Text(f"No ROC area: there is no question {task.question.id}_confidence.", "refused"))
-    made += [Text(reason, "refused") for reason in reasons(asked)]
+    made += [Text(reason, "refused") for reason in reasons(asked, slice(1, None))]
     if found.confidence is not None and 0 < found.synthetic.sum() < len(found.synthetic):
         made.append(_curves(task, found))
     return made

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blocks import number as in_figures
 from .svg import (
     ARM_COLOURS,
     DASHES,
@@ -143,14 +144,14 @@ def forest(title: str, points: Sequence[Point], axis: str, reference: float | No
             canvas.text(left + span + 10, y + 4, "refused", size=11, colour=FAINT)
             continue
         colour = ARM_COLOURS[point.colour % len(ARM_COLOURS)]
-        numbers = f"{point.value:.2f}"
+        numbers = in_figures(point.value)
         if point.low is not None and point.high is not None:
             canvas.line([(at(point.low), y), (at(point.high), y)], colour, 2.4 if point.strong else 1.6)
-            numbers += f" ({point.low:.2f} to {point.high:.2f})"
+            numbers += f" ({in_figures(point.low)} to {in_figures(point.high)})"
         else:
             numbers += " (interval refused)"
         canvas.mark(at(point.value), y, point.colour, colour, 5 if point.strong else 4)
-        canvas.text(left + span + 10, y + 4, numbers.replace("-", "\u2212"), size=11, bold=point.strong)
+        canvas.text(left + span + 10, y + 4, numbers, size=11, bold=point.strong)
     return canvas.svg()
 
 
