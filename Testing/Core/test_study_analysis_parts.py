@@ -221,6 +221,23 @@ def test_ranks_and_choices_follow_the_arms_and_not_the_places_on_the_screen() ->
     assert test.p < 0.01
 
 
+def test_choices_among_three_images_count_for_a_pair_only_where_one_of_the_two_was_chosen() -> None:
+    question = {"id": "best", "type": "choice", "text": "Which?", "images_are_options": True}
+    document = a_document(cases=12, readers=1, arms=3, kind="ranking", questions=[question])
+    document["primary"] = {"question": "best", "analysis": "preference", "hypothesis": "One is preferred."}
+    winners = ["model2"] * 4 + ["model1"] * 6 + ["scanner"] * 2
+    arms = "A=scanner;B=model1;C=model2"
+    rows = [
+        a_row("R1", f"patient{n}", "", "best", "A", arms=arms, slot="", value_arm=winner)
+        for n, winner in enumerate(winners)
+    ]
+    work = a_work(rows, study_from(document, "test"))
+    preferences.blocks(work, tasks(work.study)[0])
+    shares = {r["label"]: (r["value"], r["n_answers"]) for r in work.records.tables["estimates"]}
+    assert shares["model1 over scanner"] == (pytest.approx(6 / 8), 8)
+    assert shares["model2 over scanner"] == (pytest.approx(4 / 6), 6)
+
+
 def test_a_ranking_of_three_is_tested_by_friedman_and_pairs() -> None:
     question = {"id": "order", "type": "ranking", "text": "Order?"}
     document = a_document(cases=12, readers=2, arms=3, kind="ranking", questions=[question])
@@ -365,8 +382,7 @@ def test_nothing_handed_in_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_conditions_on_lists_do_not_stop_the_plan() -> None:
-    severity = {"id": "why", "type": "text", "text": "Why?", "required": False}
-    severity["show_if"] = {"question": "realism", "in": [1, 2]}
+    severity = {**ARTIFACTS, "show_if": {"question": "realism", "in": [1, 2]}}
     study = study_from(a_document(cases=12, readers=2, questions=[REALISM, severity]), "test")
     assert {task: task.role for task in tasks(study)}
 
