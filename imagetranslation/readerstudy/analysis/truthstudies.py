@@ -123,7 +123,8 @@ def blocks(work: Work, task: Task) -> list[Block]:
         _record(work, task, one, method)
     first = found["jackknife"]
     said: list[Block] = [Text(_who(made), "note" if not (made.without_readers or made.without_cases) else "")]
-    said += [_curves(work, task, made), _areas(first), _gaps(work, first), _designs(work, task, found)]
+    said += [_curves(work, task, made), _areas(first), _gaps(first, found["delong"]), _designs(work, task, found)]
+    said += _of_readers(found["delong"])
     said += [Text(f"{d.key} ({COVARIANCES[m]} covariances) refused: {d.refused}.", "refused")
              for m, one in found.items() for d in one.designs if d.refused]  # fmt: skip
     said.append(_plan(work, task, first))
@@ -174,20 +175,20 @@ def _areas(found: Analysis) -> Table:
     return Table("Areas under the ROC curves (standard error)", columns, rows, "Jackknife standard errors.", ["Reader"])
 
 
-def _gaps(work: Work, found: Analysis) -> Figure:
+def _gaps(found: Analysis, delong: Analysis) -> Figure:
     points = []
     for design in found.designs:
         for gap in design.differences:
             label = f"{design.key}: {gap.first} \u2212 {gap.second}"
             points.append(Point(label, gap.estimate, gap.low, gap.high, 0, design.key == "RRRC"))
-    for reader, own in found.of_readers:
+    for reader, own in delong.of_readers:
         if isinstance(own, Comparison):
             name = reader if len(found.tests) == 2 else f"{reader}: {own.first} \u2212 {own.second}"
             points.append(Point(name, own.estimate, own.low, own.high, 1))
     designs = "; ".join(f"{key}, {text}" for key, text in DESIGNS.items())
     caption = (
         f"Differences of areas with {100 * found.level:g}% intervals, jackknife covariances. {designs}. Below: each "
-        "reader, not corrected for their number. Dashed line: no difference."
+        "reader (DeLong). Dashed line: no difference."
     )
     if not points:
         points = [Point("No difference can be had", None, None, None)]
@@ -219,6 +220,25 @@ def _designs(work: Work, task: Task, found: dict[str, Analysis]) -> Table:
     )
     title = f"Multi-reader multi-case analysis of \u201c{task.question.text}\u201d"
     return Table(title, columns, rows, note, [columns[0], columns[3]])
+
+
+def _of_readers(delong: Analysis) -> list[Block]:
+    """DeLong's test of the arms for each reader alone."""
+    rows, why = [], []
+    for reader, own in delong.of_readers:
+        if isinstance(own, str):
+            rows.append([reader, "", "refused", "", ""])
+            why.append(Text(f"DeLong's test of reader {reader} refused: {own}.", "refused"))
+        else:
+            rows.append([reader, *_gap_cells(own)])
+    if not rows:
+        return []
+    columns = ["Reader", "Difference", "Estimate", f"{100 * delong.level:g}% interval", "p"]
+    note = (
+        "For these readers one by one, cases random; p-values are not corrected for the number of readers (normal "
+        "distribution, no smallest attainable p). DeLong, DeLong and Clarke-Pearson, Biometrics 1988, 44:837-845."
+    )
+    return [Table("DeLong's test for each reader", columns, rows, note, columns[:2]), *why]
 
 
 def _gap_cells(gap: Comparison) -> list[str]:
