@@ -281,9 +281,10 @@ export class Panes {
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
     context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
     const [left, top] = this.#toScreen(pane, [-0.5, -0.5]);
     const [right, bottom] = this.#toScreen(pane, [pane.columns - 0.5, pane.rows - 0.5]);
+    // Enlarged linearly, which leaves every voxel its own value; the browsers' better filters blur. Reduced without gaps.
+    context.imageSmoothingQuality = right - left < pane.columns ? "high" : "low";
     context.drawImage(this.#sheet(pane), left, top, right - left, bottom - top);
     this.#drawMarks(context, pane);
     this.#drawWords(context, pane, width, height);

@@ -1,0 +1,398 @@
+"""Readers in a real Chromium: every type of question, resuming, two at once, a second window, a full disk, no leak."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imagetranslation.browser.reading.desks import Patience
+from imagetranslation.readerstudy.checking import verify
+from imagetranslation.readerstudy.readingset import ReadingSet, reading_image
+from imagetranslation.readerstudy.session import Session
+from Testing.studies import a_document
+
+from .reading_rooms import Physician, Served, a_chromium, a_reading, every_type, served, wait_until
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with a_chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def every(tmp_path: Path) -> Iterator[Served]:
+    with served(a_reading(tmp_path / "study", every_type())) as made:
+        yield made
+
+
+@pytest.fixture
+def simple(tmp_path: Path) -> Iterator[Served]:
+    with served(a_reading(tmp_path / "study", a_document(cases=3, readers=3))) as made:
+        yield made
+
+
+def answer_everything(reader: Physician) -> None:
+    """One case of `every_type`, each question in its own way."""
+    reader.choose("realism@A", "Mostly")
+    reader.choose("realism@B", "Cannot assess")
+    reader.choose("artifacts", "Yes")
+    reader.choose("kinds", "Blur")
+    reader.choose("kinds", "Gap")
+    reader.choose("better", "Image B")
+    reader.question("order").locator("[data-option=B]").click()
+    reader.question("order").locator("[data-option=A]").click()
+    reader.is_kept("order")
+    track = reader.question("sure").locator(".track")
+    box = track.bounding_box()
+    track.click(position={"x": box["width"] * 0.25, "y": 10})
+    reader.is_kept("sure")
+    reader.type("size", "12,5")
+    reader.question("lesion").locator(".start").click()
+    reader.click_image(1, 0.6, 0.45)
+    reader.is_kept("lesion")
+    reader.question("lesion").locator(".start").click()
+    reader.question("edge").locator(".start").click()
+    for across, down in ((0.4, 0.4), (0.6, 0.4), (0.5, 0.6)):
+        reader.click_image(2, across, down)
+    reader.press("Enter")
+    reader.is_kept("edge")
+    reader.type("comment", "Nothing else")
+
+
+def test_every_type_of_question_is_answered_and_kept(browser, every: Served) -> None:
+    reader = Physician.at(browser, every.link("R1")).sees_case(1)
+    assert reader.page.locator(".choice[aria-pressed=true], .handle:not([hidden]), .marks li").count() == 0
+    assert reader.question("kinds").count() == 0
+    answer_everything(reader)
+    kept = every.standing("R1")
+    lesion, edge, sure = kept.pop("lesion"), kept.pop("edge"), kept.pop("sure")
+    assert kept == {
+        "realism@A": 4, "realism@B": {"cannot_assess": True}, "artifacts": True, "kinds": ["blur", "gap"],
+        "better": "B", "order": ["B", "A"], "size": 12.5, "comment": "Nothing else",
+    }  # fmt: skip
+    assert sure == pytest.approx(25, abs=1)
+    assert [mark["image"] for mark in lesion] == ["A"]
+    assert [(mark["image"], len(mark["points"])) for mark in edge] == [("B", 3)]
+    reader.press("Escape")
+    reader.page.click("#next")
+    reader.sees_case(2)
+    assert reader.page.locator(".choice[aria-pressed=true], .handle:not([hidden]), .marks li").count() == 0
+    assert reader.faults == []
+
+
+def test_a_mark_lies_where_it_was_put(browser, every: Served) -> None:
+    """The middle of the picture is the middle of the volume across, which preparing put at the origin."""
+    reader = Physician.at(browser, every.link("R1")).sees_case(1)
+    reader.press("ArrowDown")  # from slice 3 of 5 to slice 4: one slice of 2 mm towards the head
+    reader.question("lesion").locator(".start").click()
+    reader.click_image(1, 0.5, 0.5)
+    reader.is_kept("lesion")
+    (mark,) = every.standing("R1")["lesion"]
+    assert mark["point"] == pytest.approx([0, 0, 2], abs=0.2)
+    assert "Image A, slice 4" in reader.question("lesion").inner_text()
+    reader.page.reload()
+    reader.sees_case(1)
+    assert "Image A, slice 4" in reader.question("lesion").inner_text()
+    reader.question("lesion").get_by_label("Remove mark 1").click()
+    wait_until(lambda: every.standing("R1")["lesion"] is None, "the mark is taken back")
+
+
+def test_a_whole_study_is_read_by_keys_alone(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R2")).sees_case(1)
+    total = len(simple.reading.trials("R2"))
+    for number in range(1, total + 1):
+        reader.sees_case(number)
+        yes = number % 2 == 1
+        # Faster than any answer comes back: realism 4, artifacts, and where there are any, their severity.
+        reader.press("4", "Enter", "1" if yes else "2", *(["Enter", "2"] if yes else []), "Enter")
+    reader.told("Thank you")
+    answers = simple.answers("R2")
+    assert [a["new"] for a in answers if a["question"] == "realism"] == [4] * total
+    assert [a["new"] for a in answers if a["question"] == "severity"] == [2] * ((total + 1) // 2)
+    assert [row["severity"] for row in verify(simple.reading, simple.store) if row["severity"] == "error"] == []
+    assert reader.faults == []
+
+
+def test_a_reload_comes_back_to_the_case_and_the_half_filled_form(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.press("3", "Enter", "2", "Enter")
+    reader.sees_case(2)
+    reader.choose("realism", "Entirely")
+    reader.question("comment").locator("textarea").fill("half a sent")
+    reader.page.reload()  # before the text was sent
+    reader.sees_case(2)
+    assert reader.question("realism").locator("[aria-pressed=true]").inner_text().endswith("Entirely")
+    reader.is_kept("comment")
+    assert reader.question("comment").locator("textarea").input_value() == "half a sent"
+    assert reader.question("artifacts").locator("[aria-pressed=true]").count() == 0
+    assert simple.standing("R1")["comment"] == "half a sent"
+
+
+def test_conditional_questions_come_and_go_and_required_ones_hold_the_case(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.choose("artifacts", "Yes")
+    reader.choose("severity", "Strong")
+    reader.choose("artifacts", "No")
+    reader.question("severity").wait_for(state="detached")
+    assert simple.standing("R1")["severity"] is None
+    reader.page.click("#next")
+    reader.told("This question is not answered yet.")
+    assert reader.question("realism").evaluate("q => q.classList.contains('active')")
+    reader.sees_case(1)
+    assert "complete" not in simple.kinds("R1")
+
+
+def test_pausing_hides_the_images_saving_stays_and_back_leads_back(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.press("3", "Enter", "2", "Enter")
+    reader.sees_case(2)
+    reader.page.click("#pause")
+    reader.told("The clock stands still")
+    assert not reader.page.locator(".pane canvas").first.is_visible()
+    reader.page.get_by_role("button", name="Go on").click()
+    reader.page.locator(".pane canvas").first.wait_for()
+    reader.page.click("#save")
+    reader.told("Saved.")
+    reader.page.click("#back")
+    reader.sees_case(1)
+    reader.is_kept("realism")
+    reader.choose("realism", "Hardly")
+    assert simple.standing("R1")["realism"] == 2
+    assert [k for k in simple.kinds("R1") if k in ("pause", "resume", "save")] == ["pause", "resume", "save"]
+
+
+def test_the_picture_is_the_image_and_says_that_it_is_a_study_reading(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    trial = simple.reading.trials("R1")[0]
+    volume = reading_image(simple.reading, trial, "A")
+    drawn = reader.pixels()
+    rows, columns = volume.array.shape[1:]
+    scale = min(drawn.shape[0] / rows, drawn.shape[1] / columns)
+    centre = [(size - scale * count) / 2 + scale * (np.arange(count) + 0.5) for size, count in
+              zip(drawn.shape, (rows, columns))]  # fmt: skip
+    sampled = drawn[np.ix_(*[np.round(c - 0.5).astype(int) for c in centre])][8:-4, 4:-4]  # words stand at the edges
+    wanted = volume.array[2].astype(float)[8:-4, 4:-4] / 4095 * 255
+    assert scale > 8
+    assert np.median(np.abs(sampled - wanted)) < 6
+    words = reader.page.get_by_role("img").first.get_attribute("aria-label")
+    assert words == "Image. STUDY READING, not for diagnosis"
+    yellow = reader.page.evaluate(
+        """() => { const c = document.querySelector('.pane canvas'); const d = c.getContext('2d')
+          .getImageData(0, 25, 260, 20).data; let n = 0;
+          for (let i = 0; i < d.length; i += 4) if (d[i] > 180 && d[i + 2] < 120) n++; return n; }"""
+    )
+    assert yellow > 100
+
+
+def test_leafing_zoom_and_window_move_all_pictures_together(browser, every: Served) -> None:
+    reader = Physician.at(browser, every.link("R1")).sees_case(1)
+    assert reader.page.inner_text("#slicetext") == "Slice 3 of 5"
+    before = [reader.pixels(n) for n in range(3)]
+    reader.page.locator(".pane").nth(1).hover()
+    reader.page.mouse.wheel(0, 100)
+    assert reader.page.inner_text("#slicetext") == "Slice 4 of 5"
+    leafed = [reader.pixels(n) for n in range(3)]
+    assert all(np.abs(a - b).mean() > 5 for a, b in zip(before, leafed))
+    box = reader.page.locator(".pane").nth(0).bounding_box()
+    reader.page.mouse.move(box["x"] + 50, box["y"] + 150)
+    reader.page.mouse.down()
+    reader.page.mouse.move(box["x"] + 50, box["y"] + 250, steps=4)
+    reader.page.mouse.up()
+    assert all(b.sum() > 1.1 * a.sum() for a, b in zip(leafed, [reader.pixels(n) for n in range(3)]))
+    reader.press("r")
+    assert all((reader.pixels(n) == leafed[n]).all() for n in range(3))
+
+
+def test_two_readers_at_once_do_not_meet(browser, simple: Served) -> None:
+    first = Physician.at(browser, simple.link("R1")).sees_case(1)
+    second = Physician.at(browser, simple.link("R2")).sees_case(1)
+    first.choose("realism", "Hardly")
+    second.choose("realism", "Entirely")
+    first.press("ArrowDown")
+    first.choose("artifacts", "No")
+    first.page.click("#next")
+    first.sees_case(2)
+    assert second.page.inner_text("#count").startswith("1 of")
+    assert second.question("artifacts").locator("[aria-pressed=true]").count() == 0
+    assert simple.standing("R1") == {"realism": 2, "artifacts": False}
+    assert simple.standing("R2") == {"realism": 5}
+
+
+def test_a_second_window_is_refused_until_it_takes_over(browser, simple: Served) -> None:
+    first = Physician.at(browser, simple.link("R1")).sees_case(1)
+    first.choose("realism", "Hardly")
+    second = Physician.at(browser, simple.link("R1"))
+    second.told("R1 is already open in another window (Chrome on Linux, since")
+    assert second.page.locator(".question").count() == 0
+    second.page.get_by_role("button", name="Take over here").click()
+    second.sees_case(1)
+    second.is_kept("realism")
+    first.question("artifacts").get_by_role("button", name="Yes").click()
+    first.told("opened in another window, where it goes on")
+    assert first.page.locator(".pane").count() == 0
+    assert "artifacts" not in simple.standing("R1")
+    first.page.get_by_role("button", name="Take over here").click()
+    first.sees_case(1)
+    first.is_kept("artifacts")  # it had stayed in that window
+
+
+def test_a_reading_open_in_another_program_is_refused_by_its_lock(browser, simple: Served) -> None:
+    elsewhere = Session(simple.reading, "R1", simple.store)
+    reader = Physician.at(browser, simple.link("R1"))
+    reader.told("R1 is already open on")
+    reader.page.get_by_role("button", name="Take over here").click()
+    reader.sees_case(1).choose("realism", "Hardly")
+    with pytest.raises(Exception, match="taken over"):
+        elsewhere.answer("realism", 5)
+    with Session(simple.reading, "R1", simple.store, take_over=True):
+        reader.question("artifacts").get_by_role("button", name="Yes").click()
+        reader.told("opened in another window")
+
+
+def test_on_a_full_disk_the_answer_stays_on_the_screen_until_it_is_kept(browser, simple: Served, monkeypatch) -> None:
+    import errno
+
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.choose("artifacts", "No")
+    full = True
+    write = os.write
+
+    def no_space(descriptor: int, content: Any) -> int:
+        if full and b'"kind":"answer"' in bytes(content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
+
+    monkeypatch.setattr("imagetranslation.readerstudy.journal.os.write", no_space)
+    reader.question("realism").get_by_role("button", name="Mostly").click()
+    reader.told("The disk is full")
+    assert str(simple.reading.folder) not in reader.page.content()
+    assert reader.question("realism").locator("[aria-pressed=true]").inner_text().endswith("Mostly")
+    assert reader.question("realism").locator(".mark").inner_text() == "saving"
+    reader.press("Enter")
+    reader.page.click("#next")
+    reader.page.wait_for_timeout(300)
+    reader.sees_case(1)
+    assert "realism" not in simple.standing("R1")
+    full = False
+    reader.is_kept("realism")
+    assert simple.standing("R1")["realism"] == 4
+    wait_until(lambda: reader.message() == "", "the message goes away")
+    reader.page.click("#next")
+    reader.sees_case(2)
+
+
+def test_without_a_connection_the_answer_waits_and_survives_a_reload(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.page.route("**/answer", lambda route: route.abort())
+    reader.question("realism").get_by_role("button", name="Mostly").click()
+    reader.told("The server cannot be reached")
+    reader.page.unroute("**/answer")
+    reader.page.reload()
+    reader.sees_case(1)
+    reader.is_kept("realism")
+    assert [a["new"] for a in simple.answers("R1")] == [4]
+
+
+def test_a_case_whose_image_is_gone_is_said_and_the_answers_stay(browser, simple: Served) -> None:
+    trial = simple.reading.trials("R1")[0]
+    file = simple.reading.image_file(trial.images["A"])
+    content = file.read_bytes()
+    file.unlink()
+    reader = Physician.at(browser, simple.link("R1"))
+    reader.told("Image A of case 1 is missing; tell the coordinator")
+    reader.choose("realism", "Mostly")
+    file.write_bytes(content)
+    reader.sees_case(1)
+    wait_until(lambda: reader.message() == "", "the message goes away")
+
+
+def test_a_window_that_fell_silent_gives_the_reader_back_and_takes_them_up_again(browser, tmp_path: Path) -> None:
+    reading = a_reading(tmp_path / "study", a_document(cases=2, readers=2))
+    with served(reading, patience=Patience(silence_s=0.6, look_s=0.1)) as made:
+        reader = Physician.at(browser, made.link("R1")).sees_case(1)
+        wait_until(lambda: made.store.holder("R1") is None, "the session is given back")
+        reader.question("realism").get_by_role("button", name="Mostly").click()
+        reader.is_kept("realism")
+        assert made.standing("R1") == {"realism": 4}
+
+
+def test_nothing_that_crosses_the_line_tells_which_image_is_which(browser, every: Served) -> None:
+    seen: list[tuple[str, str]] = []
+    reader = Physician(browser.new_context(viewport={"width": 1280, "height": 720}).new_page())
+
+    def note(response: Any) -> None:
+        text = [json.dumps(response.all_headers()), json.dumps(response.request.all_headers())]
+        body = response.body().decode("latin-1") if response.status != 303 else ""
+        seen.append((response.url, "\n".join([response.url, response.request.post_data or "", *text, body])))
+
+    reader.page.on("requestfinished", lambda request: note(request.response()))
+    reader.page.goto(every.link("R1"))
+    for number in (1, 2):
+        reader.sees_case(number)
+        answer_everything(reader)
+        reader.press("Escape")
+        reader.page.click("#next")
+    reader.sees_case(3)
+    reader.page.click("#back")
+    reader.sees_case(2)
+    cookies = json.dumps(reader.page.context.cookies())
+    assert len(seen) > 40
+    assert sum("/images/" in url for url, _ in seen) >= 3
+    root = every.reading.folder.parent
+    secrets = ["scanner", "model1", "patient", ".nii", str(root), root.name + "/", every.tokens["R2"]]
+    secrets += list(every.reading.document["images"]) + list(every.reading.document["images"].values())
+    found = {s for s in secrets for _, text in [*seen, ("cookies", cookies)] if s.lower() in text.lower()}
+    assert found == set()
+    # The link's own token goes over the line once, in the body that exchanges it for a cookie.
+    assert [url for url, text in seen if every.tokens["R1"] in text] == [f"{every.address}/enter"]
+
+
+def test_the_page_asks_no_other_machine_and_its_policy_would_not_let_it(browser, simple: Served) -> None:
+    reader = Physician(browser.new_context().new_page())
+    asked: list[str] = []
+    reader.page.on("request", lambda request: asked.append(request.url))
+    reader.page.goto(simple.link("R1"))
+    reader.sees_case(1)
+    assert [url for url in asked if not url.startswith(simple.address)] == []
+    refused = reader.page.evaluate("() => fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')")
+    assert refused == "refused"
+    assert "#" not in reader.page.url  # neither history nor a screenshot of the address bar shows the token
+    assert reader.page.evaluate("() => document.cookie") == ""
+
+
+def test_a_wrong_link_is_told_so(browser, simple: Served) -> None:
+    reader = Physician.at(browser, f"{simple.address}/#{'0' * 32}")
+    reader.told("Open the link you were sent")
+    assert Physician.at(browser, simple.address).told("Open the link you were sent") is None
+
+
+def test_silence_is_noticed(browser, tmp_path: Path) -> None:
+    document = a_document(cases=2, readers=2, options={"idle_after_s": 5})
+    with served(a_reading(tmp_path / "study", document)) as made:
+        reader = Physician.at(browser, made.link("R1")).sees_case(1)
+        reader.told("the clock stands still")
+        reader.page.mouse.move(300, 300)
+        wait_until(lambda: reader.message() == "", "the message goes away")
+
+
+def test_a_study_of_two_sessions_goes_on_in_the_second(browser, tmp_path: Path) -> None:
+    document = a_document(cases=2, readers=2, sessions={"count": 2, "washout_days": 0})
+    reading: ReadingSet = a_reading(tmp_path / "study", document)
+    with served(reading) as made:
+        reader = Physician.at(browser, made.link("R1")).sees_case(1)
+        first = sum(trial.session == 1 for trial in reading.trials("R1"))
+        for number in range(1, first + 1):
+            reader.sees_case(number).press("3", "Enter", "2", "Enter")
+        reader.told("Session 1 of 2 is done")
+        reader.page.get_by_role("button", name="Go on").click()
+        reader.sees_case(first + 1)
+        assert "Session 2 of 2" in reader.page.inner_text("#tags")
