@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 from imagetranslation.cli import app
 from imagetranslation.inference import translate
 from imagetranslation.models import load_package
+from imagetranslation.readerstudy.definition import load_study
+from imagetranslation.readerstudy.statistics.roc import delong_test
 from imagetranslation.volume import Volume, read_volume, write_volume
 from Testing.simulated_lesions import a_lesion_study
 from Testing.simulated_readers import Planted, read_study
@@ -229,6 +231,21 @@ def test_the_planted_difference_of_areas_is_in_the_intervals_of_every_design(les
     assert float(test["holm_p"]) < 0.05
 
 
+def test_each_reader_alone_is_compared_by_delongs_test(lesion_report: Path, lesion_study: Path) -> None:
+    study = load_study(lesion_study)
+    truth = np.array([bool(case.truth) for case in study.cases])
+    place = {case.id: n for n, case in enumerate(study.cases)}
+    ratings = np.zeros((2, len(truth)))
+    for row in table(lesion_report, "answers"):
+        if row["reader"] == "R3":
+            ratings[0 if row["arm"] == "revised" else 1, place[row["case"]]] = float(row["value"])
+    expected = delong_test(ratings, truth)
+    [row] = [r for r in table(lesion_report, "mrmc") if (r["design"], r["covariance"]) == ("reader R3", "delong")]
+    assert float(row["estimate"]) == pytest.approx(expected.difference)
+    assert float(row["p"]) == pytest.approx(expected.p)
+    assert "DeLong&#x27;s test for each reader" in (lesion_report / "report.html").read_text()
+
+
 def test_the_next_study_is_planned_from_the_components(lesion_report: Path) -> None:
     rows = table(lesion_report, "next_study")
     power = {(int(row["readers"]), int(row["cases"])): float(row["power"]) for row in rows}
@@ -293,6 +310,16 @@ def test_the_key_of_another_study_opens_nothing(lesion_study: Path, real_pairs_s
     code, said = run("study", "analyze", tmp_path / "study", "-o", tmp_path / "r")
     assert code != 0
     assert "--key" in said
+
+
+def test_answers_that_were_frozen_to_another_reading_set_are_not_analysed(lesion_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(lesion_study, tmp_path / "study"))
+    frozen = study / "reading" / "answers" / "frozen.json"
+    told = json.loads(frozen.read_text())
+    frozen.write_text(json.dumps({**told, "manifest_sha256": "0" * 64}))
+    code, said = run("study", "analyze", study, "-o", tmp_path / "report")
+    assert code != 0
+    assert "was changed after the first answer" in said
 
 
 @pytest.mark.soak
