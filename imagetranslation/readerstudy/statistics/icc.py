@@ -76,7 +76,7 @@ def coefficient(form: str, squares: MeanSquares) -> np.ndarray:
         "icc_a_k": (rows - error, rows + (columns - error) / n),
         "icc_c_k": (rows - error, rows),
     }[form]
-    value = np.divide(above, below, out=np.full(len(rows), np.nan), where=below > UNDEFINED)
+    value = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > UNDEFINED)
     # Covariances of different readers can exceed their variances in a draw; a correlation cannot.
     return np.minimum(value, 1.0)
 
@@ -94,30 +94,37 @@ def f_interval(form: str, values: np.ndarray, level: float) -> Interval:
     """Interval of McGraw and Wong 1996, Tables 7 and 8, for independent cases, normal ratings and these raters."""
     n, k = values.shape
     squares = mean_squares(values, np.ones((1, n)), np.ones((1, k)))
-    rows, columns, error = float(squares.rows[0]), float(squares.columns[0]), float(squares.error[0])
-    if n < 3 or error < UNDEFINED:
+    if n < 3 or squares.error[0] < UNDEFINED:
         reason = f"{n} cases are too few" if n < 3 else "the raters differ by a constant only; there is no residual"
         return Interval(F_INTERVAL, level, refused=reason)
+    low, high = f_ends(form, squares, level)
+    return Interval(F_INTERVAL, level, float(low[0]), float(high[0]))
+
+
+def f_ends(form: str, squares: MeanSquares, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends of `f_interval` for many tables at once, in the shape of the mean squares, which are above zero."""
+    rows, columns, error, k = squares.rows, squares.columns, squares.error, squares.raters
+    n = squares.cases
     tail = (1 + level) / 2
     kind, raters = form.split("_")[1:]
     if kind == "a":
-        low, high = _agreement_ends(rows, columns, error, n, k, tail, mean=raters == "k")
-    else:
-        below, degrees = (float(squares.within[0]), n * (k - 1)) if kind == "1" else (error, (n - 1) * (k - 1))
-        ends = _ratio_ends(rows / below, n - 1, degrees, tail)
-        low, high = ((end - 1) / (end + k - 1) if raters == "1" else 1 - 1 / end for end in ends)
-    return Interval(F_INTERVAL, level, low, high)
+        return _agreement_ends(rows, columns, error, n, k, tail, mean=raters == "k")
+    below, degrees = (squares.within, n * (k - 1)) if kind == "1" else (error, (n - 1) * (k - 1))
+    low, high = _ratio_ends(rows / below, n - 1, degrees, tail)
+    if raters == "1":
+        return (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)
+    return 1 - 1 / low, 1 - 1 / high
 
 
-def _ratio_ends(ratio: float, above: int, below: int, tail: float) -> tuple[float, float]:
+def _ratio_ends(ratio: np.ndarray, above: np.ndarray, below: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
     from scipy.stats import f
 
-    return ratio / float(f.ppf(tail, above, below)), ratio * float(f.ppf(tail, below, above))
+    return ratio / f.ppf(tail, above, below), ratio * f.ppf(tail, below, above)
 
 
 def _agreement_ends(
-    rows: float, columns: float, error: float, n: int, k: int, tail: float, mean: bool
-) -> tuple[float, float]:
+    rows: np.ndarray, columns: np.ndarray, error: np.ndarray, n: np.ndarray, k: int, tail: float, mean: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Ends for ICC(A,1) and ICC(A,k); the degrees of freedom are Satterthwaite's, from ICC(A,1) in both cases."""
     from scipy.stats import f
 
@@ -126,7 +133,7 @@ def _agreement_ends(
     a, b = k * odds / n, 1 + k * (n - 1) * odds / n
     combined = (a * columns + b * error) ** 2
     degrees = combined / ((a * columns) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
-    lower, upper = float(f.ppf(tail, n - 1, degrees)), float(f.ppf(tail, degrees, n - 1))
+    lower, upper = f.ppf(tail, n - 1, degrees), f.ppf(tail, degrees, n - 1)
     rest = columns - error if mean else k * columns + (k * n - k - n) * error
     low = n * (rows - lower * error) / (lower * rest + n * rows)
     high = n * (upper * rows - error) / (rest + n * upper * rows)
