@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagetranslation import inference
+from imagetranslation import deviationmaps, inference
 from imagetranslation.errors import Cancelled, InputError, ModelRefused, RunFailed
 from imagetranslation.models import ModelPackage, load_package
 from imagetranslation.uncertainty import Settings, map_path, translate_with_uncertainty, write
@@ -326,3 +326,15 @@ def test_the_shipped_model_is_calibrated_on_a_real_scan(repository: Path, prosta
         assert made.patients == 18
         inside = made.deviation.array > 0
         assert 25 < made.deviation.array[inside].mean() < 50
+
+
+def test_a_scan_unlike_the_training_scans_is_given_no_calibrated_deviation(
+    repository: Path, prostate_pairs: Path
+) -> None:
+    package = load_package(repository / "Resources" / "Models" / "us2mri-pix2pix-small")
+    source = read_volume(prostate_pairs / "mr" / "case17.nii.gz")
+    made = translate_with_uncertainty(source, package, settings=Settings("ensemble"), device="cpu")
+    assert not made.calibrated
+    assert made.patients is None
+    assert "uncalibrated spread, because the scan does not look like those" in made.notes[0]
+    assert deviationmaps.legend_title(made.deviation).startswith("uncalibrated spread")

@@ -68,7 +68,8 @@ class Calibration:
             for band, seen in sorted(self.coverage.items())
         ]
         return (
-            f"rescaled{by} to the size of the errors in {self.patients} patients the network had not seen; in them "
+            f"rescaled{by} to the size of the errors in {self.patients} patients, each translated by a network of this "
+            "kind that had not seen it; in them "
             f"{' and '.join(bands)}, in brackets the 95 % interval over patients"
         )
 

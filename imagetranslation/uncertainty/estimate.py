@@ -129,8 +129,9 @@ def translate_with_uncertainty(
         spread.add(answer(_part(progress, number, passes)))
     require_unchanged(volume)
     samples = spread.count
-    reason = "it is an ensemble of its own" if settings.packages else stored(package, method, samples)
-    return _result(synthetic, spread.deviation(), frame.image, method, samples, reason, package)
+    without = _unlike(synthetic) or ("it is an ensemble of its own" if settings.packages else "")
+    found = without or stored(package, method, samples)
+    return _result(synthetic, spread.deviation(), frame.image, method, samples, found, package)
 
 
 def write(result: Result, output: str | Path) -> Path:
@@ -138,6 +139,14 @@ def write(result: Result, output: str | Path) -> Path:
     from ..volume import write_volume
 
     return write_volume(result.deviation, map_path(output))
+
+
+def _unlike(synthetic: Volume) -> str:
+    """Half a sentence where the scan is unlike the training scans, else "": their errors say nothing about its own."""
+    distribution = synthetic.attributes.get("distribution")
+    if distribution is None or distribution["verdict"] != "unlike":
+        return ""
+    return "the scan does not look like those it could be calibrated on"
 
 
 def _require_memory(volume: Volume) -> None:
