@@ -235,10 +235,11 @@ def analyze(
     """
     from ..readerstudy.analysis.gathering import gather
     from ..readerstudy.analysis.report import analyse
-    from ..readerstudy.analysis.writing import write_report
+    from ..readerstudy.analysis.writing import require_new, write_report
     from ..readerstudy.statistics.versions import require
 
     require()
+    require_new(output)
     _, store = _opened(folder, database)
     gathered = gather(folder, key, store=store, interim=interim, closed=closed)
     store.close()

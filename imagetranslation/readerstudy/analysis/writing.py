@@ -25,9 +25,8 @@ def write_report(report: Report, gathered: Gathered, folder: str | Path) -> Path
     report.html; results.json (settings, versions, every record); tables/*.csv (answers.csv is the unblinded table of
     all answers); figures/*.svg.
     """
+    require_new(folder)
     target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already; name a new folder with -o, or remove it.")
     make_folder(target.parent)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = report.records.tables
     with atomic_folder(target) as made:
@@ -42,6 +41,13 @@ def write_report(report: Report, gathered: Gathered, folder: str | Path) -> Path
         for number, figure in enumerate(figures_of(report), 1):
             write_text(made / FIGURES / f"{number:02d}_{figure.name}.svg", figure.svg + "\n")
     return target / PAGE
+
+
+def require_new(folder: str | Path) -> None:
+    """InputError where something stands in the report's place: an older report is never overwritten."""
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there already; name a new folder with -o, or remove it.")
 
 
 def _safe(row: Mapping[str, Any]) -> dict[str, Any]:
