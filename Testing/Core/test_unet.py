@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from imagetranslation import networks
+from imagetranslation.engines import kinds
 from imagetranslation.errors import ModelRefused
+from imagetranslation.predictors import TorchPredictor
+from Testing.packages import make_package, metadata
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -59,3 +65,16 @@ def test_it_says_which_sizes_it_takes() -> None:
 def test_what_no_network_can_be_is_refused(arguments: dict) -> None:
     with pytest.raises(ModelRefused, match="cannot be built"):
         networks.build("unet", **arguments)
+
+
+def test_it_runs_in_every_engine_that_is_here(tmp_path: Path) -> None:
+    made = metadata(network={"name": "unet", "arguments": {"channels": [4, 8]}}, spatial_dims=3, patch_size=[8, 16, 16])
+    package = make_package(tmp_path / "m", made=made)
+    windows = np.random.default_rng(0).uniform(-1, 1, (2, 1, 8, 16, 16)).astype(np.float32)
+    wanted = TorchPredictor(package, "cpu").predict(windows)
+    pairs = [("torch", "float32"), ("torch", "bfloat16"), ("onnx", "float32"), ("openvino", "float32")]
+    for engine, precision in pairs:
+        kind = kinds.kind_of(engine)
+        if kinds.missing(kind, package, "cpu") is None:
+            made_here = kind.make(package, "cpu", precision).predict(windows)
+            np.testing.assert_allclose(made_here, wanted, atol=1e-5 if precision == "float32" else 0.1)
