@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import gpu, growth, gui_block, memory, overhead, radiomics, ssim3d, transfer, translate2d, translate3d
+from . import (
+    gpu,
+    growth,
+    gui_block,
+    memory,
+    overhead,
+    radiomics,
+    reader_latency,
+    ssim3d,
+    transfer,
+    translate2d,
+    translate3d,
+)
 from .results import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -20,4 +32,5 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "gpu": gpu.measure,
     "radiomics1": radiomics.one,
     "radiomics16": radiomics.sixteen,
+    "reader_latency": reader_latency.measure,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -367,6 +369,43 @@ def test_the_page_asks_no_other_machine_and_its_policy_would_not_let_it(browser,
     assert refused == "refused"
     assert "#" not in reader.page.url  # neither history nor a screenshot of the address bar shows the token
     assert reader.page.evaluate("() => document.cookie") == ""
+
+
+def test_a_server_that_is_killed_and_started_again_goes_on_where_it_was(browser, tmp_path: Path) -> None:
+    reading = a_reading(tmp_path / "study", a_document(cases=2, readers=2))
+    server, links = a_server_process(reading, 0)
+    reader = Physician.at(browser, links["R1"]).sees_case(1)
+    reader.choose("realism", "Mostly")
+    server.kill()
+    server.wait()
+    reader.question("artifacts").get_by_role("button", name="No").click()
+    reader.told("The server cannot be reached")
+    server, _ = a_server_process(reading, int(links["R1"].partition("/#")[0].rpartition(":")[2]))
+    try:
+        reader.is_kept("artifacts")
+        reader.is_kept("realism")
+        reader.page.click("#next")
+        reader.sees_case(2)
+        wait_until(lambda: reader.message() == "", "the message goes away")
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def a_server_process(reading: ReadingSet, port: int) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """`study serve` as it is started by hand, and the links it printed."""
+    command = [sys.executable, "-u", "-m", "imagetranslation", "study", "serve", str(reading.folder.parent)]
+    server = subprocess.Popen(
+        [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert server.stdout is not None
+    links = {}
+    for line in server.stdout:
+        if line.startswith("Serving"):
+            return server, links
+        reader, _, link = line.strip().partition("  ")
+        links[reader] = link.strip()
+    pytest.fail(f"the server ended: {links}")
 
 
 def test_a_wrong_link_is_told_so(browser, simple: Served) -> None:

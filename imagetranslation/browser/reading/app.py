@@ -140,14 +140,8 @@ class Reading:
         return handle
 
     def _desk(self, request: web.Request) -> Desk:
-        address = access.caller(request, bool(self._public))
-        value = request.cookies.get(self._cookie, "")
-        if self._attempts.refused(address) and value:
-            raise _Refused("often", access.TOO_OFTEN, 429)
-        reader = self._readers.by_cookie(value)
+        reader = self._readers.by_cookie(request.cookies.get(self._cookie, ""))
         if reader is None:
-            if value:
-                self._attempts.wrong(address)
             raise _Refused("link", access.NO_LINK, 401)
         return self._desks.of(reader)
 

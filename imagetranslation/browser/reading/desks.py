@@ -76,6 +76,11 @@ class Desk:
         self._heard = self._touched = 0.0
         self._addresses: dict[str, tuple[str, Trial]] = {}
 
+    @property
+    def taken(self) -> bool:
+        """Whether a window reads here now."""
+        return self._session is not None
+
     async def run(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -211,7 +216,7 @@ class Desks:
         """Look at all desks from time to time, until cancelled."""
         while True:
             await asyncio.sleep(self._patience.look_s)
-            await asyncio.gather(*(desk.run(desk.look) for desk in self._desks.values()))
+            await asyncio.gather(*(desk.run(desk.look) for desk in self._desks.values() if desk.taken))
 
     async def close(self) -> None:
         """Give all sessions back."""
