@@ -64,7 +64,7 @@ def _all_arms(work: Work, task: Task, grid: Grid, arms: tuple[str, ...]) -> Test
         # Only readers who answered for every arm of the case, so that arms are not compared across readers.
         rows = [grid.values[[n for n, i in enumerate(grid.images) if (i.case, i.arm) == (case, arm)]] for arm in arms]
         if all(len(row) for row in rows):
-            means = np.stack([np.nanmean(row, axis=0) if len(row) > 1 else row[0] for row in rows])
+            means = np.stack([mean_of(row) for row in rows])
             complete = np.isfinite(means).all(axis=0)
             if complete.any():
                 table[place] = means[:, complete].mean(axis=1)
