@@ -78,6 +78,21 @@ def test_json_output_is_one_object(run: Run, tiny: str, an_ultrasound_file: Path
     assert json.loads(outcome.out)["error"]["code"] == "input"
 
 
+def test_several_scans_do_not_go_into_a_folder_that_is_called_like_a_file(
+    run: Run, tiny: str, an_ultrasound_file: Path, tmp_path: Path
+) -> None:
+    outcome = run("translate", an_ultrasound_file.parent, "-o", tmp_path / "out" / "mr.nrrd", "-m", tiny)
+    assert outcome.code == 2
+    assert "is the name of one file" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_samples_without_a_map_to_make_of_them_are_refused(run: Run, tiny: str, an_ultrasound_file: Path) -> None:
+    outcome = run("translate", an_ultrasound_file, "-o", "mr.nrrd", "-m", tiny, "--samples", 5)
+    assert outcome.code == 2
+    assert "add --uncertainty auto" in outcome.err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("translate",), ("translate", "us.nrrd"), ("models", "show"), ("view",), ("no-such-command",), ()],

@@ -13,7 +13,7 @@ from ..cohorts import run_cohort
 from ..cohorts.here import used_threads
 from ..cohorts.manifest import MOST_THREADS
 from ..errors import InputError
-from ..formats import SUFFIXES
+from ..formats import SUFFIXES, suffix_of
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .cohortbars import cohort_bars
 from .console import Console
@@ -88,8 +88,15 @@ def translate(
         input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite,
         engine=engine, precision=precision, uncertainty=uncertainty, samples=samples,
     )  # fmt: skip
+    if samples and uncertainty is None:
+        raise InputError("--samples says what an uncertainty map is made of; add --uncertainty auto, or leave it out.")
     stop, console = cancel_on_interrupt(), Console(as_json)
     inputs = find_inputs(input_, output)
+    if inputs is not None and suffix_of(output) and not output.is_dir():
+        raise InputError(
+            f"{input_} stands for {len(inputs)} inputs, and {output} is the name of one file; give a folder, or "
+            "name a single scan."
+        )
     if inputs is None and scheduler is not None:
         raise InputError("--scheduler is for a batch: a folder of images or a quoted glob.")
     if inputs is None:
