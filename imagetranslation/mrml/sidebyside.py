@@ -69,14 +69,14 @@ class SideBySide:
             return
         leader, _ = views[0]
         if self._orientation == "Acquired":
-            _turn_to_acquired(leader, self._images[0])
+            turn_to_acquired(leader, self._images[0])
         else:
             leader.SetOrientation(self._orientation)
         logic = self._slice_logic(leader)
         if logic is not None:
             logic.FitSliceToBackground()
         for follower, _ in views[1:]:
-            _follow(follower, leader)
+            follow(follower, leader)
         middle = leader.GetSliceToRAS()
         self._crosshair_node().SetCrosshairRAS(*(middle.GetElement(axis, 3) for axis in range(3)))
 
@@ -108,7 +108,7 @@ class SideBySide:
             node.SetCrosshairBehavior(self._crosshair[1])
             self._crosshair = None
         for _, composite in self._views():
-            _set_layers(composite, None, None, 0.0)
+            set_layers(composite, None, None, 0.0)
         self._layout.leave()
         self._images, self._over = [], None
 
@@ -127,9 +127,9 @@ class SideBySide:
         place = 0 if self._swapped else 1
         for number, (_, composite) in enumerate(self._views()):
             if number == place and self._over is not None:
-                _set_layers(composite, *self._over)
+                set_layers(composite, *self._over)
             else:
-                _set_layers(composite, order[number], None, 0.0)
+                set_layers(composite, order[number], None, 0.0)
         link(composite for _, composite in self._views())
 
     def _share_crosshair(self) -> None:
@@ -144,12 +144,13 @@ class SideBySide:
         return node or self._scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
 
 
-def _set_layers(
+def set_layers(
     composite: vtkMRMLSliceCompositeNode,
     below: vtkMRMLVolumeNode | None,
     above: vtkMRMLVolumeNode | None,
     opacity: float,
 ) -> None:
+    """Let a view show `below` with `above` over it, or nothing."""
     modified = composite.StartModify()
     composite.SetBackgroundVolumeID(below.GetID() if below is not None else None)
     composite.SetForegroundVolumeID(above.GetID() if above is not None else None)
@@ -158,7 +159,7 @@ def _set_layers(
     composite.EndModify(modified)
 
 
-def _turn_to_acquired(view: vtkMRMLSliceNode, node: vtkMRMLVolumeNode) -> None:
+def turn_to_acquired(view: vtkMRMLSliceNode, node: vtkMRMLVolumeNode) -> None:
     """Show the slices of the image as they were acquired, whatever plane the view shows now.
 
     Slicer's `RotateToVolumePlane` takes the plane of the image that is nearest to the view's; so the standard plane
@@ -176,7 +177,7 @@ def _turn_to_acquired(view: vtkMRMLSliceNode, node: vtkMRMLVolumeNode) -> None:
     view.RotateToAxes(axes, 2)
 
 
-def _follow(view: vtkMRMLSliceNode, leader: vtkMRMLSliceNode) -> None:
+def follow(view: vtkMRMLSliceNode, leader: vtkMRMLSliceNode) -> None:
     """The same plane, place and field of view; a view of another shape keeps the height and its own pixels' shape."""
     view.GetSliceToRAS().DeepCopy(leader.GetSliceToRAS())
     own_width, own_height, _ = view.GetDimensions()

@@ -23,6 +23,7 @@ from .jobserver import JobServer
 from .marking import mark_all_views
 from .probing import Probe
 from .process import QtTicker, QtWorkerProcess
+from .readingpanel import ReadingPanel
 from .translate import TranslatePanel
 from .translation import Translation
 from .workfolder import sweep
@@ -43,6 +44,7 @@ class ModulePanel:
         mark_all_views()
         self.task: Task = logic.task
         self._logic, self._frame = logic, frame
+        self._hidden: list[Any] = []
         self._make()
         children = slicer.util.childWidgetVariables(widget)
         children.taskLabel.text = self.task.summary
@@ -78,6 +80,10 @@ class ModulePanel:
         if task.counts:
             self.counts = CountsPanel(task, self.compare.images)
             self.panels.insert(3, self.counts)
+        self.reading = ReadingPanel(str(self._logic.moduleName))
+        self.reading.began.connect(self.onReadingBegan)
+        self.reading.ended.connect(self.onReadingEnded)
+        self.panels.append(self.reading)
 
     def setParameterNode(self, parameters: Any) -> None:
         """Tie all panels to a parameter node, or to none."""
@@ -97,11 +103,26 @@ class ModulePanel:
         """
         self.compare.suspend()
 
+    def onReadingBegan(self) -> None:
+        """A blinded reading is open: nothing else may be done, or looked up, beside it."""
+        self.compare.ui.compareButton.checked = False
+        self._hidden = [panel.widget for panel in self.panels if panel is not self.reading]
+        for widget in self._hidden:
+            widget.visible = False
+
+    def onReadingEnded(self) -> None:
+        """The reading was left: the other panels come back."""
+        for widget in self._hidden:
+            if widget:
+                widget.visible = True
+        self._hidden = []
+
     def onSceneStartClose(self, *_arguments: object) -> None:
         """The scene is about to go: nothing of ours may outlive it."""
         self.translation.cancel()
         self.batch.cancel()
         self.export.close()
+        self.reading.leave()
         self.compare.ui.compareButton.checked = False
         self.setParameterNode(None)
 
@@ -114,6 +135,8 @@ class ModulePanel:
         """The module is reloaded or the application quits."""
         for tag in self._tags:
             slicer.mrmlScene.RemoveObserver(tag)
+        # First of all: whatever fails later, the application is not left locked.
+        self.reading.close()
         for panel in self.panels:
             panel.close()
         self.probe.close()

@@ -1,13 +1,15 @@
-"""The main window: module selector above, the module's panel at the left, the views at the right, a status bar."""
+"""The main window: menus and tool bars above, the module panel and data probe at the left, the views at the right, a
+Python console and a status bar below."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from PySide6.QtCore import Property, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QDockWidget, QMainWindow, QScrollArea, QToolBar, QWidget
+from PySide6.QtWidgets import QComboBox, QDockWidget, QMainWindow, QScrollArea, QToolBar, QVBoxLayout, QWidget
 
 from ..pythonqt import invokable
+from ..widgets.ctk_containers import ctkCollapsibleButton
 
 WELCOME = "Welcome"
 """The module the application starts with; it has no panel here."""
@@ -72,10 +74,42 @@ class qSlicerMainWindow(QMainWindow):
         self._scroll.setMinimumWidth(420)
         dock = QDockWidget("Module", self)
         dock.setObjectName("PanelDockWidget")
-        dock.setWidget(self._scroll)
+        left = QWidget(dock)
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._scroll, 1)
+        probe = ctkCollapsibleButton("Data Probe", left)
+        probe.setObjectName("DataProbeCollapsibleWidget")
+        column.addWidget(probe)
+        dock.setWidget(left)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+        self._add_menus()
+        console = QDockWidget("Python Console", self)
+        console.setObjectName("PythonConsoleDockWidget")
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, console)
+        console.hide()
+        self.setAcceptDrops(True)
         self.statusBar()
         self.resize(1400, 900)
+
+    def _add_menus(self) -> None:
+        """The entries that the application has under these names; they do nothing here."""
+        bar = self.menuBar()
+        capture = self.addToolBar("Capture/Restore")
+        for menu_title, entries in {
+            "&File": (
+                ("FileSaveSceneAction", "Save Data", "Ctrl+S"),
+                ("FileCloseSceneAction", "Close Scene", "Ctrl+W"),
+            ),
+            "&View": (("WindowPythonConsoleAction", "Python Console", "Ctrl+3"),),
+        }.items():
+            menu = bar.addMenu(menu_title)
+            for name, title, keys in entries:
+                action = menu.addAction(title)
+                action.setObjectName(name)
+                action.setShortcut(keys)
+        screenshot = capture.addAction("Capture a screenshot")
+        screenshot.setObjectName("ToolsSceneViewsAction")
 
     @invokable
     def moduleSelector(self) -> QToolBar:

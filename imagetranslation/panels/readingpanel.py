@@ -1,0 +1,403 @@
+"""The Reader study panel: choose study and reader, read case after case, leave. Imports `qt`.
+
+The reading is `readerstudy.session`'s behind `readingdesk`, the images `mrml.reading`'s, the locked application
+`readinglock`'s, the inputs `readingform`'s. Every answer is on the disk before anything else happens.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Optional
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import ImageTranslationError, InputError
+from ..mrml.reading import ReadingViews
+from ..mrml.readingmarks import OUTLINES, POINTS, Marks
+from ..readerstudy.readingset import load_reading_set
+from ..readerstudy.replay import form as whole_form
+from ..readerstudy.store import FolderStore
+from . import readinglock, requirements, ui
+from .process import QtTicker
+from .readingdesk import Desk
+from .readingform import Form
+from .signal import Signal
+
+WATCH_MS = 500
+FOLDER_KEY, READER_KEY = "ImageTranslation/readingFolder", "ImageTranslation/readingReader"
+
+
+class ReadingPanel:
+    """Face of one `Desk`. began, ended: emitted when a reading is opened and after it was left.
+
+    module: name of the module that the panel stands in, "" for a window of its own.
+    """
+
+    def __init__(self, module: str = "") -> None:
+        readinglock.release_left_over()
+        self.widget, self.ui = ui.load("ReadingPanel")
+        self.began, self.ended = Signal(), Signal()
+        self.desk: Optional[Desk] = None
+        self.views: Optional[ReadingViews] = None
+        self.form = Form(self.ui.formFrame)
+        self.form.answered.connect(self.onAnswered)
+        self._module = module
+        self._lock: Optional[readinglock.ApplicationLock] = None
+        self._shortcuts: list[Any] = []
+        self._marks: list[Marks] = []
+        self._watch = qt.QTimer()
+        self._watch.setInterval(WATCH_MS)
+        self._watch.connect("timeout()", self.onWatch)
+        self._seen: Any = None
+        settings = qt.QSettings()
+        self.ui.readingPath.currentPath = str(settings.value(FOLDER_KEY) or "")
+        self.ui.readerEdit.text = str(settings.value(READER_KEY) or "")
+        for button, receiver in (
+            (self.ui.startButton, self.onStart), (self.ui.takeOverButton, self.onTakeOver),
+            (self.ui.nextButton, self.onNext), (self.ui.backButton, self.onBack), (self.ui.saveButton, self.onSave),
+            (self.ui.pauseButton, self.onPause), (self.ui.leaveButton, self.onLeave),
+        ):  # fmt: skip
+            button.connect("clicked(bool)", receiver)
+        # Unfolding a section may show what was hidden in it while it was folded.
+        self.ui.readingSection.connect("contentsCollapsed(bool)", self.onFolded)
+        self._notice("")
+        self._update()
+
+    @property
+    def reading(self) -> bool:
+        """Whether a reading is open here."""
+        return self.desk is not None
+
+    def setParameterNode(self, parameters: Any) -> None:
+        """Nothing of a reading is part of the scene."""
+
+    def close(self) -> None:
+        """The panel goes: end the reading, give everything back."""
+        self.leave()
+        self._watch.stop()
+
+    def onFolded(self, *_arguments: object) -> None:
+        """The section was folded or unfolded."""
+        self._update()
+
+    def onStart(self, *_arguments: object) -> None:
+        """The button."""
+        self._start(take_over=False)
+
+    def onTakeOver(self, *_arguments: object) -> None:
+        """The button that comes up where another window has the reader."""
+        self._start(take_over=True)
+
+    def onLeave(self, *_arguments: object) -> None:
+        """The button."""
+        self.form.commit()
+        self.leave()
+
+    def leave(self, said: str = "") -> None:
+        """End the reading; its nodes go, views and modules come back. said: what stands in the panel afterwards."""
+        desk, self.desk = self.desk, None
+        if desk is None:
+            return
+        self._watch.stop()
+        for shortcut in self._shortcuts:
+            if shortcut:
+                shortcut.setEnabled(False)
+                shortcut.deleteLater()
+        self._shortcuts = []
+        lost = desk.close()
+        try:
+            if self.widget:
+                self.form.clear()
+            for marks in self._marks:
+                marks.clear()
+        finally:
+            self._marks = []
+            self._restore()
+        if self.widget:
+            self._notice(said or lost)
+            self._update()
+        self.ended()
+
+    def onAnswered(self, key: str, value: Any) -> None:
+        """The reader has answered, or taken an answer back."""
+        if self.desk is not None:
+            self._attempt(functools.partial(self.desk.answer, key, value))
+            self._showForm()
+
+    def onNext(self, *_arguments: object) -> None:
+        """The button or Enter."""
+        self._go("next")
+
+    def onBack(self, *_arguments: object) -> None:
+        """The button."""
+        self._go("back")
+
+    def onSave(self, *_arguments: object) -> None:
+        """The button."""
+        if self.desk is not None:
+            self.form.commit()
+            if self._attempt(self.desk.save):
+                self._notice(_("Saved."))
+
+    def onPause(self, *_arguments: object) -> None:
+        """The button: pause, or go on."""
+        if self.desk is None or self.views is None:
+            return
+        self.form.commit()
+        act = self.desk.resume if self.desk.session.paused else self.desk.pause
+        if self._attempt(act):
+            paused = self.desk.session.paused
+            self.views.hide(paused)
+            for marks in self._marks:
+                marks.show(not paused)
+            self._update()
+
+    def onDigit(self, digit: str) -> None:
+        """A number key."""
+        if self.ui.formFrame.visible:
+            self.form.press(digit)
+
+    def onArrow(self, down: int, right: int) -> None:
+        """An arrow key."""
+        if down:
+            self.form.step(down)
+        else:
+            self.form.move(right)
+
+    def onWatch(self) -> None:
+        """Twice a second: did the reader do anything; is this window still the reader's; do the views stand."""
+        if self.desk is None or self.views is None:
+            return
+        place = qt.QCursor.pos()
+        now = (place.x(), place.y(), self.views.state())
+        if now != self._seen:
+            self._seen = now
+            self.desk.activity()
+        self.desk.touch()
+        if self.desk is not None:
+            self._showProgress()
+
+    def onArrived(self) -> None:
+        """The images of the case on the screen are there."""
+        if self.desk is None or self.views is None or self.desk.trial is None:
+            return
+        reading = self.desk.session.reading
+        try:
+            images = self.desk.images()
+        except InputError as error:
+            self._notice(str(error))
+            self._update()
+            return
+        if images is not None:
+            token = self.desk.trial.token
+            self.views.show(token, images, reading.window, reading.inverted, reading.layout)
+            self.views.hide(self.desk.session.paused)
+            self._buildForm()
+            self.onFit()
+            # The views get their size when the event loop has laid them out.
+            qt.QTimer.singleShot(0, self.onFit)
+            self._notice("\n".join(self.desk.session.warnings))
+            self._update()
+
+    def onFit(self) -> None:
+        """The views have got their size."""
+        if self.views is not None and self.desk is not None:
+            self.views.fit()
+
+    def onLost(self, sentence: str) -> None:
+        """Another window has taken the reader over."""
+        qt.QTimer.singleShot(0, functools.partial(self.leave, sentence))
+
+    # ---- inside ----
+
+    def _start(self, take_over: bool) -> None:
+        folder, reader = self.ui.readingPath.currentPath.strip(), self.ui.readerEdit.text.strip()
+        self.ui.takeOverButton.visible = False
+        try:
+            self._requireReady(folder, reader)
+            self.views = ReadingViews(
+                slicer.mrmlScene, slicer.app.applicationLogic().GetSliceLogic, slicer.app.layoutManager()
+            )
+            self.desk = Desk(folder, reader, QtTicker(), self.views.state, take_over)
+        except ImageTranslationError as error:
+            self.views = None
+            self._notice(str(error))
+            self.ui.takeOverButton.visible = _held_elsewhere(folder, reader)
+            return
+        settings = qt.QSettings()
+        settings.setValue(FOLDER_KEY, folder)
+        settings.setValue(READER_KEY, reader)
+        try:
+            self._enter()
+        except Exception:
+            # Whatever went wrong: the application must not stay locked.
+            self.leave(_("The reading could not be shown; the error is in the log."))
+            raise
+
+    def _requireReady(self, folder: str, reader: str) -> None:
+        if readinglock.locked():
+            raise InputError(_("A reading is open already; leave it first."))
+        if not folder or not reader:
+            raise InputError(_("Choose the study's reading folder and enter your reader code."))
+        if slicer.app.layoutManager() is None:
+            raise InputError(_("Slicer runs without views; a reading needs them."))
+        needs = [need for need in requirements.NEEDS if need.name == "jsonschema"]
+        if sentence := requirements.hindrance(needs):
+            raise InputError(sentence)
+        if slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode"):
+            said = _(
+                "Other images are loaded. Save what you need, close the scene (File menu), then start the reading."
+            )
+            raise InputError(said)
+
+    def _enter(self) -> None:
+        assert self.desk is not None
+        assert self.views is not None
+        self.desk.arrived.connect(self.onArrived)
+        self.desk.lost.connect(self.onLost)
+        self._lock = readinglock.ApplicationLock(self._module, self.views.hold_layout, self._orphaned)
+        self._makeShortcuts()
+        self.began()
+        self._showCase()
+        self._watch.start()
+
+    def _orphaned(self) -> bool:
+        """Whether the panel on the screen is gone; then the reading is ended and everything given back."""
+        if self.widget:
+            return False
+        self.leave()
+        return True
+
+    def _restore(self) -> None:
+        """Views first, then the application, whatever happens to either."""
+        try:
+            if self.views is not None:
+                self.views.leave()
+        finally:
+            self.views = None
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def _showCase(self) -> None:
+        """Show what the session has on the screen now, or that it is over."""
+        assert self.desk is not None
+        assert self.views is not None
+        self.form.clear()
+        self._dropMarks()
+        self._notice("\n".join(self.desk.session.warnings))
+        if self.desk.trial is None:
+            self.views.clear()
+        else:
+            self.desk.fetch()
+            if not self.desk.shelf.ready(self.desk.trial):
+                self.views.clear()
+            self.onArrived()
+        self._update()
+
+    def _buildForm(self) -> None:
+        assert self.desk is not None
+        assert self.desk.trial is not None
+        self.form.build(whole_form(self.desk.session.reading, self.desk.trial), self._marksFor)
+        self.form.update([item.key for item in self.desk.session.form], self.desk.answers, fresh=True)
+
+    def _marksFor(self, item: Any, changed: Any) -> Marks:
+        assert self.views is not None
+        kind = OUTLINES if item.question.type == "roi" else POINTS
+        made = Marks(slicer.mrmlScene, kind, item.slot, self.views.slots, self.views.slot_under_cursor, changed)
+        self._marks.append(made)
+        return made
+
+    def _dropMarks(self) -> None:
+        for marks in self._marks:
+            marks.clear()
+        self._marks = []
+
+    def _go(self, where: str) -> None:
+        if self.desk is None or not getattr(self.ui, f"{where}Button").enabled:
+            return
+        self.form.commit()
+        if self._attempt(getattr(self.desk, where)):
+            self._showCase()
+
+    def _attempt(self, act: Any) -> bool:
+        """Do it, and say why not where it cannot be."""
+        try:
+            act()
+        except ImageTranslationError as error:
+            logging.getLogger(__name__).info("%s", error)
+            self._notice(str(error))
+            return False
+        self._notice("")
+        return True
+
+    def _makeShortcuts(self) -> None:
+        wanted: list[tuple[str, Any]] = [
+            (str(digit), functools.partial(self.onDigit, str(digit))) for digit in range(10)
+        ]
+        wanted += [("Return", self.onNext), ("Enter", self.onNext)]
+        for key, down, right in (("Down", 1, 0), ("Up", -1, 0), ("Right", 0, 1), ("Left", 0, -1)):
+            wanted.append((key, functools.partial(self.onArrow, down, right)))
+        for key, receiver in wanted:
+            shortcut = qt.QShortcut(qt.QKeySequence(key), self.widget)
+            shortcut.connect("activated()", receiver)
+            self._shortcuts.append(shortcut)
+
+    def _showForm(self) -> None:
+        if self.desk is not None:
+            self.form.update([item.key for item in self.desk.session.form], self.desk.answers)
+            self._showProgress()
+
+    def _showProgress(self) -> None:
+        assert self.desk is not None
+        session, progress = self.desk.session, self.desk.session.progress
+        text = _("Case {n} of {m}").format(n=progress.session_number, m=progress.session_total)
+        if progress.sessions > 1:
+            text += _(", session {n} of {m}").format(n=progress.session, m=progress.sessions)
+        if session.trial is not None and session.trial.training:
+            text += _(" (training, not counted)")
+        if session.paused:
+            text += _(" - paused")
+        elif self.desk.idle():
+            text += _(" - the clock stands until you go on")
+        self.ui.progressLabel.text = text if session.trial is not None else session.ended
+        self.ui.progressBar.maximum = progress.total
+        self.ui.progressBar.value = progress.done
+
+    def _notice(self, text: str) -> None:
+        self.ui.readingNotice.text = text
+        self.ui.readingNotice.visible = bool(text)
+
+    def _update(self) -> None:
+        """What is shown and can be used now."""
+        on = self.desk is not None
+        self.ui.chooseFrame.visible = not on
+        self.ui.readFrame.visible = on
+        self.ui.readingNotice.visible = bool(self.ui.readingNotice.text)
+        if self.desk is None:
+            self.ui.takeOverButton.visible = False
+            return
+        session = self.desk.session
+        shown = session.trial is not None and bool(self.form.shown)
+        self.ui.titleLabel.text = session.reading.title
+        self.ui.instructionsLabel.text = session.reading.instructions
+        self.ui.instructionsLabel.visible = bool(session.reading.instructions)
+        self.ui.formFrame.visible = shown and not session.paused
+        self.ui.nextButton.enabled = shown and not session.paused
+        self.ui.saveButton.enabled = shown and not session.paused
+        self.ui.backButton.visible = session.reading.allow_back
+        self.ui.backButton.enabled = session.can_go_back and not session.paused
+        self.ui.pauseButton.enabled = session.trial is not None
+        self.ui.pauseButton.text = _("Resume") if session.paused else _("Pause")
+        self._showProgress()
+
+
+def _held_elsewhere(folder: str, reader: str) -> bool:
+    """Whether another window has the reader open, so that taking over is something to offer."""
+    try:
+        return FolderStore(load_reading_set(folder)).holder(reader) is not None
+    except (ImageTranslationError, ValueError, OSError):
+        return False
