@@ -20,13 +20,15 @@ CPU_SHARE, GPU_SHARE = 1 / 16, 0.5
 # What is assumed of a network that doesn't say: 64 features in 32 bits, four times.
 UNKNOWN_BYTES = 1024.0
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Beside what runs: the window that comes next, the one that was made last, and a copy of either on its way, in 32 bits.
+_IN_FLIGHT = 16
 
 
 def most_voxels(package: ModelPackage, predictor: Predictor) -> int:
     """Voxels of windows that `predictor` may hold at once on this machine; at least one."""
     precision = _BYTES.get(getattr(predictor, "precision", "float32"), 4)
     each = stated_bytes(package) or UNKNOWN_BYTES
-    return max(1, int(_budget(predictor.device) / (each * precision / 4)))
+    return max(1, int(_budget(predictor.device) / (each * precision / 4 + _IN_FLIGHT)))
 
 
 def stated_bytes(package: ModelPackage) -> float | None:

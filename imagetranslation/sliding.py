@@ -149,6 +149,7 @@ class _Run:
                 if number + 1 < len(batches):
                     pending = worker.submit(next, results)
                 self._add(chosen, made)
+                del made  # not kept while the next batch is waited for
                 beat()
                 alive()
 
