@@ -81,7 +81,8 @@ def slide(
 ) -> tuple[str, ...]:
     """Run the network over `source` and leave the blended output in `target`; returns sentences about what gave way.
 
-    target: float32 of the source's shape, or a view; what is in it is lost. progress: called with (windows done,
+    target: float32 of the source's shape, or a view; what is in it is lost, and what comes is as the network gives it,
+    not clipped. progress: called with (windows done,
     windows in all), at least every second. cancelled: polled ten times a second; Cancelled is raised once it returns
     true. wanted: whether a window needs to be run; where none was, `target` is 0.
     Raises Cancelled, ModelRefused, RunFailed.
@@ -90,7 +91,7 @@ def slide(
     while True:
         try:
             run.go(progress, cancelled)
-            return tuple(run.notes)
+            return tuple(run.notes.values())
         except OutOfMemory as error:
             run.give_way(error)
 
@@ -106,7 +107,8 @@ class _Run:
         predictor: Predictor,
         wanted: Callable[[Window], bool] | None,
     ) -> None:
-        self.notes: list[str] = []
+        # The last of each kind: what came of it, not every step on the way.
+        self.notes: dict[str, str] = {}
         self._source, self._target, self._package = source, target, package
         self._predictor, self._wanted = predictor, wanted
         self._context = int(package.metadata["inference"].get("context_slices", 0))
@@ -160,17 +162,17 @@ class _Run:
         if self._size > 1:
             self._size //= 2
             many = f"{self._size} window{'s' if self._size > 1 else ''}"
-            self.notes.append(f"{where}: batches were made smaller, {many} of {patch} at once.")
+            self.notes["batch"] = f"{where}: batches were made smaller, {many} of {patch} at once."
             return
         smaller = plan_for(self._source.shape, self._package, math.prod(self._plan.patch) // 2)
         if math.prod(smaller.patch) < math.prod(self._plan.patch):
             now = " x ".join(str(n) for n in smaller.patch)
-            self.notes.append(f"{where}: windows were made smaller, {now} instead of {patch}.")
+            self.notes["patch"] = f"{where}: windows were made smaller, {now} instead of {patch}."
             self._use(smaller)
             return
         if self._predictor.device == "cpu":
             raise error
-        self.notes.append(f"{where} even with one window of {patch}: the rest was computed on the CPU, in float32.")
+        self.notes["cpu"] = f"{where} even with one window of {patch}: the rest was computed on the CPU, in float32."
         moved = getattr(self._predictor, "on_cpu", None)
         self._predictor = TorchPredictor(self._package, "cpu") if moved is None else moved()
         self._size = self._batch_size()

@@ -110,7 +110,7 @@ def _growing(shape: list[int], package: str) -> dict[str, float]:
     def made(sizes: list[int]) -> Volume:
         return Volume(np.random.default_rng(0).random(sizes, dtype=np.float32), name="made", modality="US")
 
-    translate(made([max(1, shape[0] // 4), *shape[1:]]), loaded, predictor=predictor)
+    translate(made([32, *shape[1:]]), loaded, predictor=predictor)
     return watched(lambda: translate(made(shape), loaded, predictor=predictor))
 
 

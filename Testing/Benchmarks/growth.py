@@ -13,7 +13,7 @@ from .footprint import in_child
 from .results import Row
 
 ROUNDS = 5
-BASE, TIMES = (128, 128, 192), (1, 2, 4, 8)
+BASE, TIMES = (128, 192, 256), (1, 2, 4, 8)
 PATCH = (16, 64, 64)
 
 
