@@ -172,6 +172,17 @@ def test_one_two_and_three_readers_get_what_so_many_can_carry() -> None:
     assert "cannot stand for" not in said
 
 
+def test_the_scale_of_agreement_is_the_declared_one_also_where_steps_were_never_used() -> None:
+    pairs = [(3 + n % 2, 3) for n in range(12)]
+    work = a_work(ratings({"R1": pairs, "R2": [(3, b) for _, b in pairs]}))
+    agreements.blocks(work, the_task(work, "realism", "agreement"))
+    rows = [r for r in work.records.tables["estimates"] if r["key"] == "gwet_ac1" and r["subset"] == "all arms"]
+    assert {row["method"] for row in rows} == {"scale declared: 1, 2, 3, 4, 5, missing ratings used pairwise"}
+    shares = np.array([42 / 48, 6 / 48])  # of steps 3 and 4 among all ratings; 18 of 24 images agree
+    chance = (shares * (1 - shares)).sum() / (5 - 1)
+    assert rows[0]["value"] == pytest.approx((18 / 24 - chance) / (1 - chance))
+
+
 def test_agreement_with_oneself_is_refused_below_ten_repeats_and_given_from_ten_on() -> None:
     def work(count: int) -> Work:
         pairs = [(n % 5 + 1, 5 - n % 5) for n in range(12)]
