@@ -44,6 +44,8 @@ def find_inputs(pattern: str, output: Path) -> list[Path] | None:
         return None if inputs == [path] else inputs
     if path.exists() or not glob.has_magic(pattern):
         return None
+    if output.exists() and any(Path(found).resolve().parent == output.resolve() for found in glob.glob(pattern)):  # noqa: PTH207
+        raise InputError(f"{output} is the folder of the scans themselves; name another one for what is made.")
     inputs = sorted(Path(found) for found in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
     if not inputs:
         raise InputError(f"Nothing matches {pattern}.")

@@ -25,6 +25,23 @@ def map_path(image: str | Path) -> Path:
     return path.with_name(f"{path.name[: len(path.name) - len(suffix)]}_uncertainty{suffix}")
 
 
+def remove_map(image: str | Path) -> None:
+    """Remove the map (and its record) that an earlier run left beside `image`; anything else there is kept."""
+    from .formats import sidecar_of
+    from .volume import read_volume
+
+    path = map_path(image)
+    if not path.is_file():
+        return
+    try:
+        record = read_volume(path).provenance
+    except InputError:
+        return
+    if record is not None and record.quantity is not None:
+        sidecar_of(path).unlink(missing_ok=True)
+        path.unlink()
+
+
 def map_of(given: Volume, image: Volume) -> Volume:
     """`given` if it is the map that was made together with the synthetic `image`, else InputError."""
     require_map(given.name, given.provenance, image.name, image.provenance, given.same_grid(image))
@@ -45,6 +62,8 @@ def require_map(
         raise InputError(f"The uncertainty map {name} was made from another scan than {image_name}.")
     if image_record.weights_sha256 and record.weights_sha256 != image_record.weights_sha256:
         raise InputError(f"The uncertainty map {name} was made by another model than {image_name}.")
+    if image_record.created and record.created != image_record.created:
+        raise InputError(f"The uncertainty map {name} was made at another time than {image_name}; translate again.")
 
 
 def legend_title(given: Volume) -> str:

@@ -72,7 +72,7 @@ def translate(
         array, gave_way = answer(image, package, runner, progress, cancelled)
         warnings, distribution = examined.result()
         notes = (*volume.notes, *warnings, *getattr(runner, "notes", ()), *gave_way)
-        record = _provenance(volume, package, digest.result(), notes, created)
+        record = _provenance(volume, package, runner, digest.result(), notes, created)
     require_unchanged(volume)
     facts = {} if distribution is None else {"distribution": distribution.to_dict()}
     return _synthetic(volume, array, record, {**facts, "window": list(package.outputs["window"])})
@@ -214,7 +214,12 @@ def _refuse_excess(model_grid: grid.ModelGrid, package: ModelPackage, predictor:
 
 
 def _provenance(
-    volume: Volume, package: ModelPackage, source_sha256: str, notes: tuple[str, ...], created: str | None
+    volume: Volume,
+    package: ModelPackage,
+    runner: Predictor,
+    source_sha256: str,
+    notes: tuple[str, ...],
+    created: str | None,
 ) -> Provenance:
     return Provenance(
         model=package.id,
@@ -226,6 +231,9 @@ def _provenance(
         source_sha256=source_sha256,
         created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
         software=f"imagetranslation {__version__}",
+        engine=str(getattr(runner, "engine", "")),
+        precision=str(getattr(runner, "precision", "")),
+        device=str(runner.device),
         notes=notes,
     )
 

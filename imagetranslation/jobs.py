@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .deviationmaps import map_path
+from .deviationmaps import map_path, remove_map
 from .errors import InputError, RunFailed
 from .files import make_folder, require_text_name
 from .formats import SUFFIXES, suffix_of
@@ -34,7 +34,7 @@ _JOB_TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,), "device": (str,), "series": (str, _NOTHING), "component": (int, str, _NOTHING),
     "frames_as_slices": (int, float, _NOTHING), "allow_synthetic": (bool,), "overwrite": (bool,),
     "mask": (str, _NOTHING), "created": (str, _NOTHING), "engine": (str,), "precision": (str,),
-    "uncertainty": (str, _NOTHING), "samples": (int,),
+    "uncertainty": (str, _NOTHING), "samples": (int,), "members": (list, tuple),
 }  # fmt: skip
 
 
@@ -49,7 +49,9 @@ class Job:
     the result's record shall bear; the time it is made when not given. A cohort gives all its cases the time it was
     begun, so that a case done again is the same to the last byte. engine, precision: see `engines.make_predictor`.
     uncertainty: "auto", "tta", "ensemble" or "dropout" to write a map of the standard deviation beside the output (see
-    `uncertainty.Settings`), None for no map. samples: how many answers it is made of, 0 for the package's own number.
+    `uncertainty.Settings`), None for no map; a map that an earlier run left beside the output is then removed.
+    samples: how many answers it is made of, 0 for the package's own number. members: ids or paths of further packages
+    that make an ensemble with `model`.
     """
 
     input: str
@@ -67,6 +69,7 @@ class Job:
     precision: str = "auto"
     uncertainty: str | None = None
     samples: int = 0
+    members: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, mapping: Any) -> Job:
@@ -89,7 +92,9 @@ class Job:
                 datetime.fromisoformat(mapping["created"])
             except ValueError:
                 raise InputError(f"The job's created is {mapping['created'][:60]!r}, which is no time.") from None
-        return cls(**mapping)
+        if not all(isinstance(member, str) for member in mapping.get("members", ())):
+            raise InputError("The job's members are ids or paths of model packages, as text.")
+        return cls(**{**mapping, "members": tuple(mapping.get("members", ()))})
 
 
 def run_job(
@@ -126,6 +131,8 @@ def run_job(
     make_folder(output.parent)
     mapped = _write_map(found, output)
     written = write_volume(result, output)
+    if found is None:
+        remove_map(output)
     return {
         **mapped,
         "input": job.input,
@@ -216,8 +223,9 @@ def _translated(
     from .uncertainty import Settings, translate_with_uncertainty
 
     found = translate_with_uncertainty(
-        volume, runner.package, settings=Settings(job.uncertainty, job.samples), predictor=runner, progress=progress,
-        cancelled=cancelled, allow_synthetic=job.allow_synthetic, created=job.created,
+        volume, runner.package, settings=Settings(job.uncertainty, job.samples, packages=job.members),
+        predictor=runner, progress=progress, cancelled=cancelled, allow_synthetic=job.allow_synthetic,
+        created=job.created,
     )  # fmt: skip
     return found.synthetic, found
 

@@ -22,7 +22,8 @@ class Provenance:
     model, version: id and version of the model package. weights_sha256: hex digest of its weights file.
     task: e.g. "us2mri". modality: DICOM modality imitated, e.g. "MR". source: name of the source volume (a file
     name, never a path). source_sha256: hex digest of the source's voxel bytes. created: ISO 8601 UTC.
-    software: name and version of this library. notes: sentences the person should read (warnings included).
+    software: name and version of this library. engine, precision, device: what computed it, e.g. "torch", "float32",
+    "cpu"; engines differ in the last digits. notes: sentences the person should read (warnings included).
     quantity: None for an image; for a map about an image, what its voxels mean: "name" (e.g. "standard deviation"),
     "unit", and whatever else travels with the number (see `deviationmaps`).
     """
@@ -36,6 +37,9 @@ class Provenance:
     source_sha256: str
     created: str
     software: str
+    engine: str = ""
+    precision: str = ""
+    device: str = ""
     notes: tuple[str, ...] = field(default=())
     quantity: dict[str, Any] | None = None
 

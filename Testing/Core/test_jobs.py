@@ -111,3 +111,42 @@ def test_settings_that_do_not_exist_are_named_and_nothing_is_written(a_job: Job,
 def test_the_report_says_what_computed_it(a_job: Job) -> None:
     report = run_job(replace(a_job, engine="torch", precision="float32"))
     assert (report["engine"], report["precision"]) == ("torch", "float32")
+
+
+def test_a_map_of_an_earlier_run_does_not_stay_beside_an_image_made_without_one(a_job: Job) -> None:
+    first = run_job(replace(a_job, uncertainty="tta", samples=2))
+    again = run_job(a_job)
+    assert "uncertainty" not in again
+    assert not Path(first["uncertainty"]).exists()
+    assert not Path(first["uncertainty"]).with_suffix(".json").exists()
+
+
+def test_a_real_scan_in_the_place_of_a_map_stays(a_job: Job) -> None:
+    place = map_path(a_job.output)
+    place.parent.mkdir()
+    write_volume(Volume(np.ones((3, 4, 5), np.float32)), place)
+    run_job(a_job)
+    assert place.exists()
+
+
+def test_a_map_made_at_another_time_is_not_this_images(a_job: Job, tmp_path: Path) -> None:
+    image = read_volume(run_job(replace(a_job, created="2026-01-01T00:00:00Z"))["output"])
+    made = run_job(replace(a_job, output=str(tmp_path / "b.nrrd"), uncertainty="tta", samples=2))
+    with pytest.raises(InputError, match="at another time"):
+        map_of(read_volume(made["uncertainty"]), image)
+
+
+def test_models_named_as_members_make_an_ensemble(a_job: Job, tmp_path: Path) -> None:
+    other = make_package(tmp_path / "other", seed=5)
+    report = run_job(replace(a_job, uncertainty="auto", members=(str(other.path),)))
+    assert (report["uncertainty_method"], report["uncertainty_samples"]) == ("ensemble", 2)
+    with pytest.raises(InputError, match="as many samples as it has members"):
+        run_job(replace(a_job, uncertainty="ensemble", samples=5))
+    with pytest.raises(InputError, match="members are ids or paths"):
+        Job.from_dict({"input": "a", "output": "b", "members": [3]})
+
+
+def test_the_record_says_what_computed_the_image(a_job: Job) -> None:
+    record = read_volume(run_job(replace(a_job, engine="torch", precision="float32"))["output"]).provenance
+    assert record is not None
+    assert (record.engine, record.precision, record.device) == ("torch", "float32", "cpu")

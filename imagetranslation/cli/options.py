@@ -24,6 +24,10 @@ Uncertainty = Annotated[
     ),
 ]
 Samples = Annotated[int, typer.Option(min=0, max=64, help="Answers the map is made of; 0 for the model's own number.")]
+Members = Annotated[
+    Optional[list[str]],
+    typer.Option("--member", metavar="MODEL", help="A further model for an ensemble; may be given several times."),
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
 

@@ -17,7 +17,7 @@ from ..formats import SUFFIXES, suffix_of
 from ..jobs import DEFAULT_MODEL, Job, default_name, run_job
 from .cohortbars import cohort_bars
 from .console import Console
-from .options import Device, Engine, Json, Model, Precision, Samples, Uncertainty, cancel_on_interrupt
+from .options import Device, Engine, Json, Members, Model, Precision, Samples, Uncertainty, cancel_on_interrupt
 
 
 def translate(
@@ -55,6 +55,7 @@ def translate(
     precision: Precision = "auto",
     uncertainty: Uncertainty = None,
     samples: Samples = 0,
+    members: Members = None,
     workers: Annotated[
         Optional[int],
         typer.Option(min=1, max=1024, help="Processes of a batch on this machine; chosen when not given."),
@@ -87,6 +88,7 @@ def translate(
     job = Job(
         input_, str(output), model, device, series, chosen, frames_as_slices, allow_synthetic, overwrite,
         engine=engine, precision=precision, uncertainty=uncertainty, samples=samples,
+        members=tuple(members or ()),
     )  # fmt: skip
     if samples and uncertainty is None:
         raise InputError("--samples says what an uncertainty map is made of; add --uncertainty auto, or leave it out.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import RunFailed
+from ..errors import ModelRefused, RunFailed
 from ..predictors import OutOfMemory, TorchPredictor
 from . import gate, kinds, machine, records, workload
 from .gate import Outcome
@@ -154,7 +154,9 @@ class Trial:
             batch, milliseconds = _timed(predictor, windows, workload.usual_batch(self._package, self._device))
         except OutOfMemory:
             raise
-        except RunFailed as error:
+        except (RunFailed, ModelRefused) as error:  # plain torch has run the model: it is the engine that cannot
+            if kind.name == "torch" and precision == "float32":
+                raise
             return Row(kind.name, precision, failed=str(error))
         return Row(kind.name, precision, round(started, 3), round(milliseconds, 3), batch, outcome)
 

@@ -54,6 +54,8 @@ class Settings:
             raise InputError(f"There is no way to uncertainty called {self.method}; use auto, {', '.join(METHODS)}.")
         if self.samples != 0 and not 2 <= self.samples <= MOST_SAMPLES:
             raise InputError(f"A spread needs 2 to {MOST_SAMPLES} samples, not {self.samples}.")
+        if self.samples and (self.method == "ensemble" or self.packages):
+            raise InputError("An ensemble has as many samples as it has members; leave the number out.")
         if self.seed < 0:
             raise InputError(f"The seed is a whole number from 0 up, not {self.seed}.")
         if self.packages and self.method not in ("auto", "ensemble"):

@@ -25,8 +25,8 @@ class MemberPredictor(TorchPredictor):
         self.members = len(self._committees[0].members) if len(self._committees) == 1 else 1
         if self.members < 2:
             raise ModelRefused(
-                f"{package.id} is a single network, so it is no ensemble; name other packages of the same task, or "
-                "take test-time augmentation."
+                f"{package.id} is a single network, so it is no ensemble; name another package of the same task "
+                "with --member, or take test-time augmentation."
             )
 
     def choose(self, member: int) -> None:
