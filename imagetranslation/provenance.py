@@ -37,11 +37,11 @@ class Provenance:
     source_sha256: str
     created: str
     software: str
+    notes: tuple[str, ...] = field(default=())
+    quantity: dict[str, Any] | None = None
     engine: str = ""
     precision: str = ""
     device: str = ""
-    notes: tuple[str, ...] = field(default=())
-    quantity: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping, headed by `"synthetic": true`."""
