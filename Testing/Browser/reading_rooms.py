@@ -158,7 +158,7 @@ class Physician:
         """Wait until that case and its images are on the screen."""
         self.page.wait_for_function(
             "n => document.getElementById('count').textContent.startsWith(n + ' of') "
-            "&& !!document.getElementById('panes').dataset.trial",
+            "&& document.getElementById('panes').dataset.trial === document.getElementById('form').dataset.trial",
             arg=str(number),
             timeout=15000,
         )

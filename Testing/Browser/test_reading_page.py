@@ -124,6 +124,38 @@ def test_a_whole_study_is_read_by_keys_alone(browser, simple: Served) -> None:
     assert reader.faults == []
 
 
+def test_enter_leads_to_a_question_that_has_just_come_up_between_others(browser, every: Served) -> None:
+    reader = Physician.at(browser, every.link("R1")).sees_case(1)
+    reader.press("4", "Enter", "5", "Enter", "1", "Enter", "1", "3", "Enter", "b", "Enter", "2", "1", "Enter", "7")
+    wait_until(lambda: every.standing("R1").get("sure") == 70, "the last key was heard")
+    assert every.standing("R1") == {
+        "realism@A": 4, "realism@B": 5, "artifacts": True, "kinds": ["blur", "gap"], "better": "B",
+        "order": ["B", "A"], "sure": 70,
+    }  # fmt: skip
+
+
+def test_images_of_one_case_never_stand_beside_the_questions_of_another(browser, simple: Served) -> None:
+    reader = Physician(browser.new_context(viewport={"width": 1280, "height": 720}).new_page())
+    reader.page.goto(simple.link("R1"))
+    reader.sees_case(1)
+    first = reader.pixels()
+    reader.page.evaluate("() => { const ask = window.fetch; window.fetch = async (...a) => {"
+                         "if (String(a[0]).startsWith('images/')) await new Promise(go => setTimeout(go, 1500));"
+                         "return ask(...a); }; }")  # fmt: skip
+    for number in (2, 3):  # the second was fetched ahead, the third comes late
+        reader.press("3", "Enter", "2", "Enter")
+        reader.page.wait_for_function(
+            "n => document.getElementById('count').textContent.startsWith(n)", arg=f"{number} of"
+        )
+        if number == 3:
+            assert reader.page.locator(".pane").count() == 0
+            reader.told("The images are being fetched")
+        reader.sees_case(number)
+        second = reader.pixels()
+        assert np.abs(second - first).mean() > 5
+        first = second
+
+
 def test_a_reload_comes_back_to_the_case_and_the_half_filled_form(browser, simple: Served) -> None:
     reader = Physician.at(browser, simple.link("R1")).sees_case(1)
     reader.press("3", "Enter", "2", "Enter")

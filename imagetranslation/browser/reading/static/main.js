@@ -116,6 +116,7 @@ function refresh() {
   }
   showImages();
   const fresh = form.trial !== state.trial;
+  at("form").dataset.trial = state.trial;
   form.show(state.trial, state.form, values, pending);
   if (fresh && at("overlay").hidden) form.activate(form.firstOpen());
   at("missing").textContent = "";
@@ -129,7 +130,9 @@ async function showImages() {
   if (shown === images) return;
   shown = images;
   const wanted = pictures.get(images);
-  const late = setTimeout(() => { panes.clear(); trouble("images", "The images are being fetched.", true); }, 150);
+  // The images of one case never stand beside the questions of another.
+  if (!wanted.ready) panes.clear();
+  const late = setTimeout(() => trouble("images", "The images are being fetched.", true), 300);
   try {
     const made = await wanted;
     if (shown !== images) return;

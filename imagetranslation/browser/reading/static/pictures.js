@@ -53,7 +53,7 @@ export class Pictures {
     const promise = known || this.server.images(address).then(unpacked);
     this.kept.delete(address);
     this.kept.set(address, promise);
-    promise.catch(() => { if (this.kept.get(address) === promise) this.kept.delete(address); });
+    promise.then(() => { promise.ready = true; }, () => { if (this.kept.get(address) === promise) this.kept.delete(address); });
     while (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
     return promise;
   }
