@@ -27,6 +27,8 @@ MORE_RGB = (255, 145, 40)
 # over the image.
 UNCERTAINTY_RGB = ((60, 20, 110), (150, 35, 130), (235, 85, 95), (255, 170, 75), (255, 245, 170))
 UNCERTAINTY_LIMIT_PERCENTILE = 99.0
+# Its end is rounded up to a round number anyway, and it is looked for while an application's window waits.
+ENOUGH_DEVIATIONS = 300_000
 UNCERTAINTY_FLOOR = 0.05
 ROUND_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
@@ -112,7 +114,8 @@ def difference_percent(synthetic: Volume, other: Volume) -> np.ndarray:
 def uncertainty_limit(deviation: np.ndarray) -> float:
     """Where the colours of an uncertainty map end: the 99th percentile of its positive values, rounded up to
     a number people can read (`ROUND_STEPS` times a power of ten); 1 for a map that is zero everywhere."""
-    sample = deviation.ravel()[:: max(1, deviation.size // (2 * ENOUGH_VOXELS))]
+    # An odd step does not fall on the same few columns of every row.
+    sample = deviation.ravel()[:: deviation.size // ENOUGH_DEVIATIONS | 1]
     positive = sample[np.isfinite(sample) & (sample > 0)]
     if not positive.size:
         return 1.0

@@ -49,6 +49,11 @@ def test_a_map_of_nothing_has_a_legend_too():
     assert appearance.uncertainty_limit(np.zeros((2, 2))) == 1.0
 
 
+def test_the_limit_of_a_large_map_is_taken_from_columns_of_all_kinds():
+    across = np.linspace(0, 50, 256, dtype=np.float32)
+    assert appearance.uncertainty_limit(np.broadcast_to(across, (40, 256, 256)).copy()) == 50
+
+
 def test_the_maps_colours_grow_lighter_and_the_lowest_are_left_out():
     colours = appearance.uncertainty_colours(np.linspace(0, 1, 50)).astype(int)
     assert (np.diff(colours[:, :3].sum(axis=1)) > 0).all()

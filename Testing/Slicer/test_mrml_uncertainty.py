@@ -10,9 +10,10 @@ import slicer
 
 from imagetranslation import appearance
 from imagetranslation.errors import InputError
-from imagetranslation.mrml.colours import show_legend
+from imagetranslation.mrml.colours import redraw_legends, show_legend
+from imagetranslation.mrml.display import set_window
 from imagetranslation.mrml.provenance import provenance_of
-from imagetranslation.mrml.uncertainty import attach, map_node_of, show_as_map
+from imagetranslation.mrml.uncertainty import COLOURS, attach, map_node_of, show_as_map
 from imagetranslation.mrml.volumes import add_volume
 from imagetranslation.provenance import Provenance
 from imagetranslation.volume import Volume
@@ -42,17 +43,28 @@ def legends(scene):
     return [n for n in (scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())) if "Legend" in n.GetClassName()]
 
 
+def saved_and_loaded(scene):
+    scene.SetSaveToXMLString(True)
+    scene.Commit()
+    again = slicer.vtkMRMLScene()
+    again.SetLoadFromXMLString(True)
+    again.SetSceneXMLString(scene.GetSceneXMLString())
+    again.Import()
+    return again
+
+
+def last_colour(deviation):
+    colour = [0.0] * 4
+    deviation.GetDisplayNode().GetColorNode().GetColor(255, colour)
+    return np.round(255 * np.array(colour[:3])).tolist()
+
+
 def test_a_map_keeps_to_its_image_also_in_a_saved_scene(a_scene, tmp_path):
     image, deviation = an_image(a_scene), a_map(a_scene)
     assert map_node_of(image) is None
     attach(image, deviation)
     assert map_node_of(image) is deviation
-    a_scene.SetSaveToXMLString(True)
-    a_scene.Commit()
-    again = slicer.vtkMRMLScene()
-    again.SetLoadFromXMLString(True)
-    again.SetSceneXMLString(a_scene.GetSceneXMLString())
-    again.Import()
+    again = saved_and_loaded(a_scene)
     loaded = again.GetFirstNodeByName(image.GetName())
     assert provenance_of(map_node_of(loaded)).quantity == QUANTITY
     a_scene.RemoveNode(deviation)
@@ -65,11 +77,51 @@ def test_a_map_is_shown_in_the_colours_of_the_legend_up_to_a_round_number(a_scen
     display = deviation.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 20)
     assert display.GetLowerThreshold() == pytest.approx(appearance.UNCERTAINTY_FLOOR * 20)
-    colour = [0.0] * 4
-    display.GetColorNode().GetColor(255, colour)
-    assert np.round(255 * np.array(colour[:3])).tolist() == list(appearance.UNCERTAINTY_RGB[-1])
+    assert last_colour(deviation) == list(appearance.UNCERTAINTY_RGB[-1])
     show_as_map(deviation, image)
     assert [legend.GetTitleText() for legend in legends(a_scene)] == ["standard deviation, grey values"]
+
+
+def test_a_map_of_a_loaded_scene_has_its_colour_table_and_its_colours(a_scene):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    attach(image, deviation)
+    show_as_map(deviation, image)
+    again = saved_and_loaded(a_scene)
+    loaded = again.GetFirstNodeByName(image.GetName())
+    found = map_node_of(loaded)
+    assert found.GetDisplayNode().GetColorNode().GetName() == COLOURS
+    for node, like in ((loaded, image), (found, deviation)):
+        node.SetAndObserveImageData(like.GetImageData())
+    show_as_map(found, loaded)
+    assert (found.GetDisplayNode().GetWindowLevelMin(), found.GetDisplayNode().GetWindowLevelMax()) == (0, 20)
+    # A scene file alone brings the table without its colours; another image's map gives them back.
+    other = a_map(again)
+    show_as_map(other, loaded)
+    assert last_colour(found) == list(appearance.UNCERTAINTY_RGB[-1])
+
+
+def test_the_window_a_person_gave_a_map_stays_when_it_is_shown_again(a_scene):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    show_as_map(deviation, image)
+    set_window(deviation, 0, 7)
+    show_as_map(deviation, image)
+    assert deviation.GetDisplayNode().GetWindowLevelMax() == 7
+
+
+def test_the_labels_of_the_legend_are_true_and_so_wide_that_its_title_stays_small(a_scene):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    show_as_map(deviation, image)
+    (legend,) = legends(a_scene)
+    assert [legend.GetLabelFormat() % value for value in (0, 7.5, 0.375)] == ["     0", "   7.5", " 0.375"]
+
+
+def test_legends_are_looked_at_again_when_asked(a_scene):
+    image, deviation = an_image(a_scene), a_map(a_scene)
+    show_as_map(deviation, image)
+    (legend,) = legends(a_scene)
+    before = legend.GetMTime()
+    redraw_legends(a_scene)
+    assert legend.GetMTime() > before
 
 
 def test_an_image_that_is_no_map_is_refused(a_scene):

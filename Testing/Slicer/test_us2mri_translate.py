@@ -356,6 +356,34 @@ def test_a_script_that_waits_lets_the_processor_rest(the_module, a_scan):
     assert worked < 0.15 * waited, (worked, waited)
 
 
+def test_a_result_whose_volume_was_removed_meanwhile_goes_into_a_new_one(
+    the_module, panel, a_scene, translated, click, wait_until, finish
+):
+    the_module.widget.logic.getParameterNode().outputVolume = translated
+    click(panel.translateButton)
+    wait_until(_workers, 10, "the worker's start")
+    a_scene.RemoveNode(translated)
+    finish()
+    assert "Done" in panel.resultLabel.text
+    assert _only_synthetic().GetImageData() is not None
+
+
+def test_a_volume_that_gets_the_result_of_another_scan_does_not_keep_the_first_ones_name(a_slicer_app, a_scene):
+    from imagetranslation.panels.outputs import put_result
+    from imagetranslation.panels.translation import Request
+    from imagetranslation.provenance import Provenance
+
+    def result(name, output=None):
+        source = _scan(a_scene, name)
+        record = Provenance.from_dict({"model": "m", "modality": "MR", "source": name})
+        return put_result(Request(source, "m", output=output), slicer.util.arrayFromVolume(source), record)
+
+    node = result("case 17")
+    assert result("case 18", node).GetName() == "SYNTHETIC MR of case 18"
+    node.SetName("SYNTHETIC mine")
+    assert result("case 19", node).GetName() == "SYNTHETIC mine"
+
+
 def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait_until, monkeypatch):
     from imagetranslation.panels.process import QtWorkerProcess
 
@@ -400,6 +428,10 @@ class TestUncertainty:
         screenshot("uncertainty")
         coloured_before, coloured = ((np.ptp(pixels[60:], axis=2) > 40).mean() for pixels in (plain, shown))
         assert coloured > coloured_before + 0.02
+        (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+        composite = slicer.app.layoutManager().sliceWidget("ImageTranslationSynthetic").mrmlSliceCompositeNode()
+        # Slicer's views look at a legend when it changes, and not when their layers do.
+        assert legend.GetMTime() > composite.GetMTime()
         assert "Not calibrated" in compare.compareNotice.text
         assert compare.fadeSlider.enabled
 
@@ -408,6 +440,23 @@ class TestUncertainty:
         choose(compare.modeComboBox, "Uncertainty")
         process_events()
         assert "translate again with Uncertainty ticked" in compare.compareNotice.text
+
+    def test_translating_again_into_the_same_volume_replaces_the_map(
+        self, translated_with_map, panel, the_module, click, finish
+    ):
+        earlier = map_node_of(translated_with_map)
+        the_module.widget.logic.getParameterNode().outputVolume = translated_with_map
+        click(panel.translateButton)
+        finish()
+        assert map_node_of(translated_with_map) is earlier
+        assert len(_synthetic_nodes()) == 2
+
+    def test_a_map_is_never_overwritten_by_an_image(self, translated_with_map, panel, the_module, click):
+        deviation = map_node_of(translated_with_map)
+        the_module.widget.logic.getParameterNode().outputVolume = deviation
+        click(panel.translateButton)
+        assert "is an uncertainty map and is kept" in panel.resultLabel.text
+        assert not the_module.widget.panel.translation.busy
 
     def test_translating_again_without_it_leaves_no_map_of_another_image_attached(
         self, translated_with_map, panel, the_module, click, choose, finish

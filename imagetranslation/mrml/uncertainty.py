@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A node reference, so that image and map stay together when a scene is saved and loaded.
 ROLE = PREFIX + "Uncertainty"
 COLOURS = "ImageTranslation uncertainty"
+# Slicer's legend writes its title as large as its labels can be: wide labels keep the title inside the view.
+LABELS = "%6.3g"
 
 
 def attach(image: vtkMRMLScalarVolumeNode, deviation: vtkMRMLScalarVolumeNode) -> None:
@@ -44,24 +46,39 @@ def legend_sentence_of(deviation: vtkMRMLScalarVolumeNode) -> str:
     return deviationmaps.sentence(provenance_of(deviation))
 
 
-def show_as_map(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNode) -> None:
-    """Give the map its colours, from 0 to a round number above nearly all of it, and a legend.
+def is_map(node: vtkMRMLScalarVolumeNode | None) -> bool:
+    """Whether the node holds a map about a synthetic image, and no image."""
+    record = provenance_of(node)
+    return record is not None and record.quantity is not None
 
-    Raises InputError where the node does not say that it is the map of this image.
+
+def show_as_map(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNode) -> None:
+    """Give the map its colours, where it has not got them, and a legend; call it when the views are there.
+
+    A window that a person has set stays. Raises InputError where the node does not say that it is the map of this
+    image.
     """
     record = provenance_of(deviation)
     names = (deviation.GetName() or "volume", image.GetName() or "volume")
     deviationmaps.require_map(names[0], record, names[1], provenance_of(image), _same_grid(deviation, image))
+    display = deviation.GetDisplayNode()
+    table = display.GetColorNode() if display is not None else None
+    if table is None or table.GetName() != COLOURS:
+        colour(deviation)
+    show_legend(deviation, deviationmaps.title(record), LABELS)
+
+
+def colour(deviation: vtkMRMLScalarVolumeNode) -> None:
+    """Give a map its colours, from 0 to a round number above nearly all of it."""
     values = numpy_support.vtk_to_numpy(deviation.GetImageData().GetPointData().GetScalars())
     limit = appearance.uncertainty_limit(values)
     set_window(deviation, 0.0, limit)
     display = deviation.GetDisplayNode()
     colours = appearance.uncertainty_colours(np.linspace(0, 1, 256))[:, :3]
-    display.SetAndObserveColorNodeID(colour_table(deviation.GetScene(), COLOURS, colours).GetID())
+    display.SetAndObserveColorNodeID(colour_table(deviation.GetScene(), COLOURS, colours, saved=True).GetID())
     # A slice view takes no transparency from a colour table; the threshold leaves low values out.
     display.SetThreshold(appearance.UNCERTAINTY_FLOOR * limit, float(np.finfo(np.float32).max))
     display.SetApplyThreshold(True)
-    show_legend(deviation, deviationmaps.title(record), "%.0f" if limit >= 10 else "%.2g")
 
 
 def _same_grid(one: vtkMRMLScalarVolumeNode, other: vtkMRMLScalarVolumeNode) -> bool:

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..mrml.blends import checkerboard_node, difference_node, remove
+from ..mrml.colours import redraw_legends
 from ..mrml.provenance import is_synthetic
 from ..mrml.sidebyside import ORIENTATIONS, SideBySide
 from ..mrml.uncertainty import legend_sentence_of, map_node_of, show_as_map
@@ -104,6 +105,7 @@ class ComparePanel:
             self._swapKey.deleteLater()
             self._swapKey = None
         self.view.leave()
+        redraw_legends(slicer.mrmlScene)
         for node in self._derived.values():
             remove(node)
         self._derived = {}
@@ -147,6 +149,7 @@ class ComparePanel:
         except InputError as error:
             self.view.lay_over(None)
             self._notice(str(error))
+        redraw_legends(slicer.mrmlScene)
 
     def onRockToggled(self, on: bool) -> None:
         """Start or stop fading to and fro."""
@@ -168,6 +171,7 @@ class ComparePanel:
         """The button or the key."""
         if self.view.on:
             self.view.swap()
+            redraw_legends(slicer.mrmlScene)
 
     def onFit(self) -> None:
         """The views have got their size."""

@@ -9,8 +9,8 @@ import slicer
 import vtk
 
 from ..mrml.display import set_window
-from ..mrml.provenance import PREFIX, mark
-from ..mrml.uncertainty import attach, detach, show_as_map
+from ..mrml.provenance import PREFIX, mark, provenance_of
+from ..mrml.uncertainty import attach, colour, detach
 from ..mrml.volumes import MODALITY, NOTES, set_array
 from ..provenance import MARK, Provenance, display_name
 
@@ -30,7 +30,8 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
     """The node that holds the synthetic image: array is (k, j, i) on the grid of `request.source`.
 
     The node takes the source's spacing, origin, directions and parent transform bit for bit, and its place in the
-    subject hierarchy. A name that does not say SYNTHETIC is replaced. `request.output` may be a node of no scene, as
+    subject hierarchy. A name that does not say SYNTHETIC, or that was given for another scan, is replaced; one that a
+    person gave stays. `request.output` may be a node of no scene, as
     the items of a sequence are made; it gets no display.
     """
     source = request.source
@@ -43,8 +44,7 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
         # Before the voxels: otherwise Slicer searches all of them for a window, only to have it replaced.
         show_as(node, request.window, request.inverted)
     set_array(node, array)
-    if not (node.GetName() or "").startswith(MARK):
-        node.SetName(scene.GenerateUniqueName(display_name(record)))
+    _name(node, scene, record)
     node.SetAttribute(MODALITY, record.modality)
     node.SetAttribute(NOTES, json.dumps(list(record.notes)))
     mark(node, record)
@@ -56,14 +56,22 @@ def put_result(request: Request, array: np.ndarray, record: Provenance) -> slice
 
 
 def put_map(
-    request: Request, image: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, record: Provenance
+    request: Request,
+    image: slicer.vtkMRMLScalarVolumeNode,
+    array: np.ndarray,
+    record: Provenance,
+    earlier: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The node of the uncertainty map that belongs to the synthetic `image`; None where that lies in no scene."""
+    """The node of the uncertainty map that belongs to the synthetic `image`; None where that lies in no scene.
+
+    earlier: the map of what `image` held before, to be replaced with it.
+    """
     scene = image.GetScene()
     if scene is None:
         return None
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(display_name(record)))
+    node = earlier if earlier is not None else scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
     modified = node.StartModify()
+    _name(node, scene, record)
     _place(node, request.source)
     show_as(node, (0.0, 1.0), False)
     set_array(node, array)
@@ -71,9 +79,16 @@ def put_map(
     mark(node, record)
     node.EndModify(modified)
     attach(image, node)
-    show_as_map(node, image)
+    colour(node)
     _file_beside(node, request.source)
     return node
+
+
+def _name(node: slicer.vtkMRMLScalarVolumeNode, scene: slicer.vtkMRMLScene, record: Provenance) -> None:
+    name, earlier = node.GetName() or "", provenance_of(node)
+    of_another = earlier is not None and name.startswith(display_name(earlier)) and earlier.source != record.source
+    if of_another or not name.startswith(MARK):
+        node.SetName(scene.GenerateUniqueName(display_name(record)))
 
 
 def _place(node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -21,6 +21,7 @@ from ..deviationmaps import map_path
 from ..errors import Cancelled, ImageTranslationError, InputError, ModelRefused, RunFailed
 from ..jobs import Job, save_job
 from ..mrml.provenance import is_synthetic
+from ..mrml.uncertainty import is_map, map_node_of
 from . import masks, transfer
 from .events import Event, EventParser, LogLine
 from .outputs import put_map, put_result
@@ -164,10 +165,15 @@ class Translation:
         notes = (COLOUR_NOTE, *record.notes) if transfer.is_colour(request.source) else record.notes
         record = replace(record, source=request.source.GetName() or record.source, notes=notes)
         run.report = {**run.report, "notes": list(notes)}
+        output = request.output
+        if output is not None and output.GetID() and output.GetScene() is None:
+            # It was removed meanwhile (an output of no scene, a sequence's, has no id): the result is not lost with it.
+            request = replace(request, output=None)
+        earlier = map_node_of(request.output)
         node = put_result(request, array, record)
         if deviation is not None:
             own = replace(deviation[1], source=record.source)
-            put_map(request, node, deviation[0], own)
+            put_map(request, node, deviation[0], own, earlier)
         self._end(None, node)
 
     def _step(self) -> None:
@@ -285,6 +291,10 @@ def check_request(request: Request) -> None:
         raise InputError("The output is the input itself; choose another volume, or a new one.")
     if request.output is not None and request.output.GetImageData() is not None and not is_synthetic(request.output):
         raise InputError(f"{request.output.GetName()} is a real image and is kept; choose a new volume as output.")
+    if request.output is not None and is_map(request.output):
+        raise InputError(
+            f"{request.output.GetName()} is an uncertainty map and is kept; choose a new volume as output."
+        )
     if not request.model:
         raise InputError("Choose a model first.")
 
