@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.dicomio import read_dicom  # noqa: E402
-from imagetranslation.errors import Cancelled  # noqa: E402
-from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from imagetranslation.errors import Cancelled, InputError  # noqa: E402
+from imagetranslation.mrml.provenance import mark, provenance_of  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume, volume_from_node  # noqa: E402
 from imagetranslation.panels.exporting import Export, ExportRequest  # noqa: E402
 from imagetranslation.panels.outputs import put_result  # noqa: E402
@@ -258,6 +259,20 @@ def test_only_a_synthetic_volume_can_be_exported(panel, load, tmp_path, process_
     process_events()
     assert not panel.exportButton.enabled
     assert "synthetic" in panel.exportNotice.text
+
+
+def test_an_uncertainty_map_is_refused_before_anything_is_written(us2mri_module, panel, load, translated, tmp_path):
+    stack(tmp_path / "scan", axial(0, 3))
+    node = translated(load(tmp_path / "scan"))
+    record = replace(provenance_of(node), quantity={"name": "standard deviation", "unit": "grey values"})
+    mark(node, record)
+    us2mri_module.widget.panel.export.ui.exportSection.collapsed = False
+    panel.exportSelector.setCurrentNode(node)
+    us2mri_module.widget.panel.export.onVolume()
+    assert "uncertainty map, not an image" in panel.exportNotice.text
+    assert not panel.exportButton.enabled
+    with pytest.raises(InputError, match="uncertainty map"):
+        us2mri_module.widget.panel.export._export.start(ExportRequest(node, tmp_path))
 
 
 def test_choosing_no_folder_does_nothing(us2mri_module, panel, load, translated, dialogs, click, tmp_path):

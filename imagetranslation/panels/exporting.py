@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, ImageTranslationError, InputError, RunFailed
 from ..mrml.provenance import provenance_of
+from ..mrml.uncertainty import is_map
 from . import transfer
 from .events import Event, EventParser
 from .filemarks import write_sidecar
@@ -72,6 +73,8 @@ class Export:
         """Begin; InputError for what can be refused at once."""
         if request.node is None or provenance_of(request.node) is None:
             raise InputError("Choose a synthetic volume; only what a model made is exported here.")
+        if is_map(request.node):
+            raise InputError(f"{request.node.GetName()} is an uncertainty map, not an image; export the image.")
         transfer.grid_shape(request.node)
         if not request.parent.is_dir():
             raise InputError(f"{request.parent} is not a folder; choose the one to put the series in.")

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from ..errors import Cancelled, ImageTranslationError
 from ..mrml.provenance import is_synthetic
+from ..mrml.uncertainty import is_map
 from . import ui
 from .exporting import Export, ExportRequest, source_files
 
@@ -46,9 +47,11 @@ class ExportPanel:
     def onVolume(self, *_arguments: object) -> None:
         """Another volume was chosen, or the section was unfolded."""
         node = self.ui.exportSelector.currentNode()
-        synthetic = node is not None and is_synthetic(node)
+        synthetic = is_synthetic(node) and not is_map(node)
         files, why = source_files(node) if synthetic else ((), "")
-        if node is not None and not synthetic:
+        if is_map(node):
+            why = _("This volume is an uncertainty map, not an image; export the image.")
+        elif node is not None and not synthetic:
             why = _("Only a synthetic volume is exported here; this one does not say that a model made it.")
         if synthetic and node.GetParentTransformNode() is not None:
             why = " ".join([why, _("The transform over the volume is left out of the export.")]).strip()
@@ -91,7 +94,7 @@ class ExportPanel:
     def _update(self) -> None:
         """What the button does now."""
         node, busy = self.ui.exportSelector.currentNode(), self._export.busy
-        self.ui.exportButton.enabled = busy or (node is not None and is_synthetic(node))
+        self.ui.exportButton.enabled = busy or (is_synthetic(node) and not is_map(node))
         self.ui.exportButton.text = _("Cancel") if busy else _("Export as DICOM...")
         self.ui.exportButton.toolTip = (
             _("Stop; no series is left behind.")
