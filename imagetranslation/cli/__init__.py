@@ -17,7 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import Cancelled, InputError
-from . import agreement, demo, dicom, engines, models, mrmc, radiomics, similarity, study, translate, view
+from . import agreement, demo, dicom, engines, models, mrmc, preservation, radiomics, similarity, study, translate, view
 from .console import fail
 
 app = typer.Typer(
@@ -66,6 +66,7 @@ app.command()(similarity.similarity)
 app.command()(demo.demo)
 app.command()(engines.engines)
 app.add_typer(models.app, name="models")
+radiomics.app.command()(preservation.preservation)
 app.add_typer(radiomics.app, name="radiomics")
 app.add_typer(study.app, name="study")
 
