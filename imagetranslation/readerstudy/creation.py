@@ -198,11 +198,11 @@ def _relocated(document: Mapping[str, Any], root: Path) -> dict[str, Any]:
         full = Path(path) if Path(path).is_absolute() else root / path
         if root in full.resolve().parents:
             return os.path.relpath(full.resolve(), root)
-        outside.append(os.path.relpath(full.resolve().parent, root))
+        outside.append(str(full.resolve().parent))
         return os.path.relpath(full, root)
 
     made = _mapped({**document, "outside_folders": []}, inside)
-    made["outside_folders"] = _tops(outside)
+    made["outside_folders"] = [os.path.relpath(folder, root) for folder in _tops(outside)]
     if not made["outside_folders"]:
         del made["outside_folders"]
     return made
@@ -219,7 +219,7 @@ def _mapped(document: Mapping[str, Any], change: Any) -> dict[str, Any]:
 
 
 def _tops(folders: Sequence[str]) -> list[str]:
-    """Each folder once, without those that lie in another of them."""
+    """Each of some absolute folders once, without those that lie in another of them."""
     kept: list[Path] = []
     for folder in sorted({Path(f) for f in folders}, key=lambda p: len(p.parts)):
         if not any(top == folder or top in folder.parents for top in kept):
