@@ -147,6 +147,25 @@ def pool_module(load_module: Callable[[Path], LoadedModule]) -> LoadedModule:
 
 
 @pytest.fixture
+def begin_reading(us2mri_module: LoadedModule, click: Any, wait_until: Any, process_events: Any) -> Iterator[Any]:
+    """`begin_reading(folder, reader="R1", waiting=True)`: start a reading with the real buttons; the reading panel."""
+    panel = us2mri_module.widget.panel.reading
+
+    def begin(folder: Path, reader: str = "R1", waiting: bool = True) -> Any:
+        panel.ui.readingSection.collapsed = False
+        panel.ui.readingPath.currentPath = str(folder)
+        panel.ui.readerEdit.text = reader
+        click(panel.ui.startButton)
+        if waiting:
+            wait_until(lambda: panel.views is not None and panel.views.slots, 10, "the first case")
+            process_events()
+        return panel
+
+    yield begin
+    panel.close()
+
+
+@pytest.fixture
 def click(context: Any) -> Callable[[Any], None]:
     """Click the middle of a visible, enabled widget with the mouse."""
     return context.click

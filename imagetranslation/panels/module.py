@@ -104,7 +104,8 @@ class ModulePanel:
         self.compare.suspend()
 
     def onReadingBegan(self) -> None:
-        """A blinded reading is open: nothing else may be done, or looked up, beside it."""
+        """A blinded reading is open: nothing else may be done beside it, nor take its images up as an input."""
+        self.setParameterNode(None)
         self.compare.ui.compareButton.checked = False
         self._hidden = [panel.widget for panel in self.panels if panel is not self.reading]
         for widget in self._hidden:
@@ -116,6 +117,7 @@ class ModulePanel:
             if widget:
                 widget.visible = True
         self._hidden = []
+        self.setParameterNode(self._logic.getParameterNode())
 
     def onSceneStartClose(self, *_arguments: object) -> None:
         """The scene is about to go: nothing of ours may outlive it."""

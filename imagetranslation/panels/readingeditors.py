@@ -35,6 +35,11 @@ class Editor:
         """Show an answer, None for none, without telling of it."""
         raise NotImplementedError
 
+    @property
+    def typing(self) -> bool:
+        """Whether something is typed and not told yet."""
+        return False
+
     def commit(self) -> None:
         """Tell of what was typed and not told yet."""
 
@@ -229,6 +234,11 @@ class NumberEditor(Editor):
         """See Editor."""
         self._told = f"{value:.15g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
         self.line.text = value if isinstance(value, str) else self._told
+
+    @property
+    def typing(self) -> bool:
+        """See Editor."""
+        return bool(self.line.text.strip() != self._told)
 
     def commit(self) -> None:
         """See Editor; what is no number is told as it is, and refused with a sentence."""

@@ -104,6 +104,11 @@ class Form:
         self._onChanged(here, value)
         self.activate(self._first_open(after=here) or here, look=True)
 
+    @property
+    def typing(self) -> bool:
+        """Whether something is typed and not told yet."""
+        return any(self._rows[key].editor.typing for key in self._shown)
+
     def commit(self) -> None:
         """Let every input tell what was typed and not told yet."""
         for key in self._shown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import qt
 import slicer
@@ -25,6 +25,9 @@ from .process import QtTicker
 from .readingdesk import Desk
 from .readingform import Form
 from .signal import Signal
+
+if TYPE_CHECKING:
+    from ..volume import Volume
 
 WATCH_MS = 500
 FOLDER_KEY, READER_KEY = "ImageTranslation/readingFolder", "ImageTranslation/readingReader"
@@ -128,8 +131,15 @@ class ReadingPanel:
             self._showForm()
 
     def onNext(self, *_arguments: object) -> None:
-        """The button or Enter."""
+        """The button."""
         self._go("next")
+
+    def onEnter(self) -> None:
+        """The key: what stands half typed in a field is kept first, then it is Next."""
+        if self.form.typing:
+            self.form.commit()
+        else:
+            self.onNext()
 
     def onBack(self, *_arguments: object) -> None:
         """The button."""
@@ -182,25 +192,19 @@ class ReadingPanel:
 
     def onArrived(self) -> None:
         """The images of the case on the screen are there."""
-        if self.desk is None or self.views is None or self.desk.trial is None:
+        if self.desk is None or self.desk.trial is None:
             return
-        reading = self.desk.session.reading
         try:
             images = self.desk.images()
+            if images is not None:
+                self._showImages(images)
         except InputError as error:
             self._notice(str(error))
-            self._update()
-            return
-        if images is not None:
-            token = self.desk.trial.token
-            self.views.show(token, images, reading.window, reading.inverted, reading.layout)
-            self.views.hide(self.desk.session.paused)
-            self._buildForm()
-            self.onFit()
-            # The views get their size when the event loop has laid them out.
-            qt.QTimer.singleShot(0, self.onFit)
-            self._notice("\n".join(self.desk.session.warnings))
-            self._update()
+        except Exception:
+            # Whatever went wrong: the application must not stay locked.
+            self.leave(_("The case could not be shown; the error is in the log. Your answers are kept."))
+            raise
+        self._update()
 
     def onFit(self) -> None:
         """The views have got their size."""
@@ -234,7 +238,7 @@ class ReadingPanel:
             self._enter()
         except Exception:
             # Whatever went wrong: the application must not stay locked.
-            self.leave(_("The reading could not be shown; the error is in the log."))
+            self.leave(_("The reading could not be opened; the error is in the log."))
             raise
 
     def _requireReady(self, folder: str, reader: str) -> None:
@@ -298,6 +302,20 @@ class ReadingPanel:
             self.onArrived()
         self._update()
 
+    def _showImages(self, images: dict[str, Volume]) -> None:
+        assert self.desk is not None
+        assert self.desk.trial is not None
+        assert self.views is not None
+        session = self.desk.session
+        reading = session.reading
+        self.views.show(self.desk.trial.token, images, reading.window, reading.inverted, reading.layout)
+        self.views.hide(session.paused)
+        self._buildForm()
+        self.onFit()
+        # The views get their size when the event loop has laid them out.
+        qt.QTimer.singleShot(0, self.onFit)
+        self._notice("\n".join(session.warnings))
+
     def _buildForm(self) -> None:
         assert self.desk is not None
         assert self.desk.trial is not None
@@ -338,7 +356,7 @@ class ReadingPanel:
         wanted: list[tuple[str, Any]] = [
             (str(digit), functools.partial(self.onDigit, str(digit))) for digit in range(10)
         ]
-        wanted += [("Return", self.onNext), ("Enter", self.onNext)]
+        wanted += [("Return", self.onEnter), ("Enter", self.onEnter)]
         for key, down, right in (("Down", 1, 0), ("Up", -1, 0), ("Right", 0, 1), ("Left", 0, -1)):
             wanted.append((key, functools.partial(self.onArrow, down, right)))
         for key, receiver in wanted:
