@@ -10,7 +10,7 @@ import typer
 from ..errors import InputError
 from .console import Console
 from .options import Json, cancel_on_interrupt
-from .radiomics import EngineName, Features, MirpPython, Scheduler, SettingsFile, Workers, read_chosen_settings
+from .radiomics import EngineName, Features, MirpPython, Scheduler, SettingsFile, Tissue, Workers, read_chosen_settings
 from .tables import Page, print_json
 
 if TYPE_CHECKING:
@@ -127,3 +127,69 @@ def _show(report: Report, folder: Path, as_json: bool) -> None:
     if report.excluded:
         shown.lines([f"{len(report.excluded)} regions or values were left out; {folder / 'excluded.csv'} lists them."])
     shown.lines([f"Wrote {folder / 'report.html'}, and tables beside it."])
+
+
+def compare(
+    source: Annotated[str, typer.Argument(help="The scan that was translated.")],
+    synthetic: Annotated[str, typer.Argument(help="The synthetic image, on the source's grid.")],
+    roi: Annotated[Path, typer.Option("--roi", help="The region: labelmap, .seg.nrrd or DICOM SEG.")],
+    output: Folder,
+    reference: Annotated[Optional[str], typer.Argument(help="The real target on that grid, if there is one.")] = None,
+    label: Annotated[Optional[str], typer.Option(help="Which region: number or segment name.")] = None,
+    tissue: Tissue = None,
+    cohort: Annotated[
+        Optional[Path],
+        typer.Option("--cohort", help="features.csv of a preservation report, for the SD of its cohort."),
+    ] = None,
+    engine: EngineName = "",
+    features: Features = "",
+    settings: SettingsFile = None,
+    cache: Annotated[Optional[Path], typer.Option(help="Folder that keeps results by content.")] = None,
+    mirp_python: MirpPython = "",
+    as_json: Json = False,
+) -> None:
+    """Compare one region in the source, the synthetic image and, where there is one, the real target.
+
+    imagetranslation radiomics compare us.nrrd synthetic-mr.nrrd mr.nrrd --roi gland.nrrd -o compared
+    """
+    from ..radiomics import comparison
+    from ..radiomics.cache import Cache
+    from ..radiomics.engine import default_features, make_engine
+    from ..radiomics.preservation.figures import require
+    from ..radiomics.preservation.writing import check_folder
+    from ..radiomics.segmentations import ALL, read_rois
+    from ..volume import read_volume
+
+    stop, chosen = cancel_on_interrupt(), read_chosen_settings(settings)
+    if label == ALL:
+        raise InputError("One region is compared at a time; name it with --label.")
+    require()
+    check_folder(output)
+    paths = {"source": source, "synthetic": synthetic, **({"reference": reference} if reference else {})}
+    images = {role: read_volume(path) for role, path in paths.items()}
+    (region,) = read_rois(roi, images["source"], label)
+    made_by = make_engine(features or default_features(engine), engine, mirp_python=mirp_python)
+    found = comparison.compare(
+        images, region, chosen, made_by, tissue=read_volume(tissue) if tissue else None,
+        cohort=comparison.read_cohort(cohort) if cohort else None, cache=Cache(cache) if cache else None,
+        cancelled=stop.is_set,
+    )  # fmt: skip
+    comparison.write_comparison(found, output)
+    if as_json:
+        print_json({"folder": str(output), **comparison.as_dict(found)})
+        return
+    _show_comparison(found, output)
+
+
+def _show_comparison(found: Any, folder: Path) -> None:
+    roles = list(found.results)
+    shown = Page(f"Radiomics of {found.roi['name']} (SYNTHETIC image included, not for diagnosis)")
+    shown.lines(found.notes)
+    rows = []
+    for row in found.rows:
+        name = row.name + (f" ({row.aggregation})" if row.aggregation else "")
+        percent = f"{row.percent:.0f}" if row.percent == row.percent else ""
+        values = [f"{row.values[role]:.5g}" for role in roles]
+        rows.append([name, row.family, *values, f"{row.difference:.4g}", percent, row.flag])
+    shown.table(["Feature", "family", *roles, f"synthetic - {found.against}", "% of cohort SD", "flag"], rows)
+    shown.lines([f"Wrote {folder / 'comparison.html'}, .csv and .json."])
