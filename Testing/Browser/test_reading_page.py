@@ -171,6 +171,14 @@ def test_a_reload_comes_back_to_the_case_and_the_half_filled_form(browser, simpl
     assert simple.standing("R1")["comment"] == "half a sent"
 
 
+def test_a_reload_is_not_taken_for_a_second_window(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.page.evaluate("() => { navigator.sendBeacon = () => true; }")  # the farewell is lost on the way
+    reader.page.reload()
+    reader.sees_case(1)
+    assert simple.kinds("R1") == ["open", "show"]
+
+
 def test_conditional_questions_come_and_go_and_required_ones_hold_the_case(browser, simple: Served) -> None:
     reader = Physician.at(browser, simple.link("R1")).sees_case(1)
     reader.choose("artifacts", "Yes")
@@ -444,6 +452,43 @@ def test_a_wrong_link_is_told_so(browser, simple: Served) -> None:
     reader = Physician.at(browser, f"{simple.address}/#{'0' * 32}")
     reader.told("Open the link you were sent")
     assert Physician.at(browser, simple.address).told("Open the link you were sent") is None
+
+
+def test_a_bone_scan_is_shown_dark_on_white_with_its_one_slice(browser, tmp_path: Path) -> None:
+    display = {"kind": "source_synthetic", "layout": "Coronal", "inverted": True}
+    reading = a_reading(tmp_path / "study", a_document(cases=2, readers=2, display=display), (90, 1, 40))
+    with served(reading) as made:
+        reader = Physician.at(browser, made.link("R1")).sees_case(1)
+        assert not reader.page.locator("#slicebar").is_visible()
+        volume = reading_image(reading, reading.trials("R1")[0], "A")
+        drawn = reader.pixels(1)
+        middle = drawn[drawn.shape[0] // 2 - 50 : drawn.shape[0] // 2 + 50, drawn.shape[1] // 2 - 20 :][:, :40]
+        assert middle.mean() == pytest.approx(255 * (1 - volume.array.mean() / 4095), abs=40)
+        assert (drawn[:, 0] == 0).all()  # beside the picture it stays dark
+        reader.choose("realism", "Mostly")
+
+
+def test_a_finger_leafs_and_two_zoom(browser, simple: Served) -> None:
+    page = browser.new_context(viewport={"width": 1280, "height": 720}, has_touch=True).new_page()
+    reader = Physician(page)
+    page.goto(simple.link("R1"))
+    reader.sees_case(1)
+    touch = """([id, type, x, y]) => { const c = document.querySelector('.pane canvas');
+      c.setPointerCapture = () => {}; c.dispatchEvent(new PointerEvent(type, { pointerId: id, pointerType: 'touch',
+        clientX: x, clientY: y, bubbles: true, cancelable: true })); }"""
+    for what, y in (("pointerdown", 300), ("pointermove", 320), ("pointermove", 326), ("pointerup", 326)):
+        page.evaluate(touch, [7, what, 300, y])
+    assert page.inner_text("#slicetext") == "Slice 5 of 5"
+    before = reader.pixels()
+    for n, what, x in (
+        (7, "pointerdown", 300),
+        (8, "pointerdown", 400),
+        (8, "pointermove", 600),
+        (7, "pointerup", 300),
+    ):
+        page.evaluate(touch, [n, what, x, 300])
+    assert np.abs(reader.pixels() - before).mean() > 5
+    assert page.inner_text("#slicetext") == "Slice 5 of 5"
 
 
 def test_silence_is_noticed(browser, tmp_path: Path) -> None:
