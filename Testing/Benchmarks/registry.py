@@ -8,6 +8,7 @@ from . import (
     gpu,
     growth,
     gui_block,
+    icc,
     memory,
     overhead,
     radiomics,
@@ -33,4 +34,5 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "radiomics1": radiomics.one,
     "radiomics16": radiomics.sixteen,
     "reader_latency": reader_latency.measure,
+    "icc": icc.measure,
 }

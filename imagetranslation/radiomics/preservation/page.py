@@ -132,7 +132,7 @@ def _section(report: Report, table: Table) -> str:
         *(f"<p class='note'>{escape(note)}</p>" for note in table.notes),
         _families(report, table) if not none else "", _features(report, table),
     ]  # fmt: skip
-    if relation.kind == "result":
+    if relation.kind == "result" or all(each.relation.kind != "result" for each in report.tables):
         parts.append(volcano(table, report.thresholds))
         drawn = [("rho", "Spearman's rho", table.rank, report.thresholds.rho)]
         if table.agreement is not None:
