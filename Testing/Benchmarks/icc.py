@@ -43,7 +43,8 @@ def measure() -> list[Row]:
     )
     note = (
         f"{FEATURES} simulated features of {CASES} cases, {DRAWS} draws over patients: Spearman, ICC(A,1), "
-        f"ICC(C,1), CCC, bias and limits, each with its bootstrap interval; one core, one thread, median of {ROUNDS} runs; {beside}"
+        f"ICC(C,1), CCC, bias and "
+        f"limits, each with its bootstrap interval; one core, one thread, median of {ROUNDS} runs; {beside}"
     )
     return [Row("icc", round(found["ours"], 3), theirs, "<= 3 s", "s", note)]
 
