@@ -74,7 +74,9 @@ def put(physician: Physician, item: Item, value: Any) -> None:
             box.locator(".choice").nth(ids.index(one)).click()
     elif question.type == "vas":
         track = box.locator(".track")
-        track.click(position={"x": track.bounding_box()["width"] * value / 100, "y": 10})
+        track.scroll_into_view_if_needed()
+        place = track.bounding_box()
+        physician.page.mouse.click(place["x"] + place["width"] * value / 100, place["y"] + 10)
     else:
         box.locator("textarea").fill(value)
     physician.is_kept(item.key)

@@ -91,6 +91,23 @@ def test_every_type_of_question_is_answered_and_kept(browser, every: Served) -> 
     assert reader.faults == []
 
 
+def test_both_ends_of_a_scale_can_be_hit_and_a_drag_sets_it_once(browser, every: Served) -> None:
+    reader = Physician.at(browser, every.link("R1")).sees_case(1)
+    track = reader.question("sure").locator(".track")
+    track.scroll_into_view_if_needed()
+    box = track.bounding_box()
+    for x, value in ((box["x"] - 4, 0), (box["x"] + box["width"] + 4, 100)):
+        reader.page.mouse.click(x, box["y"] + 12)
+        wait_until(lambda value=value: every.standing("R1").get("sure") == value, f"{value} is kept")
+    reader.page.mouse.down()
+    reader.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40, steps=5)
+    reader.page.mouse.up()
+    wait_until(lambda: every.standing("R1")["sure"] == pytest.approx(50, abs=1), "the middle is kept")
+    track.press("ArrowLeft")
+    wait_until(lambda: every.standing("R1")["sure"] == pytest.approx(49, abs=1), "a key moves it by one")
+    assert len(every.answers("R1")) == 4
+
+
 def test_a_mark_lies_where_it_was_put(browser, every: Served) -> None:
     """The middle of the picture is the middle of the volume across, which preparing put at the origin."""
     reader = Physician.at(browser, every.link("R1")).sees_case(1)

@@ -292,6 +292,7 @@ export class Panes {
 
   #drawMarks(context, pane) {
     context.lineWidth = 2;
+    context.font = "600 14px system-ui, sans-serif";
     for (const mark of this.marks) {
       if (mark.image !== pane.slot) continue;
       const places = (mark.points || [mark.point]).map((point) => moved(pane.fromLps, point));
@@ -325,7 +326,7 @@ export class Panes {
     context.font = "600 16px system-ui, sans-serif";
     this.#words(context, pane.label, 10, 22, "left", "#fff");
     context.font = "13px system-ui, sans-serif";
-    this.#words(context, this.study.text, 10, 40, "left", "#ffd34d");
+    this.#words(context, this.study.text, 10, 40, "left", "#ffd34d", width - 14);
     const [left, right, top, bottom] = pane.sides;
     context.font = "600 14px system-ui, sans-serif";
     this.#words(context, left, 8, height / 2, "left", "#b9c6d8");
@@ -334,13 +335,14 @@ export class Panes {
     this.#words(context, bottom, width / 2, height - 8, "center", "#b9c6d8");
   }
 
-  #words(context, text, x, y, align, colour) {
+  // widest: text that would be wider is set narrower.
+  #words(context, text, x, y, align, colour, widest = 10000) {
     context.textAlign = align;
     context.lineWidth = 3;
     context.strokeStyle = "rgba(0, 0, 0, .85)";
-    context.strokeText(text, x, y);
+    context.strokeText(text, x, y, widest);
     context.fillStyle = colour;
-    context.fillText(text, x, y);
+    context.fillText(text, x, y, widest);
     context.lineWidth = 2;
   }
 }

@@ -78,6 +78,8 @@ function vas(item, report) {
     class: "track", tabIndex: 0, role: "slider", "aria-valuemin": "0", "aria-valuemax": "100",
     "aria-label": `${item.text} From ${item.ends[0] || "0"} to ${item.ends[1] || "100"}`, "aria-valuetext": "not set",
   }, handle);
+  // Wider than the track, so that both ends can be hit.
+  const rail = make("div", { class: "rail" }, track);
   const ends = make("div", { class: "ends" }, make("span", {}, item.ends[0] || "0"), make("span", {}, item.ends[1] || "100"));
   let now = null;
   let held = false;
@@ -92,15 +94,15 @@ function vas(item, report) {
     const box = track.getBoundingClientRect();
     return Math.round(1000 * Math.max(0, Math.min(1, (event.clientX - box.left) / box.width))) / 10;
   };
-  track.addEventListener("pointerdown", (event) => {
+  rail.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     held = true;
-    track.setPointerCapture(event.pointerId);
+    rail.setPointerCapture(event.pointerId);
     place(at(event));
   });
-  track.addEventListener("pointermove", (event) => { if (held) place(at(event)); });
-  track.addEventListener("pointerup", () => { if (held) { held = false; report(now); } });
-  track.addEventListener("pointercancel", () => { held = false; });
+  rail.addEventListener("pointermove", (event) => { if (held) place(at(event)); });
+  rail.addEventListener("pointerup", () => { if (held) { held = false; report(now); } });
+  rail.addEventListener("pointercancel", () => { held = false; });
   track.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const end = { Home: 0, End: 100 }[event.key];
@@ -111,7 +113,7 @@ function vas(item, report) {
   });
   const show = (value) => { if (!held) place(typeof value === "number" ? value : null); };
   const key = (digit) => { report(10 * Number(digit)); return true; };
-  return { element: make("div", { class: "vas" }, track, ends), show, key, focus: () => track };
+  return { element: make("div", { class: "vas" }, rail, ends), show, key, focus: () => track };
 }
 
 // Best first: click or digit takes the next place; drag, or the arrows beside a line, change places.
