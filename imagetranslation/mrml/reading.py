@@ -13,10 +13,10 @@ from xml.sax.saxutils import quoteattr
 from ..readerstudy.readingset import SOURCE, STUDY_READING
 from ..volume import Volume
 from .corner import CornerText
-from .display import link, set_window
+from .display import link
 from .layouts import SLICER_CONVENTIONAL, composite_node, layout_node, slice_node
 from .sidebyside import SliceLogicOf, follow, set_layers, turn_to_acquired
-from .volumes import add_volume
+from .volumes import add_volume, place, set_array
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLScene, vtkMRMLSliceCompositeNode, vtkMRMLSliceNode
@@ -88,16 +88,19 @@ class ReadingViews:
 
         token: of the trial, which names the nodes. window: (lower, upper), the same for all.
         """
-        self.clear()
         self._orientation = orientation
+        if tuple(images) != self.slots:
+            self.clear()
+        # Unlinked and empty first: a shown volume that is renamed would go into every linked view.
+        self._assign(hidden=True)
         for slot, image in images.items():
             plain = Volume(image.array, image.spacing, image.origin, image.direction, f"{token[:8]} {slot}")
-            node = add_volume(self._scene, plain)
-            neutral(node)
-            set_window(node, *window)
-            if self._scene.GetNodeByID(INVERTED_GREY if inverted else GREY) is not None:
-                node.GetDisplayNode().SetAndObserveColorNodeID(INVERTED_GREY if inverted else GREY)
-            self._nodes[slot] = node
+            if slot in self._nodes:
+                _refill(self._nodes[slot], plain)
+            else:
+                self._nodes[slot] = add_volume(self._scene, plain, display=False)
+            self._display(self._nodes[slot], window, INVERTED_GREY if inverted else GREY)
+            neutral(self._nodes[slot])
         self._arrange(tuple(self._nodes))
         self._assign(hidden=False)
         self.write_texts()
@@ -187,6 +190,16 @@ class ReadingViews:
         if node is not None and earlier is not None:
             node.SetViewArrangement(earlier)
 
+    def _display(self, node: vtkMRMLScalarVolumeNode, window: tuple[float, float], colours: str) -> None:
+        """The window is set before the voxels are seen: otherwise Slicer searches all of them for one."""
+        display = node.GetDisplayNode() or self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(*window)
+        display.SetDefaultColorMap()
+        if self._scene.GetNodeByID(colours) is not None:
+            display.SetAndObserveColorNodeID(colours)
+        node.SetAndObserveDisplayNodeID(display.GetID())
+
     def _arrange(self, slots: tuple[str, ...]) -> None:
         node = layout_node(self._scene)
         if node is None or not slots:
@@ -216,6 +229,13 @@ class ReadingViews:
         tags = [view_tag(slot) for slot in self._nodes]
         pairs = [(slice_node(self._scene, tag), composite_node(self._scene, tag)) for tag in tags]
         return [(view, composite) for view, composite in pairs if view is not None and composite is not None]
+
+
+def _refill(node: vtkMRMLScalarVolumeNode, volume: Volume) -> None:
+    """Another image into a node; making and removing nodes would keep every node selector of the application busy."""
+    node.SetName(volume.name)
+    place(node, volume)
+    set_array(node, volume.array)
 
 
 def neutral(node: vtkMRMLNode) -> None:

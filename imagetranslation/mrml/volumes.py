@@ -47,7 +47,7 @@ def add_volume(
     name = display_name(volume.provenance) if volume.provenance is not None else volume.name
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     if beside is None:
-        _place(node, volume)
+        place(node, volume)
     else:
         _place_beside(node, beside)
     set_array(node, array)
@@ -93,7 +93,8 @@ def volume_from_node(node: vtkMRMLVolumeNode, *, world: bool = True) -> Volume:
     )
 
 
-def _place(node: vtkMRMLVolumeNode, volume: Volume) -> None:
+def place(node: vtkMRMLVolumeNode, volume: Volume) -> None:
+    """Give a node the volume's grid."""
     directions = LPS_TO_RAS @ np.asarray(volume.direction, dtype=float).reshape(3, 3)
     node.SetSpacing(*(float(s) for s in volume.spacing))
     node.SetOrigin(*(LPS_TO_RAS @ np.asarray(volume.origin, dtype=float)))
