@@ -157,7 +157,7 @@ class PositionedGenerator(nn.Module):
         return self._slices(slices, places).reshape(batch, depth, 1, height, width).transpose(1, 2)
 
     def _slices(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        count, _, height, width = x.shape
+        height, width = x.shape[2:]
         places = positions.to(x)
         axes = (places, _centres(height, x), _centres(width, x))
         guess, shift = (_sample(grid, axes) for grid in (self.mean, self.PACE * self.shift))
