@@ -1,4 +1,4 @@
-"""What the viewer's tests share: whether this machine can draw, and made-up cases."""
+"""What the browser tests share: whether this machine can draw, made-up cases, a Chromium, readings that are served."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from imagetranslation.browser.cases import LoadedCase
 from imagetranslation.browser.opengl import opengl_available
 from imagetranslation.provenance import Provenance
 from imagetranslation.volume import Volume
+from Testing.studies import a_document
+
+from .reading_rooms import Served, a_chromium, a_reading, every_type, served
 
 RECORD = Provenance(
     model="us2mri-pix2pix-small", version="1.0.0", weights_sha256="ab" * 32, task="us2mri", modality="MR",
@@ -84,3 +88,24 @@ def a_server(repository: Path, *arguments: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    with a_chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def every(tmp_path: Path) -> Iterator[Served]:
+    """A reading with a question of each type."""
+    with served(a_reading(tmp_path / "study", every_type())) as made:
+        yield made
+
+
+@pytest.fixture
+def simple(tmp_path: Path) -> Iterator[Served]:
+    """A reading of single images with three questions and a comment."""
+    with served(a_reading(tmp_path / "study", a_document(cases=3, readers=3))) as made:
+        yield made

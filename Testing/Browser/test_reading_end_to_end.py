@@ -10,7 +10,6 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,10 @@ from imagetranslation.readerstudy.replay import form
 from imagetranslation.volume import Volume, read_volume, write_volume
 from Testing.simulated_readers import SIMULATED, Crowd, Planted
 
-from .reading_rooms import Physician, Served, a_chromium, served
+from .reading_rooms import Physician, Served, served
 
 pytestmark = pytest.mark.browser
 PLANTED = Planted()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with a_chromium() as made:
-        yield made
 
 
 def run(*arguments: object) -> str:
