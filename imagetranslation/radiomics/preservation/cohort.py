@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from . import definitions as d
 from .clusters import clusters
 from .longtable import Exclusion, Joined, LongTable, derive_floor, join
@@ -72,7 +73,10 @@ class Report:
 
 
 def analyse(table: LongTable, thresholds: d.Thresholds, facts: dict[str, Any], notes: tuple[str, ...] = ()) -> Report:
-    """Every relation of a long table. facts: engine, settings, perturbation, files, as they go into the JSON."""
+    """Every relation of a long table. facts: engine, settings, perturbation, files, as they go into the JSON.
+
+    Raises InputError where nothing has a partner.
+    """
     floor = d.RELATIONS[d.SOURCE_REFERENCE]
     if derive_floor(table, (d.SOURCE_SYNTHETIC, "a"), (d.SYNTHETIC_TARGET, "b"), floor):
         notes = (*notes, "The floor was made from the sources and targets of the other two relations.")
@@ -82,6 +86,12 @@ def analyse(table: LongTable, thresholds: d.Thresholds, facts: dict[str, Any], n
         excluded += more
         if joined.cases:
             tables.append(_table(joined, thresholds, facts.get("missing", ())))
+    if not tables:
+        first = excluded[0]
+        raise InputError(
+            f"No region has both of its images, so nothing can be compared; the first, of patient {first.patient}: "
+            f"{first.reason}"
+        )
     return Report(tuple(tables), table.features, tuple(excluded), thresholds, facts, notes)
 
 

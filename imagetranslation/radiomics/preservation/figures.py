@@ -113,11 +113,12 @@ def forest(report: Report, table: Table, name: str, label: str, statuses: tuple[
     order = [place for place in np.argsort(np.nan_to_num(-values, nan=9)) if np.isfinite(values[place])]
     figure = new_figure(7.5, 1.2 + _ROW * max(1, len(order)))
     axes = figure.subplots()
-    for row, place in enumerate(order):
-        colour, mark = STYLE[statuses[place]]
-        if np.isfinite([low[place], high[place]]).all():
-            axes.plot([low[place], high[place]], [row, row], color=colour, linewidth=1)
-        axes.plot(values[place], row, mark, color=colour, markersize=3.5)
+    for status, (colour, mark) in STYLE.items():
+        rows = np.array([row for row, place in enumerate(order) if statuses[place] == status], dtype=int)
+        if len(rows):
+            places = np.array(order)[rows]
+            axes.hlines(rows, low[places], high[places], color=colour, linewidth=1)
+            axes.scatter(values[places], rows, s=12, c=colour, marker=mark, linewidths=1, label=status)
     axes.axvline(threshold, color="black", linewidth=0.8, linestyle="--")
     axes.axvline(0, color="black", linewidth=0.5)
     axes.set_yticks(range(len(order)), [_name(report, table.joined.features[place]) for place in order], fontsize=6)

@@ -95,7 +95,9 @@ def join(table: LongTable, relation: Relation) -> tuple[Joined, list[Exclusion]]
     cases = sorted(set(first) & set(second))
     features = tuple(key for key in table.features if any(key in side[c] for side in (first, second) for c in cases))
     reference, other = (
-        np.array([[side[case].get(key, math.nan) for key in features] for case in cases]).reshape(-1, len(features))
+        np.array([[side[case].get(key, math.nan) for key in features] for case in cases]).reshape(
+            len(cases), len(features)
+        )
         for side in (first, second)
     )
     for values, side in ((reference, relation.reference), (other, relation.other)):

@@ -40,9 +40,11 @@ def page(report: Report) -> str:
     ]
     for table in (*results, *scale):
         parts.append(_section(report, table))
-    if report.tables:
-        parts += ["<h2>All questions side by side</h2>",
-                  "<p class='note'>Grey: undefined. Families are divided by lines.</p>", heat_map(report)]  # fmt: skip
+    parts += [
+        "<h2>All questions side by side</h2>",
+        "<p class='note'>Grey: undefined. Families are divided by lines.</p>",
+        heat_map(report),
+    ]
     parts.append(_excluded(report))
     title = "Radiomics preservation"
     return document(title, parts)
