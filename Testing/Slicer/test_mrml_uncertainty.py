@@ -10,6 +10,7 @@ import slicer
 
 from imagetranslation import appearance
 from imagetranslation.errors import InputError
+from imagetranslation.mrml.blends import difference_node
 from imagetranslation.mrml.colours import redraw_legends, show_legend
 from imagetranslation.mrml.display import set_window
 from imagetranslation.mrml.provenance import provenance_of
@@ -61,7 +62,6 @@ def last_colour(deviation):
 
 def test_a_map_keeps_to_its_image_also_in_a_saved_scene(a_scene, tmp_path):
     image, deviation = an_image(a_scene), a_map(a_scene)
-    assert map_node_of(image) is None
     attach(image, deviation)
     assert map_node_of(image) is deviation
     again = saved_and_loaded(a_scene)
@@ -137,3 +137,18 @@ def test_a_legend_is_made_once(a_scene):
     show_legend(deviation, "words")
     show_legend(deviation, "others")
     assert [legend.GetTitleText() for legend in legends(a_scene)] == ["words"]
+
+
+def test_a_map_loaded_from_a_file_of_its_own_finds_its_image_and_no_other(a_scene):
+    image = an_image(a_scene)
+    stranger = a_map(a_scene, created="2027-01-01T00:00:00Z")
+    assert map_node_of(image) is None
+    deviation = a_map(a_scene)
+    assert map_node_of(image) is deviation
+    assert image.GetNodeReference("ImageTranslation.Uncertainty") is deviation
+    assert map_node_of(stranger) is None
+
+
+def test_a_map_is_no_reference_to_subtract(a_scene):
+    with pytest.raises(InputError, match="is an uncertainty map; choose the real image"):
+        difference_node(an_image(a_scene), a_map(a_scene))

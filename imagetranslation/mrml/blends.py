@@ -23,6 +23,7 @@ from ..volume import Volume, index_to_lps
 from .colours import colour_table, show_legend
 from .display import set_window, window_of
 from .provenance import mark, provenance_of
+from .uncertainty import is_map
 from .volumes import set_array, volume_from_node
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def difference_node(
     The reference is resampled linearly to the synthetic image's grid, transforms applied. InputError where the two
     modalities cannot be compared.
     """
+    if is_map(reference):
+        raise InputError(f"{reference.GetName()} is an uncertainty map; choose the real image as reference.")
     imitation, real = _shown(synthetic), _shown(reference)
     moved, inside = _on_grid_of(real, imitation)
     if why := appearance.why_no_difference(imitation, moved):

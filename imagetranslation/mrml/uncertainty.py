@@ -37,8 +37,32 @@ def detach(image: vtkMRMLScalarVolumeNode) -> None:
 
 
 def map_node_of(image: vtkMRMLScalarVolumeNode | None) -> vtkMRMLScalarVolumeNode | None:
-    """The map that belongs to a synthetic image, or None."""
-    return None if image is None else image.GetNodeReference(ROLE)
+    """The map that belongs to a synthetic image, or None.
+
+    One that was loaded from a file of its own is found by its record (same scan, model and run) and attached.
+    """
+    if image is None:
+        return None
+    known = image.GetNodeReference(ROLE)
+    if known is not None or provenance_of(image) is None or image.GetScene() is None:
+        return known
+    scene = image.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
+        if is_map(node) and _belongs(node, image):
+            attach(image, node)
+            return node
+    return None
+
+
+def _belongs(deviation: vtkMRMLScalarVolumeNode, image: vtkMRMLScalarVolumeNode) -> bool:
+    own, other = provenance_of(deviation), provenance_of(image)
+    if own is None or other is None or not own.source_sha256 or not own.created:
+        return False
+    same_run = (own.source_sha256, own.weights_sha256, own.created) == (
+        other.source_sha256, other.weights_sha256, other.created,
+    )  # fmt: skip
+    return same_run and other.quantity is None and _same_grid(deviation, image)
 
 
 def legend_sentence_of(deviation: vtkMRMLScalarVolumeNode) -> str:

@@ -143,7 +143,7 @@ class Batch:
         if self.busy:
             self._items[self._number].keep(result)
             self.rows[self._number].report = report
-            self._note(DONE, " ".join(report.get("notes", [])))
+            self._note(DONE, " ".join([*report.get("notes", []), *report.get("uncertainty_notes", [])]))
             self._next()
 
     def _on_failed(self, error: ImageTranslationError) -> None:
