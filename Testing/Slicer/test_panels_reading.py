@@ -319,3 +319,27 @@ def _text_props(view):
     props = renderer.GetViewProps()
     found = [props.GetItemAsObject(n) for n in range(props.GetNumberOfItems())]
     return [prop for prop in found if prop.IsA("vtkTextActor")]
+
+
+class TestOnItsOwn:
+    def test_a_study_is_read_in_a_window_of_its_own(self, a_scene, a_pair_study, click, wait_until, process_events):
+        from imagetranslation.panels.readingwindow import open_reading
+
+        window = open_reading(str(a_pair_study), "R2")
+        process_events()
+        try:
+            panel = window.panel
+            click(panel.ui.startButton)
+            wait_until(lambda: panel.views is not None and panel.views.slots, 10, "the first case")
+            process_events()
+            dock = slicer.util.findChildren(slicer.util.mainWindow(), name="PanelDockWidget")[0]
+            assert not dock.enabled, "the module that is open must not be used meanwhile"
+            assert int(window.dock.features) == 0, "the window can be closed only after the reading"
+            click(panel.form.editor("realism@A").buttons[2])
+            slicer.mrmlScene.Clear(False)
+            assert not panel.reading
+            assert dock.enabled
+        finally:
+            window.close()
+        with open_session(a_pair_study, "R2") as session:
+            assert session.answers == {"realism@A": 3}

@@ -73,8 +73,13 @@ class Form:
         self.active = key
         for own, row in self._rows.items():
             row.frame.styleSheet = _ACTIVE if own == key else _PLAIN
-        if look and key in self._rows:
-            _scroll_to(self._rows[key].frame)
+        if look:
+            self.look()
+
+    def look(self) -> None:
+        """Scroll to the question that the keyboard answers."""
+        if self.active in self._rows:
+            _scroll_to(self._rows[self.active].frame)
 
     def step(self, by: int) -> None:
         """The next (1) or earlier (-1) question."""

@@ -210,6 +210,7 @@ class ReadingPanel:
         """The views have got their size."""
         if self.views is not None and self.desk is not None:
             self.views.fit()
+            self.form.look()
 
     def onLost(self, sentence: str) -> None:
         """Another window has taken the reader over."""
