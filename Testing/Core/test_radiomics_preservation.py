@@ -85,6 +85,10 @@ def test_concordance_and_limits_of_agreement_follow_their_definitions():
     assert (found["limit_low"], found["limit_high"]) == pytest.approx(
         ((b - a).mean() - 1.96 * spread, (b - a).mean() + 1.96 * spread)
     )
+    half = 2.1447866879169273 * spread / np.sqrt(15)  # t with 14 degrees of freedom
+    assert (found["bias_low"], found["bias_high"]) == pytest.approx(((b - a).mean() - half, (b - a).mean() + half))
+    ends = (found["limit_low"] - found["limit_low_low"], found["limit_low_high"] - found["limit_low"])
+    assert ends == pytest.approx((np.sqrt(3) * half, np.sqrt(3) * half))
     assert found["out_of_range"] == np.count_nonzero((b < a.min()) | (b > a.max())) > 0
 
 

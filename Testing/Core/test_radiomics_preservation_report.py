@@ -259,6 +259,12 @@ def test_with_patients_enough_the_planted_features_make_the_headline():
         "10 of 20 features (1 more of the set are not made by this engine) preserved in rank, 10 of 20 in agreement; "
         "counting twins once, 10 of 20 clusters in rank and 10 of 20 in agreement; 25 patients."
     )
+    table_of_values = simulated_cohort(25)
+    for values in table_of_values.values[("synthetic-target", "a")].values():
+        values["f0"] += 3
+    moved = analyse(table_of_values, FEW, {}).tables[0]
+    assert moved.column("bias")[0] == pytest.approx(3, abs=0.05)  # synthetic minus target
+    assert (moved.rank[0], moved.agreement[0]) == ("preserved", "lost")
     fewer = analyse(simulated_cohort(19), FEW, {}).tables[0]
     assert fewer.headline.startswith("No headline: 19 patients")
 
