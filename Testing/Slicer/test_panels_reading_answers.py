@@ -294,6 +294,15 @@ class TestKept:
         click(reading.ui.nextButton)
         assert reading.desk.trial.token != token
 
+    def test_leaving_with_an_answer_that_could_not_be_saved_takes_two_presses(self, every_type, type_text, click):
+        type_text(every_type.form.editor("size").line, "300")
+        click(every_type.ui.leaveButton)
+        assert every_type.reading
+        assert "again to leave without this answer" in every_type.ui.readingNotice.text
+        assert every_type.form.editor("size").line.text == "300"
+        click(every_type.ui.leaveButton)
+        assert not every_type.reading
+
     def test_a_number_out_of_range_stays_on_the_screen_and_is_not_handed_in(self, every_type, type_text, click):
         type_text(every_type.form.editor("size").line, "30")
         type_text(every_type.form.editor("size").line, "300")

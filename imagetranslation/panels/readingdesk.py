@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import ImageTranslationError, InputError, RunFailed
 from ..readerstudy.locks import TakenOver
-from ..readerstudy.questions import Item, checked
 from ..readerstudy.readingset import Trial
 from ..readerstudy.session import Session, open_session
 from .protocols import Ticker
@@ -80,35 +79,26 @@ class Desk:
             raise
         self._unsaved.pop(key, None)
 
-    def forget(self, key: str) -> None:
-        """What stood unsaved on the screen is not shown any more."""
-        self._unsaved.pop(key, None)
-
-    def check(self, item: Item, value: Any) -> None:
-        """InputError unless the value answers the item."""
-        trial = self.session.trial
-        checked(item, value, tuple(trial.images) if trial is not None else ())
-
     def save(self) -> None:
         """Keep what was not kept yet and note the button; raises the reason where it cannot be."""
-        self._retry()
+        self.retry()
         self._guarded(self.session.save)
 
     def next(self) -> None:
         """Hand the case in and go on; raises the sentence on what is missing or not saved, and the case stays."""
-        self._retry()
+        self.retry()
         self._guarded(self.session.next)
         self._moved()
 
     def back(self) -> None:
         """The case before."""
-        self._retry()
+        self.retry()
         self._guarded(self.session.back)
         self._moved()
 
     def pause(self) -> None:
         """Stop the clock; what is typed is kept first."""
-        self._retry()
+        self.retry()
         self._guarded(self.session.pause)
 
     def resume(self) -> None:
@@ -139,7 +129,7 @@ class Desk:
         self._closed = True
         said = ""
         try:
-            self._retry()
+            self.retry()
         except ImageTranslationError as error:
             said = str(error)
         self.shelf.close()
@@ -149,7 +139,8 @@ class Desk:
             said = said or str(error)
         return said
 
-    def _retry(self) -> None:
+    def retry(self) -> None:
+        """Keep what could not be kept before; raises the reason where it still cannot be."""
         for key, value in list(self._unsaved.items()):
             if any(item.key == key for item in self.session.form):
                 self.answer(key, value)

@@ -55,6 +55,7 @@ class ReadingPanel:
         self._watch.setInterval(WATCH_MS)
         self._watch.connect("timeout()", self.onWatch)
         self._seen: Any = None
+        self._given_up: tuple[str, ...] = ()
         settings = qt.QSettings()
         self.ui.readingPath.currentPath = str(settings.value(FOLDER_KEY) or "")
         self.ui.readerEdit.text = str(settings.value(READER_KEY) or "")
@@ -95,13 +96,22 @@ class ReadingPanel:
         self._start(take_over=True)
 
     def onLeave(self, *_arguments: object) -> None:
-        """The button."""
+        """The button; where an answer could not be saved, it has to be pressed a second time."""
         self.form.commit()
+        if self.desk is not None and self.desk.unsaved and self.desk.unsaved != self._given_up:
+            try:
+                self.desk.retry()
+            except ImageTranslationError as error:
+                self._given_up = self.desk.unsaved
+                again = _("Press Leave the reading again to leave without this answer.")
+                self._notice(f"{error} {again}")
+                return
         self.leave()
 
     def leave(self, said: str = "") -> None:
         """End the reading; its nodes go, views and modules come back. said: what stands in the panel afterwards."""
         desk, self.desk = self.desk, None
+        self._given_up = ()
         if desk is None:
             return
         self._watch.stop()
