@@ -13,18 +13,21 @@ import numpy as np
 import pytest
 
 from imagetranslation import cli
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.radiomics.preservation.cohort import analyse
 from imagetranslation.radiomics.preservation.definitions import Thresholds
-from imagetranslation.radiomics.preservation.extracting import onto_grid
+from imagetranslation.radiomics.preservation.extracting import extract_pairs, onto_grid
 from imagetranslation.radiomics.preservation.longtable import LongTable
 from imagetranslation.radiomics.preservation.page import page
-from imagetranslation.radiomics.preservation.pairs import Pair, write_pairs
+from imagetranslation.radiomics.preservation.pairs import Pair, read_pairs, write_pairs
 from imagetranslation.radiomics.preservation.perturbation import Perturbation, noise_of, perturbed
 from imagetranslation.radiomics.roi import from_labelmap
+from imagetranslation.radiomics.settings import read_settings
 from imagetranslation.volume import Volume, write_volume
 
 pytest.importorskip("radiomics")
 pytest.importorskip("matplotlib")
+from imagetranslation.radiomics.pyradiomics_engine import PyRadiomicsEngine
 
 PATIENTS = 6
 SHAPE = (6, 14, 14)
@@ -317,3 +320,46 @@ def test_the_sarcoma_pairs_run_from_one_command(run, data_dir, tmp_path):
     code, _, err = run(tmp_path / "pairs.csv", "-o", tmp_path / "out", "--resample")
     assert code == 0, err
     assert {row["n"] for row in rows_of(tmp_path / "out" / "source-reference.csv")} == {"4"}
+
+
+def test_prepared_cases_and_their_translations_become_a_table_of_pairs(tmp_path, capsys):
+    from training_tools import preservation_pairs
+
+    prepared, synthetic = tmp_path / "prepared", tmp_path / "synthetic"
+    cases = [{"case": name, **{part: f"{part}/{name}.nrrd" for part in ("source", "target", "source_label")}}
+             for name in ("a", "b")]  # fmt: skip
+    for case in cases:
+        for part in ("source", "target", "source_label"):
+            (prepared / part).mkdir(parents=True, exist_ok=True)
+            (prepared / case[part]).touch()
+    (prepared / "cases.json").write_text(json.dumps({"cases": cases}))
+    synthetic.mkdir()
+    (synthetic / "a_synthetic-mr.nrrd").touch()
+    (synthetic / "a_synthetic-mr_uncertainty.nrrd").touch()
+    with pytest.raises(InputError, match="0 synthetic images of b"):
+        preservation_pairs.make_pairs(prepared, synthetic)
+    (synthetic / "b_synthetic-mr.nrrd").touch()
+    assert preservation_pairs.main([str(prepared), "--synthetic", str(synthetic), "-o", str(tmp_path / "p.csv")]) == 0
+    rows = read_pairs(tmp_path / "p.csv")
+    assert [(row.patient, row.relation) for row in rows] == [
+        ("a", "synthetic-target"), ("a", "source-synthetic"), ("b", "synthetic-target"), ("b", "source-synthetic"),
+    ]  # fmt: skip
+    assert rows[0].a_image == rows[1].b_image == str(synthetic / "a_synthetic-mr.nrrd")
+    assert {row.mask for row in rows[:2]} == {str(prepared / "source_label" / "a.nrrd")}
+    with pytest.raises(InputError, match=r"no readable cases\.json"):
+        preservation_pairs.make_pairs(tmp_path, synthetic)
+
+
+def test_an_engine_that_fails_on_one_image_costs_that_image_only(folder):
+    class Fragile(PyRadiomicsEngine):
+        def extract(self, image, *arguments, **options):
+            if image.name.startswith("3_target"):
+                raise RunFailed("The engine ended without an answer.")
+            return super().extract(image, *arguments, **options)
+
+    settings = read_settings(folder / "quick.yaml")
+    found = extract_pairs(read_pairs(folder / "pairs.csv"), settings, Fragile())
+    assert [(one.patient, one.side, one.reason) for one in found.table.excluded] == [
+        ("p3", "b", "The engine ended without an answer.")
+    ]
+    assert len(found.table.side("synthetic-target", "b")) == PATIENTS - 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ImageTranslationError, InputError
+from ...errors import ImageTranslationError, InputError, RunFailed
 from ...volume import Volume, read_volume
 from .. import parallel
 from ..cache import Cache
@@ -134,7 +134,7 @@ def _work(task: Task) -> Done:
             made = extract(image, list(regions.values()), task.settings, task.engine, tissue=tissue, shape=False,
                            cache=Cache(task.cache) if task.cache else None)  # fmt: skip
             results.update({label: each.refused or each for label, each in zip(regions, made)})
-        except InputError as error:
+        except (InputError, RunFailed) as error:  # one patient's failure must not cost the others' hours of work
             results.update(dict.fromkeys(regions, str(error)))
     return Done(task.key, results, image.synthetic)
 
