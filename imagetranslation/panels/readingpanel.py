@@ -17,10 +17,8 @@ from slicer.i18n import tr as _
 from ..errors import ImageTranslationError, InputError
 from ..mrml.reading import ReadingViews
 from ..mrml.readingmarks import OUTLINES, POINTS, Marks
-from ..readerstudy.readingset import load_reading_set
 from ..readerstudy.replay import form as whole_form
-from ..readerstudy.store import FolderStore
-from . import readinglock, requirements, ui
+from . import readinglock, readingwords, ui
 from .process import QtTicker
 from .readingdesk import Desk
 from .readingform import Form
@@ -232,7 +230,7 @@ class ReadingPanel:
         folder, reader = self.ui.readingPath.currentPath.strip(), self.ui.readerEdit.text.strip()
         self.ui.takeOverButton.visible = False
         try:
-            self._requireReady(folder, reader)
+            readingwords.require_ready(folder, reader)
             self.views = ReadingViews(
                 slicer.mrmlScene, slicer.app.applicationLogic().GetSliceLogic, slicer.app.layoutManager()
             )
@@ -240,7 +238,7 @@ class ReadingPanel:
         except ImageTranslationError as error:
             self.views = None
             self._notice(str(error))
-            self.ui.takeOverButton.visible = _held_elsewhere(folder, reader)
+            self.ui.takeOverButton.visible = readingwords.held_elsewhere(folder, reader)
             return
         settings = qt.QSettings()
         settings.setValue(FOLDER_KEY, folder)
@@ -251,22 +249,6 @@ class ReadingPanel:
             # Whatever went wrong: the application must not stay locked.
             self.leave(_("The reading could not be opened; the error is in the log."))
             raise
-
-    def _requireReady(self, folder: str, reader: str) -> None:
-        if readinglock.locked():
-            raise InputError(_("A reading is open already; leave it first."))
-        if not folder or not reader:
-            raise InputError(_("Choose the study's reading folder and enter your reader code."))
-        if slicer.app.layoutManager() is None:
-            raise InputError(_("Slicer runs without views; a reading needs them."))
-        needs = [need for need in requirements.NEEDS if need.name == "jsonschema"]
-        if sentence := requirements.hindrance(needs):
-            raise InputError(sentence)
-        if slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode"):
-            said = _(
-                "Other images are loaded. Save what you need, close the scene (File menu), then start the reading."
-            )
-            raise InputError(said)
 
     def _enter(self) -> None:
         assert self.desk is not None
@@ -382,17 +364,8 @@ class ReadingPanel:
 
     def _showProgress(self) -> None:
         assert self.desk is not None
-        session, progress = self.desk.session, self.desk.session.progress
-        text = _("Case {n} of {m}").format(n=progress.session_number, m=progress.session_total)
-        if progress.sessions > 1:
-            text += _(", session {n} of {m}").format(n=progress.session, m=progress.sessions)
-        if session.trial is not None and session.trial.training:
-            text += _(" (training, not counted)")
-        if session.paused:
-            text += _(" - paused")
-        elif self.desk.idle():
-            text += _(" - the clock stands until you go on")
-        self.ui.progressLabel.text = text if session.trial is not None else session.ended
+        progress = self.desk.session.progress
+        self.ui.progressLabel.text = readingwords.progress_text(self.desk)
         self.ui.progressBar.maximum = progress.total
         self.ui.progressBar.value = progress.done
 
@@ -422,11 +395,3 @@ class ReadingPanel:
         self.ui.pauseButton.enabled = session.trial is not None
         self.ui.pauseButton.text = _("Resume") if session.paused else _("Pause")
         self._showProgress()
-
-
-def _held_elsewhere(folder: str, reader: str) -> bool:
-    """Whether another window has the reader open, so that taking over is something to offer."""
-    try:
-        return FolderStore(load_reading_set(folder)).holder(reader) is not None
-    except (ImageTranslationError, ValueError, OSError):
-        return False
