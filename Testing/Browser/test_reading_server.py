@@ -21,7 +21,7 @@ import pytest
 from imagetranslation.browser.reading.access import HEADERS, Attempts, Readers, public_origin, require_safe
 from imagetranslation.browser.reading.pictures import Pictures, plane_of, slices_of, to_lps
 from imagetranslation.browser.reading.telling import without_paths
-from imagetranslation.errors import InputError
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.readerstudy.readingset import load_reading_set, reading_image
 from imagetranslation.slices import picture, slice_centre
 from imagetranslation.volume import Volume, index_to_lps
@@ -368,6 +368,22 @@ def test_the_command_refuses_what_would_be_unsafe(tmp_path: Path, more: list[str
     said, _ = server.communicate(timeout=60)
     assert server.returncode == 2
     assert sentence in " ".join(said.split())
+
+
+def test_without_the_servers_library_the_command_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
+    from imagetranslation.cli.studyserve import serve
+
+    for name in [name for name in sys.modules if name.startswith("imagetranslation.browser.reading")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(RunFailed, match=r"needs aiohttp; install it with: pip install 'imagetranslation\[browser\]'"):
+        serve(tmp_path)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path, hosted: Served) -> None:
+    server = the_command(str(a_study(tmp_path / "study")), "--port", hosted.address.rpartition(":")[2])
+    said, _ = server.communicate(timeout=60)
+    assert (server.returncode, "choose another --port" in " ".join(said.split())) == (4, True)
 
 
 def test_a_key_of_another_reading_set_opens_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, RunFailed
 from .options import Port
 
 
@@ -36,8 +36,13 @@ def serve(
 
     imagetranslation study serve my-study --port 8080
     """
-    from ..browser.reading.access import public_origin, require_safe
-    from ..browser.reading.app import serve_reading
+    try:
+        from ..browser.reading.access import public_origin, require_safe
+        from ..browser.reading.app import serve_reading
+    except ModuleNotFoundError as error:
+        raise RunFailed(
+            f"Reading in the browser needs {error.name}; install it with: pip install 'imagetranslation[browser]'"
+        ) from error
     from ..readerstudy.postgres import PostgresStore, connect
     from ..readerstudy.readingset import load_reading_set
     from ..readerstudy.store import FolderStore, Store
