@@ -171,6 +171,16 @@ def test_separated_answers_are_refused() -> None:
         fit(answers, arm[:, None], ["arm"])
 
 
+def test_a_last_reader_whose_answers_are_all_alike_is_refused() -> None:
+    # Its effect is minus the sum of the others', each of which stays below what counts as infinite.
+    generator = np.random.default_rng(1)
+    readers = ["R1"] * 16 + ["R2"] * 16 + ["R3"]
+    answers = np.append(generator.integers(0, 2, 32), 1)
+    patients = [str(n % 16) for n in range(33)]
+    with pytest.raises(Undefined, match="runs to infinity"):
+        answer_model(answers, (["real", "synthetic"] * 17)[:33], readers, patients)
+
+
 def test_constant_answers_and_dependent_columns_are_refused() -> None:
     with pytest.raises(Undefined, match="same category"):
         fit(np.ones(30, dtype=int), np.arange(30.0)[:, None], ["x"])

@@ -226,6 +226,21 @@ def test_sites_are_joined(study: Path) -> None:
         assert session.answers == {"realism": 3, "artifacts": True}
 
 
+def test_entries_that_a_site_lost_are_not_forgotten_by_joining(study: Path) -> None:
+    one = site(study, "one")
+    with open_session(one, "R1") as session:
+        session.answer("realism", 3)
+        session.answer("artifacts", True)
+    journal = one / "answers" / "R1.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
+    reading = load_reading_set(study)
+    merged = merge(reading, [one])
+    assert merged.copied == ("R1",)
+    assert "3 acknowledged entries at its end are missing" in merged.findings[0]
+    found = verify(reading, FolderStore(reading))
+    assert any(row["severity"] == "error" and "3 acknowledged entries" in row["text"] for row in found)
+
+
 def test_one_code_used_by_two_persons_is_named_and_nothing_is_merged(study: Path) -> None:
     one, two = site(study, "one"), site(study, "two")
     for folder, value in ((one, 2), (two, 4)):

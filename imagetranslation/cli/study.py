@@ -186,9 +186,11 @@ def merge(
 
     merged = join(load_reading_set(folder), sites)
     if as_json:
-        print(json.dumps({"copied": merged.copied, "same": merged.same}))
+        print(json.dumps({"copied": merged.copied, "same": merged.same, "findings": merged.findings}))
     else:
         print(f"Taken over: {', '.join(merged.copied) or 'none'}. There already: {', '.join(merged.same) or 'none'}.")
+        for text in merged.findings:
+            print(f"WARNING  {text}")
 
 
 @app.command()

@@ -20,10 +20,22 @@ from .store import FolderStore, Store, journal_readers
 
 @dataclass(frozen=True)
 class Merged:
-    """copied: readers whose journal was taken over or grew. same: readers whose journal was there already."""
+    """copied: readers whose journal was taken over or grew. same: readers whose journal was there already. findings:
+    sentences on entries that were acknowledged and are missing from what was taken over."""
 
     copied: tuple[str, ...]
     same: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A reader's longest journal so far: its history, the bytes of the file and of the note beside it, its place."""
+
+    history: History
+    content: bytes
+    note: bytes
+    place: str
 
 
 def status(reading: ReadingSet, store: Store) -> list[dict[str, Any]]:
@@ -115,7 +127,7 @@ def merge(reading: ReadingSet, sites: Sequence[str | Path]) -> Merged:
     the study, a damaged journal, or one reader's code used at two places.
     """
     conflicts: list[str] = []
-    longest: dict[str, tuple[History, bytes, str]] = {}
+    longest: dict[str, _Known] = {}
     here = str(reading.folder)
     places = [(here, reading)]
     for site in sites:
@@ -138,41 +150,45 @@ def merge(reading: ReadingSet, sites: Sequence[str | Path]) -> Merged:
     conflicts += [f"{r} is open on {h.text()}." for r in longest if (h := store.holder(r)) is not None]
     if conflicts:
         raise InputError("Nothing was merged. " + " ".join(conflicts))
-    copied = [reader for reader, (_, _, name) in longest.items() if name != here]
+    copied = [reader for reader, known in longest.items() if known.place != here]
     if copied:
         reading.answers.mkdir(exist_ok=True)
         store.freeze()
     for reader in copied:
-        history, content, _ = longest[reader]
         with atomic_path(reading.answers / (reader + SUFFIX)) as temporary:
-            temporary.write_bytes(content)
+            temporary.write_bytes(longest[reader].content)
         with atomic_path(reading.answers / (reader + HEAD_SUFFIX)) as temporary:
-            temporary.write_text(f"{len(history.entries):10d} {history.entries[-1][DIGEST]}\n", encoding="ascii")
-    return Merged(tuple(copied), tuple(reader for reader in longest if reader not in copied))
+            temporary.write_bytes(longest[reader].note)
+    lost = tuple(f.text for reader in copied for f in longest[reader].history.findings if f.code == "short")
+    return Merged(tuple(copied), tuple(reader for reader in longest if reader not in copied), lost)
 
 
-def _take(
-    reading: ReadingSet, reader: str, name: str, folder: Path, longest: dict[str, tuple[History, bytes, str]]
-) -> str:
+def _take(reading: ReadingSet, reader: str, name: str, folder: Path, longest: dict[str, _Known]) -> str:
     """Let a journal count if it continues what is known of the reader; otherwise the sentence why not."""
     first = first_digest(reading.study, reading.sha256, reader)
-    checked_history = read_journal(folder, reader, first)
+    noted = read_journal(folder, reader, first)
     content = (folder / (reader + SUFFIX)).read_bytes()
     history = parsed(content, reader, first, reader + SUFFIX)
-    if checked_history.broken:
-        return f"{name}: {checked_history.broken}"
+    if noted.broken:
+        return f"{name}: {noted.broken}"
     if not history.entries:
         return ""
+    note = f"{len(history.entries):10d} {history.entries[-1][DIGEST]}\n".encode("ascii")
+    if noted.missing:
+        # The site's note is the only witness of what is lost, so it comes along.
+        history, note = noted, (folder / (reader + HEAD_SUFFIX)).read_bytes()
     known = longest.get(reader)
     if known is None:
-        longest[reader] = (history, content, name)
+        longest[reader] = _Known(history, content, note, name)
         return ""
     own = [entry[DIGEST] for entry in history.entries]
-    others = [entry[DIGEST] for entry in known[0].entries]
+    others = [entry[DIGEST] for entry in known.history.entries]
     shared = min(len(own), len(others))
     if own[:shared] != others[:shared]:
         at = next(n for n in range(shared) if own[n] != others[n]) + 1
-        return f"{reader} differs between {known[2]} and {name} from entry {at} on: was one code used by two persons?"
+        return (
+            f"{reader} differs between {known.place} and {name} from entry {at} on: was one code used by two persons?"
+        )
     if len(own) > len(others):
-        longest[reader] = (history, content, name)
+        longest[reader] = _Known(history, content, note, name)
     return ""

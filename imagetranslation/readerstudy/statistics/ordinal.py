@@ -19,7 +19,8 @@ from .estimates import Undefined
 NODES = 15
 FEWEST_NODES = 5  # the gradient is that of the integral, which fewer nodes do not follow
 SMALL_SIGMA = 1e-3  # below this the groups do not differ as far as the data can tell
-LARGE = 15.0  # a log odds ratio beyond this is one that runs to infinity
+LARGE = 15.0  # a log odds ratio, or the standard error of one, beyond this is one that runs to infinity
+SEPARATED = "a coefficient runs to infinity: one arm or reader separates the answers completely"
 SOURCE = "McCullagh, J R Stat Soc B 1980; adaptive quadrature: Pinheiro and Bates, J Comput Graph Stat 1995"
 
 
@@ -285,7 +286,7 @@ def _maximise(likelihood: _Likelihood, answers: np.ndarray) -> np.ndarray:
     k = likelihood.steps
     beta = found[k : k + likelihood.design.shape[1]]
     if len(beta) and np.abs(beta).max() > LARGE:
-        raise Undefined("a coefficient runs to infinity: one arm or reader separates the answers completely")
+        raise Undefined(SEPARATED)
     if likelihood.grouped and np.exp(found[-1]) < SMALL_SIGMA:
         return found
     return _polish(likelihood.negative, found)
@@ -340,6 +341,9 @@ def _standard_errors(likelihood: _Likelihood, found: np.ndarray) -> _Errors:
     if (variances <= 0).any():
         raise Undefined("the standard errors cannot be had: the likelihood is flat")
     k = likelihood.steps
+    if (variances[k : k + likelihood.design.shape[1]] > LARGE**2).any():
+        # What runs to infinity may be the last reader's effect, which is shared out among the others'.
+        raise Undefined(SEPARATED)
     lower = np.tril(np.ones((k, k)))
     lower[:, 1:] = lower[:, 1:] * np.exp(found[1:k])
     of_thresholds = lower @ covariance[:k, :k] @ lower.T
