@@ -138,6 +138,7 @@ def wide(tmp_path: Path, text: str, **options) -> WideTable:
         (",a,b\n0,1,2\n1,2,2\n", ("a", "b"), ("0", "1"), [0, 1]),
         ("p1,1,2\np2,2,2\n", ("rater 1", "rater 2"), ("p1", "p2"), [0, 1]),
         ("case;a;b\nx;1;2\ny;;2\n", ("a", "b"), ("x", "y"), [0, 1]),
+        ("case;a;b\nx;1,5;2,5\ny;;2,5\n", ("a", "b"), ("x", "y"), [0, 1]),
         ("case\ta\tb\nx\t1\t2\ny\tNA\t2\n", ("a", "b"), ("x", "y"), [0, 1]),
         ("\ufeffcase,a,b\nx,1,2\n\n ,,\ny,1,2\n", ("a", "b"), ("x", "y"), [0, 1]),
         ("a,b,\n1,2,\n2,2,\n", ("a", "b"), ("row 2", "row 3"), [0, 1]),
@@ -149,6 +150,7 @@ def test_header_names_and_separator_are_found(tmp_path: Path, text, raters, case
     assert found.ratings.raters == raters
     assert found.ratings.cases == cases
     assert found.ratings.codes[0].tolist() == first
+    assert found.ratings.scores is not None
     assert found.taken
 
 

@@ -157,9 +157,13 @@ def leak_burned_text(folder: Path) -> None:
     file.write_bytes(content[:352] + array.tobytes())
 
 
+def leak_study_file(folder: Path) -> None:
+    (folder / "study.json").chmod(0o644)
+
+
 LEAKS = [
     leak_named_file, leak_original, leak_link, leak_key, leak_date, leak_header, leak_size, leak_range, leak_manifest,
-    leak_key_rights, leak_burned_text,
+    leak_key_rights, leak_study_file, leak_burned_text,
 ]  # fmt: skip
 
 
@@ -169,6 +173,13 @@ def test_the_audit_fails_on_each_leak(study: Path, leak: Any) -> None:
     leak(study)
     found = audited(study)
     assert not found.passed, found.notes
+
+
+def test_the_audit_notes_a_case_that_an_option_names(tmp_path: Path) -> None:
+    document = a_document()
+    name = document["cases"][0]["id"]
+    document["questions"][0]["anchors"][0] = f"Worse than {name}"
+    assert any(f"cases or patients: {name}." in note for note in audited(a_study(tmp_path, document)).notes)
 
 
 def write_letters(array: np.ndarray, value: int) -> None:

@@ -241,6 +241,18 @@ def test_entries_that_a_site_lost_are_not_forgotten_by_joining(study: Path) -> N
     assert any(row["severity"] == "error" and "3 acknowledged entries" in row["text"] for row in found)
 
 
+def test_a_comment_that_a_spreadsheet_would_run_is_defused(tmp_path: Path) -> None:
+    comment = {"id": "comment", "type": "text", "text": "Anything else?", "required": False}
+    folder = a_study(tmp_path / "study", a_document(questions=[REALISM, comment]))
+    with open_session(folder, "R1") as session:
+        session.answer("comment", '=HYPERLINK("http://example.org")')
+    reading = load_reading_set(folder)
+    write_exports(tmp_path / "out", reading, FolderStore(reading))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "answers.csv").read_text(encoding="utf-8"))))
+    [said] = [row["value"] for row in rows if row["question"] == "comment" and row["value"]]
+    assert said == '\'=HYPERLINK("http://example.org")'
+
+
 def test_one_code_used_by_two_persons_is_named_and_nothing_is_merged(study: Path) -> None:
     one, two = site(study, "one"), site(study, "two")
     for folder, value in ((one, 2), (two, 4)):

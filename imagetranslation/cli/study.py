@@ -283,7 +283,8 @@ def _report(built: Built, as_json: bool) -> None:
     for text in built.remarks:
         print(f"  {text}")
     _print_audit(found)
-    print(f"Readers get {built.reading}; the key is {built.key_file} (keep it from them). Seed {built.study.seed}.")
+    print(f"Readers get {built.reading}; the key is {built.key_file}. Seed {built.study.seed}.")
+    print("Keep key and study.json from readers: with its seed, study.json gives the schedule away as the key does.")
 
 
 def _print_balance(study: Any, as_json: bool) -> None:

@@ -9,6 +9,7 @@ pixels only, in the browser, can.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import struct
 import zlib
@@ -23,11 +24,12 @@ import numpy as np
 from ..volume import read_volume
 from .blinding import LEVELS
 from .burnedin import text_like
+from .definition import FILE as STUDY_FILE
 from .definition import Study
 from .images import DESCRIPTION
 from .key import FILE as KEY_FILE
 from .key import Key
-from .readingset import ANSWERS, IMAGES, MANIFEST, STUDY_READING, SUFFIX, ReadingSet
+from .readingset import ANSWERS, FOLDER, IMAGES, MANIFEST, STUDY_READING, SUFFIX, ReadingSet
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _NAMELESS = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
@@ -97,8 +99,11 @@ def _key(reading: ReadingSet, file: Path, found: Audit) -> None:
     place, inside = file.resolve(), reading.folder.resolve()
     if inside in place.parents or any(reading.folder.rglob(KEY_FILE)):
         found.leaks.append("The key lies inside the readers' folder.")
-    if file.stat().st_mode & 0o077:
-        found.leaks.append(f"{file} can be read by others; make it readable by yourself only (chmod 600).")
+    # Whoever has the study's own file can draw the schedule again from its seed.
+    beside = reading.folder.parent / STUDY_FILE
+    for secret in (file, *([beside] if reading.folder.name == FOLDER and beside.is_file() else [])):
+        if os.name != "nt" and secret.stat().st_mode & 0o077:  # Windows keeps rights elsewhere
+            found.leaks.append(f"{secret} can be read by others; make it readable by yourself only (chmod 600).")
 
 
 def _words(study: Study, reading: ReadingSet, found: Audit) -> None:
@@ -112,10 +117,14 @@ def _words(study: Study, reading: ReadingSet, found: Audit) -> None:
         for word in secret:
             if word in text.lower() and place not in ("manifest", "manifest.kind", "manifest.text"):
                 found.leaks.append(f"{place} holds the name {word}.")
-    told = f"{study.title} {study.instructions} " + " ".join(f"{q.text} {q.help}" for q in study.questions)
-    models = sorted({arm.id for arm in study.arms if arm.kind == "synthetic" and arm.id.lower() in told.lower()})
+    wording = {k: reading.document[k] for k in ("questions", "title", "instructions")}
+    told = " ".join(text for _, text in _strings(wording, "")).lower()
+    models = sorted({arm.id for arm in study.arms if arm.kind == "synthetic" and arm.id.lower() in told})
     if models:
         found.notes.append(f"The wording names {', '.join(models)}; readers know what is compared, not which is which.")
+    people = {name for case in (*study.cases, *study.training) for name in (case.id, case.patient)}
+    if named := sorted(name for name in people if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", told)):
+        found.notes.append(f"The wording may name cases or patients: {', '.join(named[:10])}. Look whether it does.")
 
 
 def _secret_words(study: Study) -> set[str]:

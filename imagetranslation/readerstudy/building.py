@@ -20,7 +20,7 @@ from ..volume import Volume
 from . import key as keys
 from .blinding import WINDOW, prepared
 from .burnedin import text_like
-from .definition import Case, Study, load_study
+from .definition import FILE, Case, Study, keep_private, load_study
 from .images import check_images, load_case, write_neutral
 from .key import Key, new_key, require_outside, save_key
 from .readingset import ANSWERS, FOLDER, IMAGES, MANIFEST, SOURCE, STUDY_READING, reading_set_from
@@ -80,6 +80,7 @@ def build(
             write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
             _same_time(temporary)
             file = save_key(key, place, reading)
+            keep_private(root / FILE)
             _swap(temporary, reading)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -6,6 +6,7 @@ that is not sound is refused in one sentence. Which reader sees what when is `sc
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
@@ -134,10 +135,19 @@ def read_document(file: Path) -> Any:
 
 
 def save_study(document: Mapping[str, Any], folder: str | Path) -> Study:
-    """Check the document, write it as `study.json` (indented) into the folder and return the study."""
+    """Check the document, write it as `study.json` (indented, see `keep_private`) and return the study."""
     study = study_from(document, FILE)
-    write_text(Path(folder) / FILE, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    keep_private(write_text(Path(folder) / FILE, json.dumps(document, indent=1, ensure_ascii=False) + "\n"))
     return study
+
+
+def keep_private(file: Path) -> None:
+    """Let nobody but its owner read a study file: its seed draws the schedule, and so tells what the key tells.
+
+    Where that is not ours to change the audit says so.
+    """
+    with contextlib.suppress(OSError):
+        file.chmod(0o600)
 
 
 def study_from(document: Any, where: str) -> Study:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..files import make_folder, write_text
 from .definition import Study
 from .key import Key
-from .layouts import imrmc, ratings, redcap_dictionary, rjafroc, to_csv
+from .layouts import imrmc, ratings, redcap_dictionary, rjafroc, safe, to_csv
 from .questions import CANNOT_ASSESS, Item, checked, label, visible
 from .readingset import ReadingSet, Trial
 from .replay import Replay, form, is_done, replay
@@ -206,7 +206,7 @@ def write_exports(
         "last_entries": {r: _last_digest(store, r) for r in reading.readers},
     }
     files = [
-        write_text(target / "answers.csv", to_csv(rows, COLUMNS)),
+        write_text(target / "answers.csv", to_csv(map(safe, rows), COLUMNS)),
         write_text(target / "answers.json", json.dumps(about, indent=1) + "\n"),
         write_text(target / "data_dictionary.csv", redcap_dictionary(reading)),
         write_text(target / "log.txt", audit_log(reading, store)),

@@ -35,6 +35,11 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return text.getvalue()
 
 
+def safe(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    return {name: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for name, v in row.items()}
+
+
 def ratings(rows: Iterable[Mapping[str, Any]], question: str) -> list[dict[str, Any]]:
     """(reader, test, case, truth, rating) of the scored trials, for analyses with truth: neither training nor repeats.
 

@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import InputError
 from ...files import atomic_folder, make_folder, write_text
 from ..exports import COLUMNS
-from ..layouts import to_csv
+from ..layouts import safe, to_csv
 from .gathering import Gathered
 from .page import page
 from .report import Report, figures_of
@@ -34,10 +34,10 @@ def write_report(report: Report, gathered: Gathered, folder: str | Path) -> Path
         (made / FIGURES).mkdir()
         write_text(made / PAGE, page(report))
         write_text(made / RESULTS, json.dumps(_plain({**report.facts, "tables": tables}), indent=1) + "\n")
-        write_text(made / TABLES / "answers.csv", to_csv(map(_safe, gathered.answers.rows), COLUMNS))
+        write_text(made / TABLES / "answers.csv", to_csv(map(safe, gathered.answers.rows), COLUMNS))
         for name, rows in tables.items():
             columns = list(dict.fromkeys(column for row in rows for column in row))
-            write_text(made / TABLES / f"{name}.csv", to_csv(map(_safe, rows), columns))
+            write_text(made / TABLES / f"{name}.csv", to_csv(map(safe, rows), columns))
         for number, figure in enumerate(figures_of(report), 1):
             write_text(made / FIGURES / f"{number:02d}_{figure.name}.svg", figure.svg + "\n")
     return target / PAGE
@@ -48,11 +48,6 @@ def require_new(folder: str | Path) -> None:
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there already; name a new folder with -o, or remove it.")
-
-
-def _safe(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    return {name: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for name, v in row.items()}
 
 
 def _plain(value: Any) -> Any:

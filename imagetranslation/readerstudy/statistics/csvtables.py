@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ ID_NAMES = {
 }
 PATIENT_NAMES = {"patient", "patients", "patient_id", "patientid"}
 _SEPARATORS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"\A([+-]?[0-9]+),([0-9]+)\Z")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class WideTable:
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows that hold anything, as (line number, stripped cells); the separator is the header's commonest."""
+    """The rows that hold anything, as (line number, stripped cells); the separator is the header's commonest.
+
+    Where that is no comma, "3,5" is the number 3.5: spreadsheets write so in many languages.
+    """
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= MOST_BYTES else b""
@@ -68,6 +73,8 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
+            if separator != ",":
+                stripped = [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in stripped]
             if any(stripped):
                 rows.append((reader.line_num, stripped))
     except csv.Error as error:
