@@ -182,6 +182,19 @@ def test_the_audit_notes_a_case_that_an_option_names(tmp_path: Path) -> None:
     assert any(f"cases or patients: {name}." in note for note in audited(a_study(tmp_path, document)).notes)
 
 
+@pytest.mark.parametrize(
+    ("sessions", "repeats", "said"),
+    [(1, 0, "several arms within one session"), (2, 2, "two arms within the session of the repeats"), (2, 0, "")],
+)
+def test_arms_of_a_case_that_meet_within_a_session_are_noted(
+    tmp_path: Path, sessions: int, repeats: int, said: str
+) -> None:
+    schedule = {"repeat_fraction": 0, "repeat_minimum": repeats}
+    document = a_document(cases=4, arms=2, sessions={"count": sessions, "washout_days": 28}, schedule=schedule)
+    notes = [note for note in audited(a_study(tmp_path, document)).notes if "arms within" in note]
+    assert [said in note for note in notes] == ([True] if said else [])
+
+
 def write_letters(array: np.ndarray, value: int) -> None:
     """Five letters of 5 x 3 pixels in a row at the top of every slice, as a burned-in label has them."""
     glyph = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 0, 1], [1, 0, 1]])

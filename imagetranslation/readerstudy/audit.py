@@ -65,6 +65,7 @@ def audit(study: Study, reading: ReadingSet, key: Key, key_file: Path) -> Audit:
     _words(study, reading, found)
     _headers(reading, key, found)
     _rows(reading, found)
+    _occasions(key, found)
     _pictures(study, reading, key, found)
     return found
 
@@ -178,6 +179,26 @@ def _rows(reading: ReadingSet, found: Audit) -> None:
             found.leaks.append(f"{reader} meets one file name in two trials, so a repeat can be seen.")
     if len(reading.readers) > 1:
         found.notes.append("Readers who share this folder can read each other's answers; copy it for each of them.")
+
+
+def _occasions(key: Key, found: Audit) -> None:
+    """Whether a reader meets several arms of one case within one session."""
+    if _met_together(key, repeats=False):
+        found.notes.append(
+            "Readers meet a case in several arms within one session: who recognises it by its shape knows that its "
+            "images are not of one arm. More sessions with days between keep them apart (--sessions, --washout)."
+        )
+    elif _met_together(key, repeats=True):
+        found.notes.append(
+            "Cases that are repeated come in two arms within the session of the repeats: the days between sessions do "
+            "not keep those apart."
+        )
+
+
+def _met_together(key: Key, repeats: bool) -> bool:
+    rows = key.schedule.rows.items()
+    met = {(r, t.session, t.case, t.treatment) for r, row in rows for t in row if repeats or t.repeat_of is None}
+    return any(count > 1 for count in Counter(one[:3] for one in met).values())
 
 
 def _pictures(study: Study, reading: ReadingSet, key: Key, found: Audit) -> None:
