@@ -86,12 +86,13 @@ def a_slicer_app(the_application: Any) -> Iterator[Any]:
     slicer.mrmlScene = the_application.scene
     exceptions_in_slots.clear()
     outside.forget()
+    before = outside.children()
     yield slicer.app
     outside.close_dialogs()
     slicer.mrmlScene = the_application.scene
     slicer.mrmlScene.Clear(False)
     outside.settle()
-    left = outside.processes_left_running()
+    left = outside.processes_left_running(before)
     raised, exceptions_in_slots[:] = list(exceptions_in_slots), []
     assert not raised, f"Python code called by Qt raised {raised!r}"
     assert not left, f"processes still running after the test: {left}"

@@ -136,9 +136,14 @@ def settle() -> None:
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
-def processes_left_running(patience_s: float = 1.0) -> list[str]:
-    """Command lines of this process's children that do not end by themselves in time; they are killed."""
-    _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=patience_s)
+def children() -> set[psutil.Process]:
+    """The processes below this one, now. Other tests of the same run may leave helpers of theirs (joblib's) alive."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def processes_left_running(before: set[psutil.Process], patience_s: float = 1.0) -> list[str]:
+    """Command lines of children that were not there `before` and do not end by themselves in time; they are killed."""
+    _, alive = psutil.wait_procs(children() - before, timeout=patience_s)
     left = []
     for child in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
