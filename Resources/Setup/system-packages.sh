@@ -29,6 +29,7 @@ if [ "$1" = test ]; then
     need "fonts-dejavu-core" sh -c 'ls /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
     need "cmake" command -v cmake
     need "dicom3tools" command -v dciodvfy
+    need "g++" command -v g++
     need "postgresql" sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
     need "libxkbcommon0" library libxkbcommon.so.0
     need "libfontconfig1" library libfontconfig.so.1

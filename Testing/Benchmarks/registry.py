@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "gui_block": gui_block.measure,
     "ssim3d": ssim3d.measure,
     "translate2d": translate2d.measure,
+    "translate2d_fp32": translate2d.measure,
     "translate3d": translate3d.measure,
     "memory": memory.measure,
     "growth_time": growth.measure_time,

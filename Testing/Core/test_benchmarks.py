@@ -101,3 +101,14 @@ def test_the_committed_results_are_well_formed(repository: Path) -> None:
     for row in rows:
         assert set(KEYS) <= set(row)
         assert f"| {row['row']} |" in page
+
+
+def test_a_measurement_of_several_rows_runs_once_under_all_its_names(tmp_path: Path) -> None:
+    runs: list[int] = []
+
+    def both() -> list[Row]:
+        runs.append(1)
+        return [*trivial(), *alone()]
+
+    assert run(["trivial", "alone"], {"trivial": both, "alone": both}, tmp_path) == 0
+    assert runs == [1]
