@@ -166,6 +166,16 @@ def test_telling_synthetic_from_real_is_found_as_planted(report: Path) -> None:
             assert holds(row, planted), (key, row)
 
 
+def test_answers_are_counted_beside_each_reader_because_all_weigh_alike_in_the_mean(report: Path) -> None:
+    rows = [row for row in table(report, "answers") if row["question"] == "origin" and row["value"]]
+    scored = [row for row in rows if row["done"] == "1" and row["training"] == "0" and not row["repeat_of"]]
+    shown = (report / "report.html").read_text(encoding="utf-8").partition("Telling synthetic from real")[2]
+    for reader in ("R1", "R7"):
+        count = sum(row["reader"] == reader for row in scored)
+        assert re.search(rf">{reader}</t[dh]><td[^>]*>{count}</td>", shown), (reader, count)
+    assert "In the mean every reader weighs alike" in shown
+
+
 def test_the_dropout_is_counted_and_every_missing_case_named(report: Path) -> None:
     rows = {row["reader"]: row for row in table(report, "completeness")}
     assert (rows["R7"]["done"], rows["R7"]["planned"], rows["R7"]["sessions_done"]) == ("20", "46", "0")

@@ -147,19 +147,26 @@ def _table(work: Work, task: Task, found: Detections, estimates: Sequence[Estima
     rows = []
     for label, who in _who(found):
         cells = [_cell(_of(estimates, key, who), 1) for key in keys]
-        rows.append([label, *cells])
+        rows.append([label, str(_answered(found, label)), *cells])
         if who == "mean of the readers":
             rows.append(
-                ["Interval for readers in general", *(_cell(_of(estimates, key, who), 2, True) for key in keys)]
+                ["Interval for readers in general", "", *(_cell(_of(estimates, key, who), 2, True) for key in keys)]
             )
     n = found.n
     note = (
         f"Value, below it its {100 * work.settings.level:g}% bootstrap interval over patients. {n['answers']} answers "
         f"about {n['synthetic']} synthetic and {n['real']} real images of {n['patients']} patients. d\u2032 and c with "
-        "the log-linear correction; c above 0: inclined to say real."
+        "the log-linear correction; c above 0: inclined to say real. In the mean every reader weighs alike, also one "
+        "with few answers."
     )
     title = f"Telling synthetic from real: \u201c{task.question.text}\u201d"
-    return Table(title, ["Reader", *(names[key] for key in keys)], rows, note, words=["Reader"])
+    return Table(title, ["Reader", "Answers", *(names[key] for key in keys)], rows, note, words=["Reader"])
+
+
+def _answered(found: Detections, reader: str) -> int:
+    """Answers of a reader, or of all where none is called so."""
+    mine = found.said[:, found.readers.index(reader)] if reader in found.readers else found.said
+    return int((mine >= 0).sum())
 
 
 def _cell(one: Estimate | None, which: int, ends_only: bool = False) -> str:
