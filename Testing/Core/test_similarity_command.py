@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from imagetranslation import similarity
+from imagetranslation.errors import InputError
+from imagetranslation.provenance import Provenance
+from imagetranslation.similarity.report import measure
 from imagetranslation.volume import Volume, write_volume
 
 
@@ -85,3 +89,10 @@ def test_bad_input_is_one_sentence(two_files, tmp_path) -> None:
         assert ran.returncode == 2
         assert words in ran.stderr
         assert "Traceback" not in ran.stderr
+
+
+def test_a_map_about_an_image_is_not_compared_as_one() -> None:
+    record = Provenance.from_dict({"model": "m", "quantity": {"name": "standard deviation"}})
+    image = Volume(np.ones((3, 4, 5), np.float32))
+    with pytest.raises(InputError, match="is a map about an image"):
+        measure(image, replace(image, provenance=record), data_range=1.0)

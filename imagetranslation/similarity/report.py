@@ -103,6 +103,9 @@ def _checked(a: Volume, b: Volume, mask: Volume | None) -> np.ndarray | None:
     for other in (b, mask):
         if other is not None and not other.same_grid(a):
             raise InputError(f"{other.name} is not on the grid of {a.name}; resample it first.")
+    for volume in (a, b):
+        if volume.provenance is not None and volume.provenance.quantity is not None:
+            raise InputError(f"{volume.name} is a map about an image, not an image; compare the images.")
     inside = None if mask is None else mask.array != 0
     if mask is not None and inside is not None and not inside.any():
         raise InputError(f"The mask {mask.name} is empty; there is nothing to compare.")
