@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ownprocesses import running
 from tinymodel import write_tiny_model
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
-from imagetranslation.panels.processtree import descendants  # noqa: E402
 from imagetranslation.volume import Volume, read_volume, write_volume  # noqa: E402
 
 LONGEST_S = 120
@@ -63,10 +63,6 @@ def _node(scene, name, voxels):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, voxels)
     return node
-
-
-def _workers():
-    return descendants(os.getpid())
 
 
 def _work_folders():
@@ -215,7 +211,7 @@ def test_one_worker_does_all_volumes_and_is_gone_afterwards(
         _node(a_scene, f"volume {number}", _voxels(number))
     assert [row[1] for row in run()] == ["done"] * 3
     assert len(workers_of_the_batch) == 1
-    wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+    wait_until(lambda: not running() and not _work_folders(), 5, "the worker's end")
     assert sorted(provenance_of(node).source for node in _synthetic()) == ["volume 0", "volume 1", "volume 2"]
 
 
@@ -231,7 +227,7 @@ def test_a_worker_that_is_killed_costs_one_volume(the_module, panel, a_scene, cl
     assert [row.state for row in batch.rows] == ["done", "failed", "done"]
     assert "crashed" in batch.rows[1].message
     assert len(workers_of_the_batch) == 2
-    wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+    wait_until(lambda: not running() and not _work_folders(), 5, "the worker's end")
 
 
 def test_cancelling_keeps_what_is_done_and_leaves_the_rest(the_module, panel, a_scene, click, wait_until):
@@ -256,14 +252,14 @@ def test_quitting_ends_the_batch_and_starts_nothing_more(
         _node(a_scene, f"volume {number}", _voxels(number))
     batch = the_module.widget.panel.batch
     click(panel.batchButton)
-    wait_until(lambda: _workers(), 10, "the worker's start")
+    wait_until(running, 10, "the worker's start")
     slicer.app.aboutToQuit.emit()
     assert not batch.busy
     assert [row.state for row in batch.rows] == ["cancelled", "waiting", "waiting"]
     process_events()
-    assert (_workers(), _work_folders()) == ([], [])
+    assert (running(), _work_folders()) == ([], [])
     # Whoever starts one all the same hears of its end at once.
     click(the_module.widget.panel.translate.ui.translateButton)
     wait_until(lambda: not the_module.widget.panel.translation.busy, 5, "the end")
     assert "quits" in the_module.widget.panel.translate.ui.resultLabel.text
-    assert (_workers(), _work_folders()) == ([], [])
+    assert (running(), _work_folders()) == ([], [])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from ownprocesses import EXPORT, running
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
@@ -22,7 +23,6 @@ from imagetranslation.mrml.provenance import mark, provenance_of  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume, volume_from_node  # noqa: E402
 from imagetranslation.panels.exporting import Export, ExportRequest  # noqa: E402
 from imagetranslation.panels.outputs import put_result  # noqa: E402
-from imagetranslation.panels.processtree import descendants  # noqa: E402
 from imagetranslation.panels.translation import Request  # noqa: E402
 from imagetranslation.provenance import Provenance  # noqa: E402
 from imagetranslation.volume import read_volume  # noqa: E402
@@ -108,12 +108,6 @@ def panel(us2mri_module):
     return us2mri_module.widget.panel.export.ui
 
 
-def _exporting():
-    """Ids of processes that write DICOM; the module's own look at the devices may run beside them."""
-    lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())}
-    return [pid for pid, line in lines.items() if line.exists() and b"exportjob" in line.read_bytes()]
-
-
 @pytest.fixture(params=["a program", "a launcher"])
 def started_by(request, tmp_path, monkeypatch):
     """Whether the process is the writer itself or, as in the application, starts it."""
@@ -143,7 +137,7 @@ def writing(started_by, us2mri_module, panel, a_scene, translated, click, dialog
 
 def _left_behind():
     """Temporary folders and processes of exports."""
-    return [*Path(slicer.app.temporaryPath).glob("imagetranslation-*"), *_exporting()]
+    return [*Path(slicer.app.temporaryPath).glob("imagetranslation-*"), *running(EXPORT)]
 
 
 @pytest.mark.parametrize("kind", ["a series of slices", "one 3-D object"])
@@ -320,7 +314,7 @@ def test_a_worker_that_is_killed_is_a_sentence_and_leaves_nothing(
     panel.exportSelector.setCurrentNode(translated(load(tmp_path / "scan")))
     dialogs.will_choose_file(tmp_path / "out")
     click(panel.exportButton)
-    (process,) = wait_until(_exporting, 10, "the process")
+    (process,) = wait_until(lambda: running(EXPORT), 10, "the process")
     os.kill(process, signal.SIGKILL)
     wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
     assert "without a word" in panel.exportResult.text
@@ -344,7 +338,7 @@ def test_cancel_stops_the_writing_at_once_and_leaves_no_half_series(
 
 
 def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_series(us2mri_module, writing, wait_until):
-    os.kill(_exporting()[-1], signal.SIGKILL)
+    os.kill(running(EXPORT)[-1], signal.SIGKILL)
     wait_until(lambda: not us2mri_module.widget.panel.export._export.busy, 10, "the end")
     assert list(writing.iterdir()) == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ownprocesses import running
 from tinymodel import write_tiny_model
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -16,7 +17,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
 from imagetranslation.mrml.uncertainty import map_node_of  # noqa: E402
-from imagetranslation.panels.processtree import descendants, is_running  # noqa: E402
+from imagetranslation.panels.processtree import is_running  # noqa: E402
 
 MODEL = "us2mri-pix2pix-small"
 LONGEST_WORKER_S = 90
@@ -122,10 +123,6 @@ def _cards():
     return slicer.util.findChildren(slicer.util.mainWindow(), name="modelCardDialog")
 
 
-def _workers():
-    return descendants(os.getpid())
-
-
 class TestTranslating:
     def test_a_click_makes_a_marked_volume_on_the_very_same_grid(
         self, translated, a_scan, panel, screenshot, wait_until
@@ -144,7 +141,7 @@ class TestTranslating:
         assert slicer.app.layoutManager().sliceWidget("ImageTranslationSynthetic").visible
         assert not slicer.app.layoutManager().sliceWidget("Red").visible
         screenshot("us2mri_translated")
-        wait_until(lambda: not _workers(), 5, "the worker's end")
+        wait_until(lambda: not running(), 5, "the worker's end")
         assert _work_folders() == []
 
     def test_a_second_run_can_replace_the_first_result(self, the_module, panel, translated, click, choose, finish):
@@ -190,7 +187,7 @@ class TestTranslating:
         the_module.widget.panel.translation.progressed.connect(lambda done, total: heard.append(time.monotonic()))
         with main_thread.watched() as gaps:
             click(panel.translateButton)
-            wait_until(_workers, 10, "the worker's start")
+            wait_until(running, 10, "the worker's start")
             started = time.monotonic()
             finish()
         # Bounds that only a real freeze reaches, also on a loaded machine: the 0.1 s aimed at is measured, not tested.
@@ -202,11 +199,11 @@ class TestStopping:
     def test_cancel_is_idle_at_once_and_leaves_nothing(self, the_module, panel, a_scan, click, wait_until):
         click(panel.translateButton)
         assert panel.translateButton.text == "Cancel"
-        wait_until(_workers, 10, "the worker's start")
+        wait_until(running, 10, "the worker's start")
         started = time.monotonic()
         click(panel.translateButton)
         assert panel.translateButton.text == "Translate"
-        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+        wait_until(lambda: not running() and not _work_folders(), 5, "the worker's end")
         assert time.monotonic() - started < 5
         assert _synthetic_nodes() == []
         assert "Cancelled" in panel.resultLabel.text
@@ -215,7 +212,7 @@ class TestStopping:
         self, the_module, panel, a_scan, click, wait_until, finish
     ):
         click(panel.translateButton)
-        (worker,) = wait_until(_workers, 10, "the worker's start")
+        (worker,) = wait_until(running, 10, "the worker's start")
         os.kill(worker, signal.SIGKILL)
         finish()
         assert "crashed" in panel.resultLabel.text
@@ -224,16 +221,16 @@ class TestStopping:
 
     def test_closing_the_scene_ends_the_worker(self, the_module, panel, a_scan, click, wait_until):
         click(panel.translateButton)
-        wait_until(_workers, 10, "the worker's start")
+        wait_until(running, 10, "the worker's start")
         slicer.mrmlScene.Clear(False)
-        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+        wait_until(lambda: not running() and not _work_folders(), 5, "the worker's end")
         assert _synthetic_nodes() == []
 
     def test_reloading_the_module_ends_the_worker(self, the_module, panel, a_scan, click, wait_until):
         click(panel.translateButton)
-        wait_until(_workers, 10, "the worker's start")
+        wait_until(running, 10, "the worker's start")
         slicer.util.reloadScriptedModule("US2MRITranslate")
-        wait_until(lambda: not _workers() and not _work_folders(), 5, "the worker's end")
+        wait_until(lambda: not running() and not _work_folders(), 5, "the worker's end")
 
     def test_another_module_may_be_opened_meanwhile(self, the_module, panel, a_scan, click, finish):
         click(panel.translateButton)
@@ -270,7 +267,7 @@ class TestStopping:
                 choose(panel.inputSelector, "case 17")
             if the_module.widget.panel.translation.busy:
                 click(panel.translateButton)
-        wait_until(lambda: not _workers() and not _work_folders(), 10, "the last worker's end")
+        wait_until(lambda: not running() and not _work_folders(), 10, "the last worker's end")
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         assert len(volumes) == 1 + len(_synthetic_nodes())
 
@@ -361,7 +358,7 @@ def test_a_result_whose_volume_was_removed_meanwhile_goes_into_a_new_one(
 ):
     the_module.widget.logic.getParameterNode().outputVolume = translated
     click(panel.translateButton)
-    wait_until(_workers, 10, "the worker's start")
+    wait_until(running, 10, "the worker's start")
     a_scene.RemoveNode(translated)
     finish()
     assert "Done" in panel.resultLabel.text
@@ -389,11 +386,11 @@ def test_quitting_ends_the_worker_quietly(the_module, panel, a_scan, click, wait
 
     monkeypatch.setattr(QtWorkerProcess, "_quitting", False)
     click(panel.translateButton)
-    wait_until(_workers, 10, "the worker's start")
+    wait_until(running, 10, "the worker's start")
     slicer.app.aboutToQuit.emit()
     assert not the_module.widget.panel.translation.busy
     assert not QtWorkerProcess._running
-    assert not _workers()
+    assert not running()
     assert _work_folders() == []
 
 
