@@ -6,8 +6,6 @@ browser) show what `compare` returns; a cohort of regions is left to `radiomics.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -53,7 +51,7 @@ class CohortFeature:
 @dataclass(frozen=True)
 class Row:
     """One feature; NaN where an image has none. difference: synthetic minus `against`. percent: of the cohort's SD, NaN
-    without a cohort. flag: sentence or "".
+    without a cohort. flag: sentence or "". cohort_sd: of this feature over the cohort's real targets, or NaN.
     """
 
     key: str
@@ -67,6 +65,7 @@ class Row:
     difference: float
     percent: float
     flag: str
+    cohort_sd: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -189,9 +188,10 @@ def _rows(results: Mapping[str, RoiResult], against: str, cohort: Mapping[str, C
             mine = dict.fromkeys(mine, feature.value)
         difference = mine["synthetic"] - mine[against]
         spread = cohort.get(key)
-        percent = 100 * difference / spread.sd if spread and spread.sd > 0 else math.nan
+        sd = spread.sd if spread and spread.sd > 0 else math.nan
+        percent = 100 * difference / sd
         about = (feature.name, feature.ibsi, feature.family, feature.aggregation, feature.image_type, feature.unit)
-        made.append(Row(key, *about, mine, difference, percent, _flag(mine, percent, spread)))
+        made.append(Row(key, *about, mine, difference, percent, _flag(mine, percent, spread), sd))
     return tuple(made)
 
 
@@ -224,11 +224,11 @@ def as_dict(found: Comparison) -> dict[str, Any]:
         "warnings": {role: list(result.warnings) for role, result in found.results.items()},
         "histogram": {"edges": found.histogram.edges.tolist(),
                       "shares": {role: each.tolist() for role, each in found.histogram.shares.items()}},
-        "features": [_plain(found, row) for row in found.rows],
+        "features": [plain_row(found, row) for row in found.rows],
     }  # fmt: skip
 
 
-def _plain(found: Comparison, row: Row) -> dict[str, Any]:
+def plain_row(found: Comparison, row: Row) -> dict[str, Any]:
     """A row by `COLUMNS`, None where a number is not defined."""
     first = next(iter(found.results.values()))
     numbers = {**{role: row.values.get(role, math.nan) for role in ROLES},
@@ -242,21 +242,13 @@ def _plain(found: Comparison, row: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def to_csv(found: Comparison) -> str:
-    """One row a feature, with `COLUMNS`."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_plain(found, row) for row in found.rows)
-    return text.getvalue()
-
-
 def write_comparison(found: Comparison, folder: Path) -> Path:
     """comparison.csv, comparison.json and comparison.html in a new folder, which is returned."""
     from .comparisonpage import page
+    from .comparisonview import csv_text
 
     with atomic_folder(folder) as temporary:
-        write_text(temporary / "comparison.csv", to_csv(found))
+        write_text(temporary / "comparison.csv", csv_text(found, found.rows))
         write_text(temporary / "comparison.json", json.dumps(as_dict(found), indent=1, allow_nan=False) + "\n")
         write_text(temporary / "comparison.html", page(found))
     return folder
