@@ -99,6 +99,7 @@ def served(
     patience: Patience | None = None,
     attempts: access.Attempts | None = None,
     public: str = "",
+    simulated: bool = False,
 ) -> Iterator[Served]:
     """The study on a free port of this machine, in a thread of its own."""
     key = load_key(reading.folder.parent)
@@ -109,7 +110,9 @@ def served(
     thread.start()
 
     async def start() -> tuple[web.AppRunner, int]:
-        made = Reading(reading, tokens, kept, patience=patience, attempts=attempts, public=public)
+        made = Reading(
+            reading, tokens, kept, patience=patience, attempts=attempts, public=public, simulated=simulated
+        )  # fmt: skip
         runner = web.AppRunner(made.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

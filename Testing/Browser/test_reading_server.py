@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import json
 import os
@@ -22,10 +21,12 @@ from imagetranslation.browser.reading.access import HEADERS, Attempts, Readers, 
 from imagetranslation.browser.reading.pictures import Pictures, plane_of, slices_of, to_lps
 from imagetranslation.browser.reading.telling import without_paths
 from imagetranslation.errors import InputError, RunFailed
+from imagetranslation.readerstudy.building import build
+from imagetranslation.readerstudy.key import load_key
 from imagetranslation.readerstudy.readingset import load_reading_set, reading_image
 from imagetranslation.slices import picture, slice_centre
-from imagetranslation.volume import Volume, index_to_lps
-from Testing.studies import a_document, a_study
+from imagetranslation.volume import Volume, index_to_lps, write_volume
+from Testing.studies import a_document, a_study, write_images
 
 from .reading_rooms import Served, a_reading, every_type, served
 
@@ -147,7 +148,7 @@ def test_other_sites_and_other_addresses_are_refused(hosted: Served) -> None:
     assert caller.post("/beat", active=True)[0] == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 50_000, b'{"trial":1}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"{", b"\xff", b"[" * 50_000, b'{"trial":1}'])
 def test_odd_requests_get_a_sentence_and_change_nothing(hosted: Served, body: bytes) -> None:
     caller = a_caller(hosted)
     caller.enter(hosted.tokens["R4"])
@@ -184,12 +185,39 @@ def test_a_request_that_is_repeated_counts_once(hosted: Served) -> None:
     assert (status, told["kind"], told["state"]["trial"]) == (409, "case", state["trial"])
 
 
-def test_wrong_links_are_heard_ten_times_and_then_less_and_less(tmp_path: Path) -> None:
+def test_what_is_asked_of_a_case_names_it(hosted: Served) -> None:
+    """A request that comes late would otherwise count for the case after."""
+    caller = a_caller(hosted)
+    state = caller.enter(hosted.tokens["R9"])
+    for path, body in (("/answer", {"key": "artifacts", "value": True}), ("/next", {})):
+        for trial in ({}, {"trial": ""}, {"trial": None}, {"trial": [state["trial"]]}):
+            status, told = caller.post(path, **body, **trial)
+            assert (status, told["kind"]) == (400, "input")
+            assert "which case" in told["text"]
+    assert hosted.answers("R9") == []
+
+
+def test_only_the_server_says_that_a_reading_is_simulated(tmp_path: Path) -> None:
+    reading = a_reading(tmp_path / "study", a_document(cases=2, readers=2))
+    for simulated, reader in ((False, "R1"), (True, "R2")):
+        with served(reading, simulated=simulated) as made:
+            caller = a_caller(made)
+            state = caller.enter(made.tokens[reader])
+            view = {"slice": 3, "simulated": not simulated}
+            assert caller.post("/answer", trial=state["trial"], key="artifacts", value=False, view=view)[0] == 200
+            expected = {"slice": 3, "simulated": True} if simulated else {"slice": 3}
+            assert [entry["view"] for entry in made.answers(reader)] == [expected]
+
+
+def test_wrong_links_are_heard_ten_times_and_then_less_and_less_and_right_ones_always(tmp_path: Path) -> None:
+    """A hospital stands behind one address: its one mistaken reader must not keep the others out."""
     with served(a_reading(tmp_path / "study", a_document(cases=2, readers=2))) as made:
         caller = a_caller(made)
         answers = [caller.post("/enter", token=f"{n:032x}")[0] for n in range(14)]
         assert answers == [401] * 10 + [429] * 4
-        assert a_caller(made).post("/enter", token=made.tokens["R1"])[0] == 429  # guessing might have succeeded now
+        assert a_caller(made).post("/enter", token=made.tokens["R1"])[0] == 200
+        assert caller.post("/enter", token="0" * 32)[0] == 429
+        assert min(map(len, made.tokens.values())) == 32  # 128 bits: nobody guesses that at any rate
 
 
 def test_attempts_of_one_network_do_not_count_for_another_and_wear_off() -> None:
@@ -262,16 +290,15 @@ def test_a_sentence_for_a_reader_names_no_path(hosted: Served) -> None:
 
 def unpacked(block: bytes) -> list[tuple[dict[str, Any], np.ndarray]]:
     """The panes of a block and their voxels (slice, row, column), as the page unpacks them."""
-    content = gzip.decompress(block)
-    (length,) = struct.unpack("<I", content[:4])
-    panes, at, found = json.loads(content[4 : 4 + length])["panes"], 4 + length, []
+    (length,) = struct.unpack("<I", block[:4])
+    panes, at, found = json.loads(block[4 : 4 + length])["panes"], 4 + length, []
     for pane in panes:
         shape = (pane["slices"], pane["rows"], pane["columns"])
         size = int(np.prod(shape))
-        low, high = (np.frombuffer(content, np.uint8, size, at + n * size).astype(int) for n in range(2))
+        low, high = (np.frombuffer(block, np.uint8, size, at + n * size).astype(int) for n in range(2))
         found.append((pane, (low + 256 * high).reshape(shape)))
         at += 2 * size
-    assert at == len(content)
+    assert at == len(block)
     return found
 
 
@@ -287,6 +314,34 @@ def test_a_block_holds_the_voxels_of_every_image_and_nothing_else(hosted: Served
         volume = reading_image(hosted.reading, trial, pane["slot"])
         assert (voxels == slices_of(volume, "axial")).all()
         assert set(pane) == {"slot", "label", "columns", "rows", "slices", "to_lps", "sides"}
+
+
+def test_a_real_and_a_made_image_are_answered_alike_in_all_but_their_pixels(tmp_path: Path) -> None:
+    """Compressed, noise and a smooth picture would differ in length; nothing else may tell them apart either."""
+    document = a_document(cases=4, readers=1)
+    write_images(tmp_path / "study", document, (5, 48, 60))
+    smooth = np.add.outer(np.arange(5), np.add.outer(np.arange(48), np.arange(60))).astype(np.float32)
+    for case in document["cases"]:
+        volume = Volume(smooth, (0.5, 0.5, 2.0), (7.0, 8.0, 9.0))
+        write_volume(volume, tmp_path / "study" / case["images"]["model1"])
+    (tmp_path / "study" / "study.json").write_text(json.dumps(document))
+    build(tmp_path / "study")
+    answers: dict[str, list[Any]] = {"scanner": [], "model1": []}
+    truth = load_key(tmp_path / "study").trials
+    with served(load_reading_set(tmp_path / "study")) as made:
+        caller = a_caller(made, more={"Accept-Encoding": "gzip, deflate, br"})
+        state = caller.enter(made.tokens["R1"])
+        while state["trial"]:
+            status, headers, content = caller.ask("GET", f"/images/{state['images']}")
+            headers.pop("date")
+            answers[truth[state["trial"]][1].arms[0]].append((status, sorted(headers.items()), len(content)))
+            for key, value in (("realism", 3), ("artifacts", False)):
+                assert caller.post("/answer", trial=state["trial"], key=key, value=value)[0] == 200
+            state = caller.post("/next", trial=state["trial"])[1]["state"]
+    assert len(answers["scanner"]) == len(answers["model1"]) == 4
+    told = answers["scanner"] + answers["model1"]
+    assert all(one == told[0] for one in told)
+    assert not {"etag", "last-modified", "content-encoding"} & {name for name, _ in told[0][1]}
 
 
 @pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", ""])

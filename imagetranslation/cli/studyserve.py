@@ -28,6 +28,9 @@ def serve(
     links: Annotated[
         Optional[Path], typer.Option(metavar="FILE", help="Write the readers' links here (CSV) instead of printing.")
     ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="A program reads, to try the study out: every answer is marked so.")
+    ] = False,
     key: Annotated[
         Optional[Path], typer.Option("--key", help="Folder of the key, if it is not `key` in the study's folder.")
     ] = None,
@@ -66,7 +69,7 @@ def serve(
         typer.echo(f"Serving {reading.title!r} on {host}. Give each reader only their own link. Stop with Ctrl+C.")
 
     try:
-        serve_reading(reading, tokens, store, host=host, port=port, public=public, ready=ready)
+        serve_reading(reading, tokens, store, host=host, port=port, public=public, simulated=simulated, ready=ready)
     finally:
         store.close()
 

@@ -247,7 +247,7 @@ def _texture_notes(study: Study, cases: Mapping[str, Mapping[str, Mapping[str, f
         if len(pairs) >= 5 and not 0.1 < wins / len(pairs) < 0.9:
             high, low = (a, b) if wins / len(pairs) >= 0.9 else (b, a)
             what = "are sharper or noisier than" if measure == "sharpness" else "would compress to larger files than"
-            more = "; they are stored uncompressed for that reason, but sent to browsers compressed"
+            more = "; they are stored, and sent to browsers, uncompressed for that reason"
             more = "" if measure == "sharpness" else more
             share = max(wins, len(pairs) - wins)
             found.notes.append(f"Images of {high} {what} those of {low} in {share} of {len(pairs)} cases{more}.")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..volume import Volume
 
 _LARGEST_VIEW = 8000
+# Entry of a view state that says that a program gave the answer, not a person.
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ...errors import InputError
 from ..guard import LOOPBACK, is_own
 
 FOREIGN = "This address is not that of the reading; open the link you were sent."
-TOO_OFTEN = "Too many wrong links from your network. Wait a minute, then open the link you were sent."
+TOO_OFTEN = "Too many wrong links from your network, and this one is wrong too. Open the link you were sent."
 NO_LINK = "Open the link you were sent; this browser has no access, or no longer."
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -34,7 +34,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Cache-Control": "no-store",
+    # no-transform: a proxy in front may not compress, which would tell images apart by their length.
+    "Cache-Control": "no-store, no-transform",
     "Server": "reading",
 }
 _NONCE_BYTES = 16
@@ -68,7 +69,11 @@ class Readers:
 
 
 class Attempts:
-    """Counts wrong tokens by network address: `most` at once, then one more every `every_s` seconds."""
+    """Counts wrong tokens by network address: `most` at once, then one more every `every_s` seconds.
+
+    A right token is never refused, because a whole hospital may stand behind one address; guessing one of 128 random
+    bits stays hopeless all the same. What the limit spares is work and the log.
+    """
 
     def __init__(
         self, most: int = 10, every_s: float = 6.0, clock: Callable[[], float] = time.monotonic, known: int = 10_000

@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from ...errors import ImageTranslationError, InputError, RunFailed
 from ...readerstudy.readingset import ReadingSet
-from ...readerstudy.session import Session
+from ...readerstudy.session import SIMULATED, Session
 from ...readerstudy.store import Store
 from ..surroundings import require_free
 from . import access
@@ -44,7 +44,8 @@ Body = Mapping[str, Any]
 class Reading:
     """The web application of one study. tokens: reader code to the token in the reader's link.
 
-    public: origin of the proxy in front ("https://..."), or "" where browsers come directly.
+    public: origin of the proxy in front ("https://..."), or "" where browsers come directly. simulated: a program
+    reads, and every answer is marked so; what a page says about that itself does not count.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Reading:
         public: str = "",
         patience: Optional[Patience] = None,
         attempts: Optional[access.Attempts] = None,
+        simulated: bool = False,
     ) -> None:
-        self._reading, self._public = reading, public
+        self._reading, self._public, self._simulated = reading, public, simulated
         self._readers = access.Readers(tokens)
         self._desks = Desks(reading, tokens, store, patience)
         self._pictures = Pictures(reading)
@@ -82,18 +84,18 @@ class Reading:
         self.app.router.add_post("/leave", self._leave)
         self.app.router.add_get("/images/{address}", self._images)
         for name, act in _ACTS.items():
-            self.app.router.add_post(f"/{name}", self._acting(act))
+            self.app.router.add_post(f"/{name}", self._acting(act, name in _ABOUT_A_CASE))
 
     # ---- requests ----
 
     async def _enter(self, request: web.Request) -> web.Response:
         """A link's token for a cookie."""
         address = access.caller(request, bool(self._public))
-        if self._attempts.refused(address):
-            return _refusal("often", access.TOO_OFTEN, 429)
         token = (await _body(request)).get("token")
         reader = self._readers.by_token(token) if isinstance(token, str) else None
         if reader is None:
+            if self._attempts.refused(address):
+                return _refusal("often", access.TOO_OFTEN, 429)
             self._attempts.wrong(address)
             return _refusal("link", access.NO_LINK, 401)
         response = web.json_response({})
@@ -120,15 +122,15 @@ class Reading:
         desk, window = self._desk(request), request.headers.get("X-Window", "")
         trial = await desk.run(lambda: desk.trial_at(window, request.match_info["address"]))
         block = await asyncio.get_running_loop().run_in_executor(self._drawing, self._pictures.block, trial)
-        return web.Response(
-            body=block, content_type="application/octet-stream", headers={"Content-Encoding": "gzip"}
-        )  # fmt: skip
+        return web.Response(body=block, content_type="application/octet-stream")
 
-    def _acting(self, act: Callable[[Session, Body], Any]) -> Handler:
+    def _acting(self, act: Callable[[Session, Body], Any], about_a_case: bool) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             desk, window = self._desk(request), request.headers.get("X-Window", "")
-            body = await _body(request)
-            trial = str(body.get("trial", ""))
+            body = self._marked(await _body(request))
+            trial = body.get("trial", "")
+            if not isinstance(trial, str) or (about_a_case and not trial):
+                raise InputError("The request does not say which case it is about.")
             try:
                 state = await desk.run(lambda: desk.act(window, lambda session: act(session, body), trial))
             except OtherCase as error:
@@ -138,6 +140,12 @@ class Reading:
             return web.json_response({"state": state})
 
         return handle
+
+    def _marked(self, body: Body) -> Body:
+        """The request with the mark of a simulated reading where this is one, and without it otherwise."""
+        view = body.get("view")
+        own = {name: value for name, value in view.items() if name != SIMULATED} if isinstance(view, dict) else {}
+        return {**body, "view": {**own, SIMULATED: True} if self._simulated else own}
 
     def _desk(self, request: web.Request) -> Desk:
         reader = self._readers.by_cookie(request.cookies.get(self._cookie, ""))
@@ -185,8 +193,7 @@ class _Refused(Exception):
 
 
 def _answer(session: Session, body: Body) -> None:
-    view = body.get("view")
-    session.answer(str(body.get("key", "")), body.get("value"), view if isinstance(view, dict) else None)
+    session.answer(str(body.get("key", "")), body.get("value"), body["view"] or None)
 
 
 def _beat(session: Session, body: Body) -> None:
@@ -203,6 +210,8 @@ _ACTS: dict[str, Callable[[Session, Body], Any]] = {
     "resume": lambda session, _: session.resume(),
     "beat": _beat,
 }
+# Without the case's token a request that comes late would count for the case after.
+_ABOUT_A_CASE = ("answer", "next")
 
 
 def serve_reading(
@@ -213,16 +222,17 @@ def serve_reading(
     host: str = "127.0.0.1",
     port: int = 0,
     public: str = "",
+    simulated: bool = False,
     ready: Callable[[dict[str, str]], None],
 ) -> None:
     """Serve a reading until interrupted (Ctrl+C, SIGTERM); sessions are given back then.
 
-    ready: called with reader code to link once the pages can be opened. public: see `Reading`. Raises InputError where
-    the host would be reachable without encryption, RunFailed where the port is taken.
+    ready: called with reader code to link once the pages can be opened. public, simulated: see `Reading`. Raises
+    InputError where the host would be reachable without encryption, RunFailed where the port is taken.
     """
     access.require_safe(host, public)
     require_free(host, port)
-    application = Reading(reading, tokens, store, host=host, public=public)
+    application = Reading(reading, tokens, store, host=host, public=public, simulated=simulated)
     asyncio.run(_serve(application.app, tokens, host, port, public, ready))
 
 

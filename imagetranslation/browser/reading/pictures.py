@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import struct
 import threading
-import zlib
 from collections import OrderedDict
 from typing import Any
 
@@ -20,7 +19,6 @@ from ...slices import picture, slice_count, useful_planes
 from ...volume import Volume, index_to_lps
 
 _CACHE_BYTES = 384 << 20
-_GZIP = 31
 # Patient side at the negative and positive end of each LPS axis.
 _SIDES = (("R", "L"), ("A", "P"), ("I", "S"))
 
@@ -73,10 +71,12 @@ def to_lps(volume: Volume, plane: str) -> np.ndarray:
 
 
 def block(reading: ReadingSet, trial: Trial) -> bytes:
-    """Every image of a trial, gzip-compressed: length of the header (uint32, little endian), header (JSON), voxels.
+    """Every image of a trial: length of the header (uint32, little endian), header (JSON), voxels.
 
     The header lists the panes in the order they are shown: slot, label, columns, rows, slices, the matrix `to_lps`, the
     letters of the patient sides. Voxels follow pane by pane, slice by slice, all low bytes and then all high bytes.
+    Nothing is compressed, because a synthetic image compresses to another length than a real one: the length follows
+    from the grid alone, which all images of a case share.
     Raises InputError naming the case by its number where an image is gone or was changed.
     """
     panes: list[dict[str, Any]] = []
@@ -98,9 +98,7 @@ def block(reading: ReadingSet, trial: Trial) -> bytes:
         )
         voxels += [(values & 255).astype(np.uint8).tobytes(), (values >> 8).astype(np.uint8).tobytes()]
     header = json.dumps({"panes": panes}).encode("utf-8")
-    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-    parts = [packer.compress(part) for part in (struct.pack("<I", len(header)), header, *voxels)]
-    return b"".join([*parts, packer.flush()])
+    return b"".join([struct.pack("<I", len(header)), header, *voxels])
 
 
 class Pictures:

@@ -17,6 +17,7 @@ from ..exports import answer_rows
 from ..key import Key, load_key
 from ..readingset import ReadingSet, Trial, load_reading_set
 from ..replay import Replay, form, is_done, replay
+from ..session import SIMULATED
 from ..store import FolderStore, Store, require_unchanged
 from .answers import Answers, collect, is_answered
 
@@ -108,7 +109,7 @@ def gather(
 
 def _simulated(entry: Mapping[str, Any]) -> bool:
     view = entry.get("view")
-    return isinstance(view, Mapping) and bool(view.get("simulated"))
+    return isinstance(view, Mapping) and bool(view.get(SIMULATED))
 
 
 def _require_same(reading: ReadingSet, key: Key) -> None:
