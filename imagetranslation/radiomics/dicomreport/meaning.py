@@ -9,7 +9,7 @@ from .codes import Code
 
 TISSUE = Code("85756007", "Tissue", "SCT")
 ANATOMY = Code("123037004", "Anatomical Structure", "SCT")
-ABNORMALITY = Code("49755003", "Morphologically Altered Structure", "SCT")
+ABNORMALITY = Code("49755003", "Morphologically Abnormal Structure", "SCT")
 # What a panel offers; any other code may be given (PS3.16 CID 7150 and CID 7166).
 CATEGORIES = (ABNORMALITY, ANATOMY, TISSUE)
 TYPES = (
