@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,13 @@ def data_dir() -> Path:
 def prostate_pairs(data_dir: Path) -> Path:
     """The 18 transrectal ultrasound and T2 MR pairs."""
     return data_dir / "prostate_mr_trus"
+
+
+@pytest.fixture(scope="session")
+def synthetic_prostates(prostate_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `imagetranslation translate` makes of the 18 ultrasound volumes with the shipped model."""
+    folder = tmp_path_factory.mktemp("translated") / "synthetic"
+    command = [sys.executable, "-m", "imagetranslation", "translate", str(prostate_pairs / "us"), "-o", str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return folder

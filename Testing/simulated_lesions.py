@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,17 @@ SUSPICION = {
     "text": "How sure are you that there is a lesion?",
     "ends": ["No lesion", "Certainly a lesion"],
 }
+WHERE = {
+    "id": "where",
+    "type": "place",
+    "text": "Mark the lesion",
+    "show_if": {"question": "suspicion", "at_least": 50},
+}
 ARMS = ("standard", "revised")
 SHAPE = (2, 18, 20)
+TITLE = "Simulated lesions in two synthetic images (simulated images, simulated readers)"
+# Of the images that are marked: slices, rows, columns; mm along columns, rows, slices; radius of a lesion.
+LARGER, SPACING, RADIUS_MM = (3, 60, 72), (0.5, 0.5, 2.0), 3.0
 
 
 def lesion_document(positives: int, negatives: int, readers: int, **more: Any) -> dict[str, Any]:
@@ -35,7 +46,7 @@ def lesion_document(positives: int, negatives: int, readers: int, **more: Any) -
         "format_version": 1,
         "id": "simulated-lesions",
         "version": 1,
-        "title": "Simulated lesions in two synthetic images (simulated images, simulated readers)",
+        "title": TITLE,
         "seed": 11,
         "display": {"kind": "single"},
         "arms": [
@@ -69,3 +80,45 @@ def a_lesion_study(folder: Path, positives: int = 30, negatives: int = 30, reade
     save_study(document, folder)
     build(folder)
     return folder
+
+
+def lesion_places(cases: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """Where the lesion of a case is: LPS mm from the middle of its image, in the middle slice."""
+    made = {}
+    for case in cases:
+        x, y = np.random.default_rng([7, *case.encode()]).uniform(-9, 9, 2)
+        made[case] = (float(x), float(y), 0.0)
+    return made
+
+
+def write_lesion_cases(folder: Path, positives: int, negatives: int) -> None:
+    """What a coordinator has before `study new`: template.json, cases.csv with the truth, and images."""
+    (folder / "images").mkdir(parents=True)
+    template = {
+        "format_version": 1,
+        "title": TITLE,
+        "display": {"kind": "single"},
+        "questions": [SUSPICION, WHERE],
+        "schedule": {"repeat_fraction": 0, "repeat_minimum": 0},
+        "primary": lesion_document(1, 1, 1)["primary"],
+    }
+    (folder / "template.json").write_text(json.dumps(template))
+    names = [f"phantom{n:03d}" for n in range(positives + negatives)]
+    generator = np.random.default_rng(11)
+    lines = ["case,truth," + ",".join(ARMS)]
+    for number, (case, place) in enumerate(lesion_places(names).items()):
+        files = [folder / "images" / f"{case}-{arm}.nii" for arm in ARMS]
+        for file in files:
+            voxels = generator.normal(100, 10, LARGER)
+            if number < positives:
+                voxels[_ball(place)] += 60
+            write_volume(Volume(voxels.astype(np.float32), SPACING, (0.0, 0.0, 0.0)), file)
+        lines.append(",".join(map(str, [case, int(number < positives), *files])))
+    (folder / "cases.csv").write_text("\n".join(lines) + "\n")
+
+
+def _ball(place: tuple[float, float, float]) -> np.ndarray:
+    """Bool (slice, row, column): within RADIUS_MM of a place, given in mm from the middle."""
+    grids = np.indices(LARGER)[::-1]
+    far = [(g - (n - 1) / 2) * mm - at for g, n, mm, at in zip(grids, LARGER[::-1], SPACING, place)]
+    return np.asarray(sum(part**2 for part in far) < RADIUS_MM**2)

@@ -39,8 +39,9 @@ class Planted:
     (Fleiss' kappa, which is also nominal alpha): every reader gives the image's own category with probability
     sqrt(agreement) and any category at random otherwise. consistency: probability that a repeat gets the first answer
     again, and any category otherwise. d_prime: of the equal-variance signal detection model of `origin`. areas: of the
-    ROC curve of each arm, for `suspicion` (unit variances, shared by readers by the share `common`). dropout: reader to
-    number of trials handed in before leaving for good.
+    ROC curve of each arm, for `suspicion` (unit variances, shared by readers by the share `common`). lesions: case to
+    the place (LPS mm of the shown image) that is marked, within half a millimetre along columns and rows. dropout:
+    reader to number of trials handed in before leaving for good.
     """
 
     bias: float = -1.2
@@ -52,6 +53,7 @@ class Planted:
     areas: Mapping[str, float] = field(default_factory=dict)
     common: float = 0.5
     cannot_assess: float = 0.0
+    lesions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     dropout: Mapping[str, int] = field(default_factory=dict)
     biased: str = "realism"
     agreed: str = "interpretability"
@@ -107,6 +109,8 @@ class Reader:
             level = biased + self.crowd.readers[self.name] + self.crowd.patients[trial.patient]
             step = int(np.searchsorted(THRESHOLDS, level + self.draw.logistic()))
             return question.first + min(step, len(question.anchors) - 1)
+        if question.type == "place" and planted.lesions:
+            return self._lesion(trial.case, item.slot or "A")
         return self._other(item, arm)
 
     def _agreed(self, item: Item, trial: PlannedTrial, arm: str) -> int:
@@ -151,6 +155,13 @@ class Reader:
             high = 100.0 if question.maximum is None else question.maximum
             return round(low + (high - low) * float(self.draw.beta(3, 2)), 1)
         return "Written by a simulated reader." if question.type == "text" and self.draw.random() < 0.05 else None
+
+    def _lesion(self, case: str, slot: str) -> list[dict[str, Any]]:
+        """A mark on the lesion, or anywhere in the middle slice where there is none."""
+        places = self.crowd.planted.lesions
+        x, y, z = places[case] if case in places else (*self.draw.uniform(-9, 9, 2), 0.0)
+        point = [round(float(x + self.draw.uniform(-0.5, 0.5)), 1), round(float(y + self.draw.uniform(-0.5, 0.5)), 1)]
+        return [{"image": slot, "point": [*point, z]}]
 
     def _marks(self, kind: str, slot: str) -> list[dict[str, Any]]:
         points = [[round(float(x), 1) for x in self.draw.uniform(0, 5, 3)] for _ in range(3)]
