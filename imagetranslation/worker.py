@@ -35,7 +35,12 @@ _OF_THE_CASE = {
 
 def main(job_path: str | Path) -> int:
     """Run the job file, or with "-" the jobs on stdin; returns the exit code of `errors`."""
-    worker = _Worker(_claim_stdout())
+    return run(Worker, job_path)
+
+
+def run(kind: type[Worker], job_path: str | Path) -> int:
+    """`main` for a worker of any kind."""
+    worker = kind(_claim_stdout())
     signal.signal(signal.SIGTERM, worker.on_terminate)
     if str(job_path) == STDIN:
         return worker.serve()
@@ -48,17 +53,20 @@ def main(job_path: str | Path) -> int:
     return worker.answer(settings)
 
 
-class _Worker:
-    """What one process keeps: its channel, whether it was told to stop, and the model it has loaded."""
+class Worker:
+    """What one process keeps: its channel, whether it was told to stop, and the model it has loaded.
+
+    It translates. Other kinds override `do`. stop: set when the job is to end.
+    """
 
     def __init__(self, events: TextIO) -> None:
-        self._events, self._stop = events, threading.Event()
+        self._events, self.stop = events, threading.Event()
         self._idle = self._serving = self._watched = False
         self._loaded: tuple[Any, Any] | None = None
 
     def on_terminate(self, *_: object) -> None:
         """Cancel the job, or leave at once where there is none: waiting for the next line would go on."""
-        self._stop.set()
+        self.stop.set()
         if self._idle:
             raise SystemExit(0)
 
@@ -73,7 +81,7 @@ class _Worker:
                 return 0
             if line.strip():
                 code = self.answer(lambda line=line: _settings(line))  # type: ignore[misc]
-                if self._stop.is_set():
+                if self.stop.is_set():
                     return code
 
     def answer(self, settings: Callable[[], dict[str, Any]]) -> int:
@@ -94,20 +102,24 @@ class _Worker:
         return 0
 
     def _run(self, settings: dict[str, Any]) -> dict[str, Any]:
-        from .jobs import Job, run_job
-
         parent = settings.pop("parent_pid", None)
         if parent is not None and (not isinstance(parent, int) or parent < 1):
             raise InputError("The job's parent_pid is not the number of a process.")
         if parent and not self._watched:
             self._watched = True
-            threading.Thread(target=_watch, args=(parent, self._stop), daemon=True).start()
+            threading.Thread(target=_watch, args=(parent, self.stop), daemon=True).start()
+        return self.do(settings)
+
+    def do(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """One job by its settings; returns what the result event says. Raises errors of ours, Cancelled included."""
+        from .jobs import Job, run_job
+
         job = Job.from_dict(settings)
         # One job loads its model itself, after what can be refused at once. Here it is taken out while it works: what
         # failed in the middle (memory, a driver) is not trusted with the next job.
         key, runner = self._take(job) if self._serving else (None, None)
         try:
-            report = run_job(job, self._progress, self._stop.is_set, runner)
+            report = run_job(job, self._progress, self.stop.is_set, runner)
         except (InputError, Cancelled):
             self._loaded = (key, runner)
             raise

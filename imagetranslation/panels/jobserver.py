@@ -1,6 +1,6 @@
 """One worker process for many jobs, one after another: Python, torch and the model are loaded once. No widget.
 
-To a `Translation` each job looks like a process of its own. A process that was stopped or has crashed is replaced when
+To a `Translation`, or to a comparison of features, each job looks like a process of its own. A process that was stopped or has crashed is replaced when
 the next job comes.
 """
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 
 class JobServer:
-    """Hand `new_job` to a Translation where it wants a new process; `close` when there are no more jobs."""
+    """Hand `new_job` to a Translation where it wants a new process; `close` when there are no more jobs.
 
-    def __init__(self, new_process: Callable[[], WorkerProcess]) -> None:
-        self._new_process = new_process
+    program: the module that is run, a `worker.Worker` of some kind.
+    """
+
+    def __init__(self, new_process: Callable[[], WorkerProcess], program: str = "imagetranslation.worker") -> None:
+        self._new_process, self._program = new_process, program
         self._process: WorkerProcess | None = None
         self._job: _Job | None = None
         self._parser = EventParser()
@@ -46,7 +49,7 @@ class JobServer:
             process.output.connect(self._on_output)
             process.errors.connect(self._on_errors)
             process.ended.connect(self._on_ended)
-            process.start(["-m", "imagetranslation.worker", STDIN])
+            process.start(["-m", self._program, STDIN])
         if self._process is not None:
             self._process.write(line)
 
