@@ -88,6 +88,7 @@ def new_study(folder: Path, pairs: Path, make: Any, name: str) -> Path:
     (folder / "cases.csv").write_text("\n".join(lines) + "\n")
     title = "Simulated reading of 18 prostate pairs"
     options = ["--template", "us2mri", "--cases", folder / "cases.csv", "--readers", 7, "--seed", 5, "--title", title]
+    options += ["--sessions", 1]
     code, said = run("study", "new", folder / "study", *options)
     assert code == 0, said
     return folder / "study"

@@ -62,6 +62,21 @@ def test_a_study_is_made_in_one_command_and_its_balance_printed(case_list: Path,
     assert run("audit", tmp_path / "my study").exit_code == 0
 
 
+def test_a_study_is_a_crossover_unless_one_sitting_is_asked_for(case_list: Path, tmp_path: Path) -> None:
+    """Two arms of a patient in one sitting would be compared: by default they are four weeks apart."""
+    usual = made(case_list, tmp_path / "usual")
+    study = load_study(tmp_path / "usual")
+    assert (study.sessions, study.washout_days) == (2, 28)
+    assert "2 sessions, 28 days or more apart" in usual.output
+    assert "several arms" not in usual.output
+    one = made(case_list, tmp_path / "one", "--sessions", 1)
+    study = load_study(tmp_path / "one")
+    assert (study.sessions, study.washout_days) == (1, 0)
+    assert "several arms within one session" in one.output
+    made(case_list, tmp_path / "beside", "--display", "forced_choice", "--no-images")
+    assert load_study(tmp_path / "beside").sessions == 1
+
+
 def test_the_same_seed_makes_the_same_schedule(case_list: Path, tmp_path: Path) -> None:
     balances = [json.loads(made(case_list, tmp_path / name, "--json", "--no-images").output) for name in "ab"]
     assert balances[0] == balances[1]

@@ -138,6 +138,22 @@ def test_training_comes_first_and_sessions_hold_whole_blocks() -> None:
         assert len(first) == 6
 
 
+@pytest.mark.parametrize(("arms", "sessions", "cases"), [(2, 2, 18), (3, 3, 12), (2, 4, 18), (2, 2, 4), (2, 5, 9)])
+def test_with_a_session_for_each_arm_no_two_arms_of_a_case_meet_in_one(arms: int, sessions: int, cases: int) -> None:
+    """Neither in first readings nor through hidden repeats, and there are as many of these as can be."""
+    made, _ = scheduled(cases=cases, readers=3, arms=arms, sessions={"count": sessions, "washout_days": 28})
+    for row in made.rows.values():
+        met: dict[tuple[int, str], set[tuple[str, ...]]] = {}
+        for trial in row:
+            met.setdefault((trial.session, trial.case), set()).add(trial.treatment)
+        assert {len(treatments) for treatments in met.values()} == {1}
+        assert {trial.session for trial in row} == set(range(1, sessions + 1))
+        assert [trial.session for trial in row] == sorted(trial.session for trial in row)
+        repeats = [trial for trial in row if trial.repeat_of]
+        assert len(repeats) == min(10, cases)
+        assert len({trial.treatment for trial in repeats}) == arms
+
+
 def test_a_schedule_depends_on_the_seed_and_a_row_on_its_reader_alone() -> None:
     again, _ = scheduled(cases=8, readers=3, arms=2)
     made, _ = scheduled(cases=8, readers=3, arms=2)

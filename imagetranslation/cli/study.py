@@ -18,6 +18,7 @@ from .studyserve import serve
 
 if TYPE_CHECKING:
     from ..readerstudy.building import Built
+    from ..readerstudy.definition import Study
     from ..readerstudy.readingset import ReadingSet
     from ..readerstudy.store import Store
 
@@ -49,8 +50,13 @@ def new(
     display: Annotated[
         Optional[str], typer.Option(help="single, pair, source_synthetic, forced_choice or ranking.")
     ] = None,
-    sessions: Annotated[Optional[int], typer.Option(min=1, max=12, help="Number of sessions.")] = None,
-    washout: Annotated[Optional[float], typer.Option(min=0, help="Days between sessions.")] = None,
+    sessions: Annotated[
+        Optional[int],
+        typer.Option(
+            min=1, max=12, help="By default one for each arm where arms are read singly; 1 reads all at one sitting."
+        ),
+    ] = None,
+    washout: Annotated[Optional[float], typer.Option(min=0, help="Days between sessions (28 by default).")] = None,
     key: KeyFolder = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Prepare the readers' images at once.")] = True,
     as_json: Json = False,
@@ -79,6 +85,8 @@ def new(
         changes=given.changes(),
     )
     study = create(document, folder)
+    if not as_json:
+        print(_sessions(study))
     if not images:
         _print_balance(study, as_json)
         return
@@ -255,6 +263,15 @@ def analyze(
     for text in made.alarms:
         print(text)
     print(f"Wrote {page}")
+
+
+def _sessions(study: Study) -> str:
+    if study.sessions == 1:
+        return "Every reader reads in one session."
+    return (
+        f"Every reader reads in {study.sessions} sessions, {study.washout_days:g} days or more apart, so that what was "
+        "seen of a patient is forgotten; --sessions 1 would read all at one sitting."
+    )
 
 
 def _build(folder: Path, key: Optional[Path], console: Console) -> Built:

@@ -46,7 +46,7 @@ class Choices:
 
 def ask(given: Choices) -> Choices:
     """Ask for everything that was not given as an option."""
-    from ..readerstudy.creation import load_template, read_cases, templates
+    from ..readerstudy.creation import WASHOUT_DAYS, load_template, read_cases, templates, usual_sessions
     from ..readerstudy.definition import KINDS
 
     typer.echo("A reader study in a few questions; Enter takes what is in brackets. Nothing is written before the end.")
@@ -65,10 +65,15 @@ def ask(given: Choices) -> Choices:
     kinds = [kind for kind in KINDS if len(arms) > 1 or kind in ("single", "source_synthetic")]
     display = given.display or _asked(f"What is shown at once ({', '.join(kinds)})", usual, _one_of(kinds))
     readers = given.readers or _asked("Readers: how many, or their codes", "7", _line)
-    sessions = given.sessions or _asked("Sessions", "1", _number(1, 12))
+    wanted = usual_sessions({**template, "display": {"kind": display}, "arms": arms})
+    usual_count = template.get("sessions", {}).get("count", wanted)
+    sessions = given.sessions or _asked(
+        "Sessions (one for each arm keeps them apart)", str(usual_count), _number(1, 12)
+    )
     washout = given.washout
     if washout is None:
-        washout = float(_asked("Days between sessions", "14", _number(0, 3650))) if sessions > 1 else 0.0
+        days = str(template.get("sessions", {}).get("washout_days", WASHOUT_DAYS))
+        washout = float(_asked("Days between sessions", days, _number(0, 3650))) if sessions > 1 else 0.0
     seed = given.seed
     if seed is None:
         text = _asked("Seed of the schedule (a number, or 'random')", "random", _seed)

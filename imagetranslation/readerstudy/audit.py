@@ -182,23 +182,13 @@ def _rows(reading: ReadingSet, found: Audit) -> None:
 
 
 def _occasions(key: Key, found: Audit) -> None:
-    """Whether a reader meets several arms of one case within one session."""
-    if _met_together(key, repeats=False):
+    """Whether a reader meets several arms of one case within one session, hidden repeats included."""
+    met = {(r, t.session, t.case, t.treatment) for r, row in key.schedule.rows.items() for t in row}
+    if any(count > 1 for count in Counter(one[:3] for one in met).values()):
         found.notes.append(
             "Readers meet a case in several arms within one session: who recognises it by its shape knows that its "
             "images are not of one arm. More sessions with days between keep them apart (--sessions, --washout)."
         )
-    elif _met_together(key, repeats=True):
-        found.notes.append(
-            "Cases that are repeated come in two arms within the session of the repeats: the days between sessions do "
-            "not keep those apart."
-        )
-
-
-def _met_together(key: Key, repeats: bool) -> bool:
-    rows = key.schedule.rows.items()
-    met = {(r, t.session, t.case, t.treatment) for r, row in rows for t in row if repeats or t.repeat_of is None}
-    return any(count > 1 for count in Counter(one[:3] for one in met).values())
 
 
 def _pictures(study: Study, reading: ReadingSet, key: Key, found: Audit) -> None:

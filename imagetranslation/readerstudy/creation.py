@@ -27,7 +27,9 @@ from .images import check_images
 
 KNOWN = ("case", "patient", "source", "truth", "training")
 REAL = "real"
+WASHOUT_DAYS = 28
 _LARGEST_CSV = 8 << 20
+_MOST_SESSIONS = 12
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ def new_document(
 ) -> dict[str, Any]:
     """A study's document from a template: arms after the columns of the case list ("real" is the acquired one), codes
     R1, R2, ... for a number of readers, a random seed unless one is given, and `changes` laid over the template (whole
-    entries; for display, sessions and schedule single settings)."""
+    entries; for display, sessions and schedule single settings).
+
+    Where neither template nor changes say how many sessions there are, it is a crossover, see `usual_sessions`, with
+    `WASHOUT_DAYS` between them."""
     document = copy.deepcopy(dict(template))
     known = {arm["id"]: arm for arm in document.get("arms", []) if isinstance(arm, dict) and "id" in arm}
     usual = [{"id": arm, "kind": "real" if arm == REAL else "synthetic", "label": arm} for arm in cases.arms]
@@ -149,7 +154,25 @@ def new_document(
             document[name] = {**document[name], **value}
         else:
             document[name] = value
+    sessions = document.get("sessions", {})
+    if isinstance(sessions, dict):
+        document["sessions"] = {"count": usual_sessions(document), "washout_days": WASHOUT_DAYS, **sessions}
+        if document["sessions"]["count"] == 1:
+            document["sessions"]["washout_days"] = 0
     return document
+
+
+def usual_sessions(document: Mapping[str, Any]) -> int:
+    """How many sessions a study has unless its coordinator says otherwise.
+
+    Where arms are read singly, one for each arm that a reader sees of a case, so that no two arms of a patient meet in
+    one sitting: whoever recognises the patient would compare them, and know that not both are real. One where arms
+    stand beside each other anyway.
+    """
+    if document.get("display", {}).get("kind") not in ("single", "source_synthetic"):
+        return 1
+    shown = document.get("schedule", {}).get("arms_per_case") or len(document["arms"])
+    return max(1, min(shown, len(document["arms"]), _MOST_SESSIONS))
 
 
 def create(document: Mapping[str, Any], folder: str | Path) -> Study:

@@ -114,21 +114,26 @@ def _with_repeats(
 ) -> tuple[list[int] | None, dict[int, int]]:
     """The order with hidden repeats among its last trials, and repeat number to the number of what it repeats.
 
-    The tail is the last block, or the second half where there is one block only; what is repeated comes from before
-    it, spread over the treatments. A repeat stands a third of all trials behind its original at least.
+    The tail is the last block, and what is repeated comes from before it, spread over the treatments. Where there is
+    one block only, or each has sessions of its own, it is the second half of the last block, and what is repeated the
+    first: from an earlier session a repeat would meet the case's other arm. A repeat stands a third of all trials
+    behind its original where that is possible.
     """
     wanted = repeats_wanted(study)
     if not wanted:
         return base, {}
     cases = len(study.cases)
-    head = cases * (length - 1) if length > 1 else min(max(wanted, (cases + 1) // 2), cases)
+    start, head = 0, cases * (length - 1)
+    if study.sessions >= length:
+        start, head = head, head + min(max(wanted, (cases + 1) // 2), cases)
     pool: dict[int, list[int]] = {}
-    for trial in chance.sample(base[:head], head):
+    for trial in chance.sample(base[start:head], head - start):
         pool.setdefault(units[trial][1], []).append(trial)
     chosen: list[int] = []
-    while len(chosen) < min(wanted, head):
+    count = min(wanted, head - start)
+    while len(chosen) < count:
         chosen += [trials.pop() for trials in pool.values() if trials]
-    chosen = chosen[: min(wanted, head)]
+    chosen = chosen[:count]
     place = {trial: n for n, trial in enumerate(base)}
     far = max(gap + 1, len(base) // 3)
     repeats = {len(base) + n: trial for n, trial in enumerate(chosen)}
@@ -194,10 +199,13 @@ def _training(study: Study, size: int, chance: random.Random) -> list[PlannedTri
 
 
 def _session(study: Study, number: int, total: int, cases: int, length: int) -> int:
-    """1, 2, ...: whole blocks where there are blocks enough, equal parts otherwise; repeats come last."""
-    if study.sessions <= length:
-        return min(number // cases, length - 1) * study.sessions // length + 1
-    return number * study.sessions // total + 1
+    """1, 2, ...: whole blocks, or equal parts of each block where there are more sessions; repeats are in the last block."""
+    block = min(number // cases, length - 1)
+    first, after = block * study.sessions // length, (block + 1) * study.sessions // length
+    if after <= first + 1:
+        return first + 1
+    size = cases if block < length - 1 else total - block * cases
+    return first + (number - block * cases) * (after - first) // size + 1
 
 
 def _patients(study: Study) -> int:
