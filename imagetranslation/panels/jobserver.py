@@ -1,7 +1,7 @@
 """One worker process for many jobs, one after another: Python, torch and the model are loaded once. No widget.
 
-To a `Translation`, or to a comparison of features, each job looks like a process of its own. A process that was stopped or has crashed is replaced when
-the next job comes.
+To a `Translation`, or to a comparison of features, each job looks like a process of its own. A process that was
+stopped or has crashed is replaced when the next job comes.
 """
 
 from __future__ import annotations
