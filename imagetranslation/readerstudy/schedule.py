@@ -199,7 +199,7 @@ def _training(study: Study, size: int, chance: random.Random) -> list[PlannedTri
 
 
 def _session(study: Study, number: int, total: int, cases: int, length: int) -> int:
-    """1, 2, ...: whole blocks, or equal parts of each block where there are more sessions; repeats are in the last block."""
+    """1, 2, ...: whole blocks, or equal parts of each where there are more sessions; repeats are in the last block."""
     block = min(number // cases, length - 1)
     first, after = block * study.sessions // length, (block + 1) * study.sessions // length
     if after <= first + 1:
