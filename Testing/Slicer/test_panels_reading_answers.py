@@ -15,7 +15,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-from readings import EVERY_TYPE, RANKED, REALISM_OF_EACH  # noqa: E402
+from readings import EVERY_TYPE, RANKED, REALISM_OF_EACH, Hands  # noqa: E402
 
 from imagetranslation.readerstudy import journal  # noqa: E402
 from imagetranslation.readerstudy.definition import load_study  # noqa: E402
@@ -441,7 +441,7 @@ class TestWholeStudy:
 
 def _fill_in(panel, click, answer_for):
     """Answer the form as shown, question by question, with clicks; returns what was given."""
-    given, asked = {}, set()
+    given, asked, hands = {}, set(), Hands(panel, click)
     while left := [item for item in panel.desk.session.form if item.key not in asked]:
         item = left[0]
         asked.add(item.key)
@@ -449,30 +449,8 @@ def _fill_in(panel, click, answer_for):
             continue
         value = answer_for(item)
         if value is not None:
-            given[item.key] = _give(panel, click, item, value)
+            given[item.key] = hands.give(item, value)
     return given
-
-
-def _give(panel, click, item, value):
-    editor, question = panel.form.editor(item.key), item.question
-    if question.type == "vas":
-        click(editor.scale)
-        return editor._value
-    if question.type == "number":
-        editor.line.text = f"{value:g}"
-        editor.commit()
-        return value
-    if question.type == "text":
-        editor.edit.setPlainText(value)
-        editor.commit()
-        return value
-    if question.type == "multi_choice":
-        for option, button in zip(item.options, editor.buttons):
-            if option.id in value:
-                click(button)
-        return value
-    click(editor.buttons[editor._values.index(value)])
-    return value
 
 
 def _answer(panel, click):
