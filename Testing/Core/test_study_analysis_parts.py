@@ -140,6 +140,45 @@ def test_a_test_that_could_not_reach_the_level_is_refused_with_its_smallest_p() 
     assert any(row["refused"] and row["smallest_p"] == 2 / 2**5 for row in report.records.tables["tests"])
 
 
+def model_of(values: Mapping[str, Sequence[tuple[Any, Any]]]) -> tuple[list[Any], str, list[dict[str, Any]]]:
+    """Blocks, words and recorded effects of the cumulative-link model of realism."""
+    work = a_work(ratings(values))
+    task = the_task(work, "realism", "difference")
+    blocks = differences._model(work, task, work.answers.of(task.question))
+    return blocks, texts(blocks), work.records.tables.get("models", [])
+
+
+MIXED = [(2, 3), (3, 3), (2, 4), (4, 5), (3, 2), (1, 3), (2, 2), (4, 4), (3, 5), (2, 3)]
+
+
+def test_a_reader_who_always_gives_the_same_answer_does_not_take_the_effect_of_arms_away() -> None:
+    moved = [(min(5, a + 1), b) for a, b in MIXED]
+    blocks, _, recorded = model_of({"R1": MIXED, "R2": moved, "R3": [(5, 5)] * 10})
+    assert isinstance(blocks[0], Text)
+    assert "refused" in blocks[0].text
+    assert isinstance(blocks[1], Table)
+    assert "without R3 (one answer throughout)" in blocks[1].title
+    assert [row["effect"] for row in recorded] == ["arm model1", "reader R1"]
+    alone, _, without = model_of({"R1": MIXED, "R2": moved})
+    assert len(alone) == 1
+    assert recorded[0]["log_odds"] == pytest.approx(without[0]["log_odds"], abs=1e-6)
+
+
+def test_arms_that_separate_the_answers_completely_are_counted_where_no_model_can_be_had() -> None:
+    _, said, recorded = model_of({"R1": [(1, 4), (2, 5)] * 5, "R2": [(2, 4), (1, 5), (2, 3), (1, 4), (2, 5)] * 2})
+    assert recorded == []
+    assert said.count("refused") == 2
+    assert "of 20 pairs of answers by one reader to one case, model1 got the higher one in 20, the same in 0" in said
+
+
+def test_readers_who_saw_one_arm_each_are_never_taken_as_alike() -> None:
+    values = {"R1": [(a, "") for a, _ in MIXED], "R2": [("", b) for _, b in MIXED]}
+    _, said, recorded = model_of(values)
+    assert recorded == []
+    assert "cannot be told apart" in said
+    assert "alike" not in said
+
+
 def a_report(work: Work) -> Report:
     """The report of a work without journals: the sections of the declared and exploratory questions."""
     from imagetranslation.readerstudy.analysis import report as module

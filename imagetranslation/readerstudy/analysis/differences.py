@@ -185,20 +185,61 @@ def _by_reader(work: Work, task: Task, grid: Grid, arms: tuple[str, ...], found:
 
 
 def _model(work: Work, task: Task, grid: Grid) -> list[Block]:
-    """Readers as fixed effects, patients as random ones."""
+    """Readers as fixed effects, patients as random ones; where that cannot be had, what can be said of arms without."""
+    title = f"Cumulative-link model of \u201c{task.question.text}\u201d"
+    said: list[Block] = []
+    for what, part in _models(grid):
+        try:
+            return [*said, *_model_table(work, task, grid, part, f"{title}{what}")]
+        except Undefined as reason:
+            said.append(Text(f"{title}{what} refused: {reason}.", "refused"))
+    return [*said, *(Text(_directions(work, grid, a, b)) for a, b in combinations(arms_of(task, grid), 2))]
+
+
+def _models(grid: Grid) -> list[tuple[str, tuple[np.ndarray, list[str]]]]:
+    """What to try, one after the other: words for the title, which answers (cases, readers), and whose effect each is.
+
+    A reader who gives one category throughout has an infinite effect, which takes the whole model with it, and says
+    nothing about arms; without such readers the effect of arms can be had all the same.
+    """
+    given = np.isfinite(grid.values)
+    names = list(grid.readers)
+    flat = [len(np.unique(grid.values[given[:, n], n])) == 1 for n in range(len(names))]
+    made = [("", (given, names))]
+    if any(flat) and not all(flat):
+        those = ", ".join(name for name, one in zip(names, flat) if one)
+        made.append((f" without {those} (one answer throughout)", (given & ~np.array(flat), names)))
+    shown = np.array([given[[image.arm == arm for image in grid.images]].any(axis=0) for arm in grid.arms])
+    # Only where everybody saw every arm: otherwise a difference of readers would pass for one of arms.
+    if len(names) > 1 and (shown.all(axis=0) | ~given.any(axis=0)).all():
+        made.append((", readers taken as alike", (given, ["all readers"] * len(names))))
+    return made
+
+
+def _directions(work: Work, grid: Grid, first: str, second: str) -> str:
+    """How often the second arm got the higher answer within reader and case: counts need no model."""
+    one, other, _ = grid.paired(first, second)
+    gaps = (other - one)[np.isfinite(other - one)]
+    higher, equal = int((gaps > 0).sum()), int((gaps == 0).sum())
+    return (
+        f"Without a model: of {len(gaps)} pairs of answers by one reader to one case, {work.arm(second)} got the "
+        f"higher one in {higher}, the same in {equal} and the lower one in {len(gaps) - higher - equal}, compared with "
+        f"{work.arm(first)}."
+    )
+
+
+def _model_table(work: Work, task: Task, grid: Grid, part: tuple[np.ndarray, list[str]], title: str) -> list[Block]:
+    """The table of one model; Undefined where it cannot be had."""
     arms = arms_of(task, grid)
-    rows, columns = np.nonzero(np.isfinite(grid.values))
+    used, effects = part
+    rows, columns = np.nonzero(used)
     codes = grid.values[rows, columns].astype(int)
     labels = [grid.images[n].arm for n in rows]
     patients = [grid.images[n].patient for n in rows]
-    readers = [grid.readers[n] for n in columns]
-    title = f"Cumulative-link model of \u201c{task.question.text}\u201d"
-    try:
-        found = answer_model(codes, labels, readers, patients, reference=arms[0], level=work.settings.level)
-        without = answer_model(codes, [arms[0]] * len(codes), readers, patients, level=work.settings.level)
-        chi_square, degrees, p = likelihood_ratio(found, without)
-    except Undefined as reason:
-        return [Text(f"{title} refused: {reason}.", "refused")]
+    readers = [effects[n] for n in columns]
+    found = answer_model(codes, labels, readers, patients, reference=arms[0], level=work.settings.level)
+    without = answer_model(codes, [arms[0]] * len(codes), readers, patients, level=work.settings.level)
+    chi_square, degrees, p = likelihood_ratio(found, without)
     _record_model(work, task, found)
     level = f"{100 * work.settings.level:g}%"
     lines = [_model_row(work, one) for one in found.coefficients]
@@ -212,7 +253,7 @@ def _model(work: Work, task: Task, grid: Grid) -> list[Block]:
     lines.append(["Standard deviation of patients (log odds)", "", sigma, "", ends, ""])
     note = (
         f"{found.n['answers']} answers of {found.n.get('groups', 0)} patients; {found.method}. Reference: "
-        f"{work.arm(arms[0])}; readers against the mean reader. An odds ratio above 1 means higher answers. All arms "
+        f"{work.arm(arms[0])}; {_reader_note(readers)}. An odds ratio above 1 means higher answers. All arms "
         f"alike: likelihood ratio chi-square {number(chi_square)}, {degrees} df, p {p_text(p)} (continuous, no "
         "smallest attainable p; not part of Holm's family). It speaks of these readers and of patients like these. "
         f"{MODEL_SOURCE}."
@@ -221,6 +262,12 @@ def _model(work: Work, task: Task, grid: Grid) -> list[Block]:
         note += f" Note: {'; '.join(found.notes)}."
     header = ["Effect", "Odds ratio", "Log odds", "SE", f"{level} interval (log odds)", "p"]
     return [Table(title, header, lines, note, header[:1])]
+
+
+def _reader_note(readers: list[str]) -> str:
+    if len(set(readers)) > 1:
+        return "readers against the mean reader"
+    return "no effect of readers, whose differences make the effect of arms look smaller than it is"
 
 
 def _model_row(work: Work, one: Coefficient) -> list[str]:
