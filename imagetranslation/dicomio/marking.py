@@ -39,6 +39,11 @@ def mark_as_synthetic(dataset: Any, record: Provenance, sentences: list[str]) ->
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = "imagetranslation"
     dataset.SoftwareVersions = line(fit(record.software))
+    add_record(dataset, record)
+
+
+def add_record(dataset: Any, record: Provenance) -> None:
+    """The whole record, in our private element."""
     block = dataset.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
     block.add_new(PRIVATE_ELEMENT, "UT", json.dumps(record.to_dict()))
 
@@ -78,10 +83,15 @@ def moment(record: Provenance, offset: str) -> datetime:
         created = datetime.now(timezone.utc)
     if created.tzinfo is None:
         created = created.replace(tzinfo=timezone.utc)
+    return in_zone(created, offset)
+
+
+def in_zone(when: datetime, offset: str) -> datetime:
+    """The same moment in the time zone of a DICOM offset such as "+0100", or else the machine's own."""
     if not re.fullmatch(r"[+-][01]\d[0-5]\d", offset):
-        return created.astimezone()
+        return when.astimezone()
     minutes = int(offset[0] + "1") * (60 * int(offset[1:3]) + int(offset[3:]))
-    return created.astimezone(timezone(timedelta(minutes=minutes)))
+    return when.astimezone(timezone(timedelta(minutes=minutes)))
 
 
 def code(value: str, meaning: str, scheme: str = "DCM") -> Any:

@@ -124,6 +124,12 @@ def nm_image(
         _planar(dataset, detector, kind, volume, source, references)
 
 
+def without_place(volume: Volume) -> bool:
+    """Whether a nuclear image of one slice is a projection, which has no place in the patient; a grid that claims one
+    anyway (a file with a header) keeps it."""
+    return not any(volume.origin) and np.allclose(volume.direction, IDENTITY, atol=1e-12)
+
+
 def assumed_thickness(volume: Volume, source: Source | None) -> bool:
     """Whether the extent of a single slice is not known but was taken to be 1 mm."""
     return source is not None and len(volume.array) == 1 and volume.spacing[2] == 1.0 and not _stated_thickness(source)
@@ -142,8 +148,7 @@ def _planar(dataset: Any, detector: Any, kind: str, volume: Volume, source: Sour
         dataset.ScanVelocity = dataset.ScanLength = None
     if source is not None and (view := _view(*references[0][0])):
         detector.ViewCodeSequence = view
-    # A projection has no place in the patient; a grid that claims one anyway (a file with a header) keeps it.
-    if any(volume.origin) or not np.allclose(volume.direction, IDENTITY, atol=1e-12):
+    if not without_place(volume):
         direction = np.asarray(volume.direction, dtype=float).reshape(3, 3)
         dataset.ImagePositionPatient = _decimals(volume.origin)
         dataset.ImageOrientationPatient = _decimals([*direction[:, 0], *direction[:, 1]])

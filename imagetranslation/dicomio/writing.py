@@ -51,7 +51,7 @@ def write_dicom_series(
 
     Raises InputError (not synthetic, another modality, NaN, a source it wasn't made from, a folder in use), RunFailed.
     """
-    record = _checked(synthetic)
+    record = check_writable(synthetic)
     target = _free_folder(Path(folder))
     found = open_source(source, synthetic, series)
     references: References = [] if found is None else found.references(synthetic)
@@ -70,7 +70,8 @@ def write_dicom_series(
     return [Path(folder) / name for name in names]
 
 
-def _checked(synthetic: Volume) -> Provenance:
+def check_writable(synthetic: Volume) -> Provenance:
+    """The record of a synthetic image that can become a DICOM series; InputError with one sentence for any other."""
     record = synthetic.provenance
     if record is None:
         raise InputError(f"{synthetic.name} is not a synthetic image; only what a model made is written as DICOM here.")

@@ -23,14 +23,16 @@ ALGORITHM_TYPES = ("MANUAL", "SEMIAUTOMATIC", "AUTOMATIC")
 @dataclass(frozen=True)
 class Meaning:
     """category, kind: of the segment and the finding, a lesion by default. algorithm_type: one of ALGORITHM_TYPES;
-    algorithm_name: of the tool, needed unless MANUAL. reader: name of the person who drew, "" where it is not told.
-    tracking_uid: the region's, where it was given one before; a new one by default.
+    algorithm_name, algorithm_version: of the tool, whose name is needed unless MANUAL. reader: name of the person who
+    drew ("Family, Given"), "" where it is not told. tracking_uid: the region's, where it was given one before; a new
+    one by default.
     """
 
     category: Code = ABNORMALITY
     kind: Code = TYPES[0]
     algorithm_type: str = "MANUAL"
     algorithm_name: str = ""
+    algorithm_version: str = ""
     reader: str = ""
     tracking_uid: str = ""
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...dicomio.marking import in_zone
+from ...dicomio.modules import without_place
+from ...dicomio.opening import damage_means, quiet_pydicom, text_of
+from ...dicomio.writing import write_dicom_series
+from ...errors import Cancelled, InputError
+from ...files import atomic_folder, make_folder
 from ...volume import Volume
+from ..cache import image_hash
 from ..engine import Cancel
-from ..roi import Roi
+from ..roi import Roi, check_grid
+from .evidence import Evidence, gather, series_backing
 from .meaning import Meaning
+from .statements import NO_SEGMENTATION
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
+
+REPORT, SEGMENTATION, SERIES = "report.dcm", "segmentation.dcm", "synthetic"
+MISSING = "Writing DICOM reports needs highdicom: run pip install highdicom."
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,17 @@ def availability(
     """What can be written of images by role; arguments as in `write_dicom`. Opens headers, changes nothing, never
     raises an InputError: its sentence is the answer's.
     """
-    raise NotImplementedError
+    try:
+        _require_highdicom()
+        evidence = _gathered(images, source, series)
+    except InputError as error:
+        return Availability(False, False, False, str(error))
+    placed = evidence.base.source.positioned if evidence.backings else _placed(images["synthetic"])
+    parts = ["a structured report"] + ["a segmentation"] * placed
+    parts += ["the synthetic image's DICOM series, which it does not have yet"] * evidence.to_write
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    sentences = [f"Writes {listed}.", *([] if placed else [NO_SEGMENTATION]), *evidence.sentences]
+    return Availability(True, placed, evidence.to_write, " ".join(sentences))
 
 
 def write_dicom(
@@ -76,4 +100,100 @@ def write_dicom(
     Raises InputError with one sentence: neither image is or can become DICOM, files are gone, patients differ, the
     folder is in use; RunFailed (disk full, not writable), Cancelled.
     """
-    raise NotImplementedError
+    _require_highdicom()
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is in use; DICOM objects get a folder of their own. Name a new one.")
+    _check_same(found, images, roi)
+    evidence = _gathered(images, source, series)
+    make_folder(target.resolve().parent)
+    with atomic_folder(target.resolve()) as stage:
+        made: list[Path] = []
+        if evidence.to_write:
+            made = _write_series(stage, images, evidence, source, series)
+            evidence = evidence.with_series(series_backing(stage / SERIES, images["synthetic"]))
+        _stop(cancelled)
+        segmented, sentences = _write_objects(stage, found, images, roi, evidence, meaning or Meaning(), cancelled)
+        _stop(cancelled)
+    return Written(
+        target / REPORT, target / SEGMENTATION if segmented else None,
+        tuple(target / SERIES / file.name for file in made), tuple(sentences),
+    )  # fmt: skip
+
+
+def _placed(synthetic: Volume) -> bool:
+    """Whether the series that will be written has a position in the patient."""
+    nuclear = synthetic.provenance is not None and synthetic.provenance.modality == "NM"
+    return not (nuclear and len(synthetic.array) == 1 and without_place(synthetic))
+
+
+def _require_highdicom() -> None:
+    try:
+        import highdicom  # noqa: F401
+    except ImportError as error:
+        raise InputError(MISSING) from error
+
+
+def _gathered(images: Mapping[str, Volume], source: Any, series: str | None) -> Evidence:
+    with damage_means("The images' DICOM objects are damaged and cannot be understood; copy them again."):
+        return gather(images, source, series)
+
+
+def _check_same(found: Comparison, images: Mapping[str, Volume], roi: Roi) -> None:
+    """InputError where the comparison is of something else than what is reported."""
+    same = found.roi["sha256"] == roi.sha256 and found.results.keys() <= images.keys()
+    if not same or any(found.images[role]["sha256"] != image_hash(images[role]) for role in found.results):
+        raise InputError("The region or an image has changed since it was compared; compare again, then write DICOM.")
+    check_grid(roi, images["source"])
+
+
+def _stop(cancelled: Cancel | None) -> None:
+    if cancelled is not None and cancelled():
+        raise Cancelled("Cancelled; nothing was written.")
+
+
+def _write_series(
+    stage: Path, images: Mapping[str, Volume], evidence: Evidence, source: Any, series: str | None
+) -> list[Path]:
+    """The synthetic image's own series; its source by the path it was read from, which can be proven."""
+    about = images["source"].attributes
+    if source is None and "source" in evidence.backings and about.get("format") == "DICOM":
+        path = Path(str(about.get("path", "")))
+        source = path if path.exists() else list(evidence.backings["source"].source.datasets)
+        series = about.get("SeriesInstanceUID") if path.is_dir() else None
+    return write_dicom_series(images["synthetic"], stage / SERIES, source=source, series=series)
+
+
+def _write_objects(
+    stage: Path, found: Comparison, images: Mapping[str, Volume], roi: Roi, evidence: Evidence, meaning: Meaning,
+    cancelled: Cancel | None,
+) -> tuple[bool, list[str]]:  # fmt: skip
+    """Report and segmentation; whether there is one, and the sentences a person should see."""
+    from pydicom.uid import generate_uid
+
+    from .report import make_report
+    from .segmentation import Tracking, make_segmentation
+
+    made = in_zone(datetime.now(timezone.utc), text_of(evidence.base.first, "TimezoneOffsetFromUTC"))
+    tracking = Tracking(f"{roi.name} ({made:%Y-%m-%d %H:%M})", meaning.tracking_uid or str(generate_uid()))
+    sentences = list(evidence.sentences)
+    segmentation = None
+    with quiet_pydicom():
+        if evidence.base.source.positioned:
+            segmentation = make_segmentation(evidence, roi, meaning, tracking, made)
+            if not evidence.base.source.frame_of_reference():
+                sentences.append("The source names no frame of reference: the segmentation has one of its own.")
+            _save(segmentation, stage / SEGMENTATION)
+        else:
+            sentences.append(NO_SEGMENTATION)
+        _stop(cancelled)
+        report = make_report(found, images, roi, evidence, segmentation, meaning, tracking, made, sentences)
+        _save(report, stage / REPORT)
+    return segmentation is not None, sentences
+
+
+def _save(dataset: Any, path: Path) -> None:
+    # Encoded first: pydicom wraps what the disk says into an error of its own.
+    encoded = io.BytesIO()
+    dataset.save_as(encoded, enforce_file_format=True)
+    path.write_bytes(encoded.getvalue())

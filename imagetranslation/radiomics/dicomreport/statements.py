@@ -1,0 +1,61 @@
+"""What a report says in whole sentences: what a group of values was measured on, and what a reader must know of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .contours import outline
+
+if TYPE_CHECKING:
+    from .groups import Content
+
+NO_SEGMENTATION = (
+    "The source has no position in the patient: the region stands in the report as an outline on its image, along the "
+    "edges of its pixels, and there is no segmentation object."
+)
+OF_A_SYNTHETIC_IMAGE = (
+    "These values were measured on a SYNTHETIC image that a model made from the source: they are no measurement of the "
+    "patient and not for diagnosis."
+)
+OF_A_DIFFERENCE = (
+    "The synthetic image was made by a model: a difference that involves it is no measurement of the patient and not "
+    "for diagnosis."
+)
+NOT_SUBTRACTED = (
+    "Differences of features in units of intensity are left out: the two images measure different quantities."
+)
+
+
+def of_image(content: Content, role: str) -> list[str]:
+    """Of the values of one image."""
+    about, result = content.found.images[role], content.found.results[role]
+    said = [f"{OF_A_SYNTHETIC_IMAGE} {about['mark']}".strip()] if role == "synthetic" else []
+    if role not in content.evidence.backings:
+        said.append(f"{about['name']} is no DICOM image; SHA-256 of its voxels and geometry: {about['sha256']}.")
+    if role == "source":
+        said += [*content.found.roi["notes"], *_of_outline(content), *result.missing]
+        said += [f"{feature.name}: {feature.note}" for feature in result.features if feature.note]
+    return [*said, *result.warnings]
+
+
+def of_difference(content: Content) -> list[str]:
+    """Of the differences, and of the report as a whole."""
+    said = [f"Values are synthetic minus {content.found.against}. {OF_A_DIFFERENCE}", *content.found.notes]
+    return [*said, *([] if content.subtractable else [NOT_SUBTRACTED]), *content.sentences]
+
+
+def _of_outline(content: Content) -> list[str]:
+    """How rings were joined into the one line that a 2-D region can be."""
+    outlines = [outline(mask) for mask in content.roi.mask if mask.any()]
+    if content.segmentation is not None or all(each.parts + each.holes == 1 for each in outlines):
+        return []
+    parts, holes = sum(each.parts for each in outlines), sum(each.holes for each in outlines)
+    return [
+        f"The region has {_counted(parts, 'separate part')} and {_counted(holes, 'hole')}, counted slice by slice: its "
+        "outline is one closed line in each image, whose rings are joined by lines of no width; the even-odd rule "
+        "gives the exact pixels."
+    ]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
