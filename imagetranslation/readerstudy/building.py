@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -18,11 +18,12 @@ from ..errors import Cancelled, InputError
 from ..files import as_sentence, remove_leftovers, sha256_of, temporary_beside, write_text
 from ..volume import Volume
 from . import key as keys
-from .blinding import WINDOW, prepared
+from .blinding import WINDOW, Prepared, prepared
 from .burnedin import text_like
 from .definition import FILE, Case, Study, keep_private, load_study
 from .images import check_images, load_case, write_neutral
 from .key import Key, new_key, require_outside, save_key
+from .originals import Originals
 from .readingset import ANSWERS, FOLDER, IMAGES, MANIFEST, SOURCE, STUDY_READING, reading_set_from
 from .schedule import PlannedTrial, Schedule, build_schedule
 
@@ -124,13 +125,19 @@ def _write_images(
     for presentation, contents in presentations(study, key).items():
         by_case.setdefault(presentation[0], []).append((presentation, contents))
     remarks: list[str] = []
+    originals = Originals(study)
     facts: dict[str, dict[str, Any]] = {}
     cases = [case for case in (*study.cases, *study.training) if case.id in by_case]
     for done, case in enumerate(cases):
         if cancelled():
             raise Cancelled("Cancelled; the reading set was not made.")
         progress(done, len(cases))
-        facts.update(_write_case(study, root, key, target / IMAGES, case, by_case[case.id], remarks))
+        source, arms = load_case(study, root, case)
+        originals.take(case, source, arms)
+        made = prepared(source, arms, study.percentiles, study.field_of_view, case.id)
+        facts.update(_write_case(key, target / IMAGES, case, made, by_case[case.id], remarks))
+    originals.finish()
+    remarks += originals.remarks
     progress(len(cases), len(cases))
     soft = sum(fact["interpolated"] for fact in facts.values())
     if soft:
@@ -141,16 +148,13 @@ def _write_images(
 
 
 def _write_case(
-    study: Study,
-    root: Path,
     key: Key,
     folder: Path,
     case: Case,
+    made: Mapping[str, Prepared],
     wanted: list[tuple[tuple[str, int, str], set[str]]],
     remarks: list[str],
 ) -> dict[str, dict[str, Any]]:
-    source, arms = load_case(study, root, case)
-    made = prepared(source, arms, study.percentiles, study.field_of_view, case.id)
     facts: dict[str, dict[str, Any]] = {}
     files: dict[str, Volume] = {}
     for content, image in made.items():

@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,16 +28,20 @@ FORMAT_VERSION = 1
 KINDS = ("single", "pair", "source_synthetic", "forced_choice", "ranking")
 SLOTS = "ABCDEFGHIJKL"
 _LARGEST = 32 << 20
+# Names that Windows keeps for devices, whatever follows behind a full stop.
+_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One kind of image that is compared. kind: "real" or "synthetic". model: id and version of what made it."""
+    """One kind of image that is compared. kind: "real" or "synthetic". model: id and version of what made it. unmarked:
+    the coordinator knows that files of this synthetic arm do not say so."""
 
     id: str
     kind: str
     label: str = ""
     model: str = ""
+    unmarked: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,8 @@ def _built(document: Mapping[str, Any]) -> Study:
     sessions, schedule = document.get("sessions", {}), document.get("schedule", {})
     options = document.get("options", {})
     arms = tuple(
-        Arm(a["id"], a["kind"], a.get("label", a["id"]), a.get("model", "")) for a in document["arms"]
+        Arm(a["id"], a["kind"], a.get("label", a["id"]), a.get("model", ""), bool(a.get("unmarked", False)))
+        for a in document["arms"]
     )  # fmt: skip
     count = int(sessions.get("count", 1))
     dates = [None if d is None else _date(d) for d in sessions.get("not_before", [])]
@@ -291,6 +297,8 @@ def _check(study: Study) -> None:
     _unique("arm", (arm.id for arm in study.arms))
     _unique("case", (case.id for case in (*study.cases, *study.training)))
     _unique("reader", study.readers)
+    if odd := [code for code in study.readers if _RESERVED.fullmatch(code)]:
+        raise InputError(f"a reader cannot be called {odd[0]}: Windows takes no file of that name for the journal.")
     shared = {case.patient for case in study.cases} & {case.patient for case in study.training}
     if shared:
         raise InputError(f"patient {min(shared)} is in the training cases and in the study.")

@@ -27,6 +27,8 @@ def resolve(study: Study, folder: Path, path: str) -> Path:
         allowed = [root, *((root / outside).resolve() for outside in study.outside_folders)]
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{path[:200]} is no path that can be followed: {error}.") from None
+    if any(one == one.parent for one in allowed[1:]):
+        raise InputError("outside_folders names a whole disk; name the folders that hold the images.")
     if not any(one == file or one in file.parents for one in allowed):
         raise InputError(
             f"{path} leads out of the study's folder to {file}; name its folder in outside_folders if that is meant."
