@@ -81,9 +81,14 @@ def stream(predictor: Predictor, batches: Iterable[np.ndarray]) -> Iterator[np.n
     yield from map(predictor.predict, batches) if own is None else own(batches)
 
 
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch or another engine says that the device's memory is too small."""
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
+
+
 def explained(error: Exception, package: ModelPackage, device: str, shape: tuple[int, ...]) -> Exception:
     """What a person can act on for what a network raised on a batch of `shape`; any other error is given back."""
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+    if ran_out_of_memory(error):
         return OutOfMemory(
             f"The memory of {device} is too small for {package.id} with {shape[0]} windows of "
             f"{' x '.join(str(n) for n in shape[2:])} at once; use --device cpu or free some."

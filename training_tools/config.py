@@ -10,35 +10,37 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from imagetranslation import intensity
 from imagetranslation.errors import InputError, ModelRefused
 
-Size = Annotated[int, Field(ge=1)]
-Length = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
+from . import objectives
+from .training.settings import (
+    Augmentation,
+    Length,
+    Optimiser,
+    Precision,
+    Reporting,
+    Sampling,
+    Size,
+    Strict,
+    Validation,
+)
+
+# How a setting's origin begins: the study that is reproduced, another publication, or nobody but us.
+ORIGINS = ("study: ", "paper: ", "our choice")
+_NOTHING = object()
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Network(_Strict):
+class Network(Strict):
     """A registered network and its arguments."""
 
     name: str
-    arguments: dict[str, int | float | str | bool | None] = Field(default_factory=dict)
+    arguments: dict[str, int | float | str | bool | tuple[float, ...] | None] = Field(default_factory=dict)
 
 
-class Discriminator(_Strict):
-    """PatchGAN: features of the first layer, number of strided layers."""
-
-    base: int = Field(default=32, ge=1)
-    layers: int = Field(default=2, ge=1)
-
-
-class Resampling(_Strict):
+class Resampling(Strict):
     """See `imagetranslation.grid`."""
 
     mode: Literal["fit", "spacing", "none"] = "fit"
@@ -51,26 +53,45 @@ class Resampling(_Strict):
         return self
 
 
-class Source(_Strict):
-    """The network's input image. spatial_dims 3: the network sees whole volumes and is trained on positioned slices."""
+class Source(Strict):
+    """The network's input image.
+
+    spatial_dims 2: slices, with `context_slices` neighbours on either side as further channels (2.5-D); 3: volumes.
+    """
 
     modality: str = "US"
     spatial_dims: Literal[2, 3] = 2
     patch_size: tuple[Size, ...] = (64, 64)
+    context_slices: int = Field(default=0, ge=0, le=16)
     orientation: str = "unknown"
     slice_axis: Literal["k", "j", "i"] = "k"
     resampling: Resampling = Resampling()
     normalisation: dict[str, Any] = {"name": "percentile", "lower": 0.5, "upper": 99.5}
     field_of_view: Literal["ultrasound-fan", "whole"] = "ultrasound-fan"
 
+    @field_validator("orientation")
+    @classmethod
+    def _orientation_is_one(cls, value: str) -> str:
+        axes = sorted("LR" if c in "LR" else "AP" if c in "AP" else "IS" if c in "IS" else c for c in value)
+        if value != "unknown" and axes != ["AP", "IS", "LR"]:
+            raise ValueError(f"{value!r} is no orientation; give 'unknown' or three letters such as 'LPS'")
+        return value
+
     @model_validator(mode="after")
     def _patch_fits(self) -> Source:
         if len(self.patch_size) != self.spatial_dims:
             raise ValueError(f"patch_size must have {self.spatial_dims} numbers")
+        if self.context_slices and self.spatial_dims != 2:
+            raise ValueError("context_slices are for networks that see slices (spatial_dims 2)")
         return self
 
+    @property
+    def channels(self) -> int:
+        """What the network is given for each voxel: the slice and its neighbours."""
+        return 2 * self.context_slices + 1
 
-class Target(_Strict):
+
+class Target(Strict):
     """The image to be made: how the reference is normalised per volume, and the range of the result."""
 
     modality: str = "MR"
@@ -84,46 +105,10 @@ class Target(_Strict):
         return self
 
 
-class Augmentation(_Strict):
-    """Half-widths of uniform distributions. rotation: degrees. shift: fraction of the image. scale, gamma, gain:
-
-    of the logarithm. elastic: fraction of the image, on a coarse grid of 5 x 5 points. mirror: the model image's axis
-    that runs left-right in the patient, flipped in every second sample, or null. mixup: share of samples blended with
-    the same slice of another patient.
-    """
-
-    rotation: float = Field(default=5.0, ge=0)
-    shift: float = Field(default=0.04, ge=0)
-    scale: float = Field(default=0.1, ge=0)
-    elastic: float = Field(default=0.0, ge=0)
-    gamma: float = Field(default=0.3, ge=0)
-    gain: float = Field(default=0.1, ge=0)
-    mirror: Literal["rows", "columns"] | None = None
-    mixup: float = Field(default=0.0, ge=0, le=1)
-
-
-class Loss(_Strict):
-    """Weights of the generator's terms; adversarial 0 trains without a discriminator."""
-
-    l1: float = Field(default=1.0, ge=0)
-    ssim: float = Field(default=0.0, ge=0)
-    adversarial: float = Field(default=0.01, ge=0)
-
-
-class Optimiser(_Strict):
-    """AdamW for both networks; the rate rises linearly over `warmup` steps and falls to zero along a cosine."""
-
-    rate: float = Field(default=2e-3, gt=0)
-    discriminator_rate: float = Field(default=2e-4, gt=0)
-    betas: tuple[Decay, Decay] = (0.5, 0.999)
-    weight_decay: float = Field(default=1e-3, ge=0)
-    warmup: int = Field(default=20, ge=0)
-
-
 Width = Annotated[int, Field(ge=0, le=16)]
 
 
-class AllowedChanges(_Strict):
+class AllowedChanges(Strict):
     """What may be done to a scan without changing its anatomy; see `imagetranslation.uncertainty.augmentations`.
 
     shift_voxels: greatest shift along slice, row and column of the network's grid. gain, gamma: half-widths of the
@@ -136,7 +121,7 @@ class AllowedChanges(_Strict):
     flip: Literal["left-right"] | None = None
 
 
-class Uncertainty(_Strict):
+class Uncertainty(Strict):
     """How the package's uncertainty is found when nobody says otherwise, and from how many samples."""
 
     default: Literal["tta", "ensemble", "dropout"] = "tta"
@@ -144,7 +129,7 @@ class Uncertainty(_Strict):
     augmentations: AllowedChanges = AllowedChanges()
 
 
-class Card(_Strict):
+class Card(Strict):
     """What the model's card and `model.json` say in words; numbers are added when the package is written."""
 
     description: str
@@ -160,22 +145,29 @@ class Card(_Strict):
     commands: tuple[str, ...] = ()
 
 
-class Config(_Strict):
-    """A complete training run."""
+class Config(Strict):
+    """A complete training run.
+
+    objective: its `name` and options, see `training_tools.objectives`. origins: dotted key of a setting (or of a group
+    of settings) to where it comes from, see `ORIGINS`.
+    """
 
     id: str
     version: str = "1.0.0"
     title: str
     task: str
     network: Network
-    discriminator: Discriminator = Discriminator()
+    objective: dict[str, Any]
     source: Source = Source()
     target: Target = Target()
+    sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
-    loss: Loss = Loss()
     optimiser: Optimiser = Optimiser()
+    precision: Precision = Precision()
+    validation: Validation = Validation()
+    reporting: Reporting = Reporting()
     steps: int = Field(ge=1)
-    batch_size: int = Field(default=16, ge=2)
+    batch_size: int = Field(default=16, ge=1, description="samples of a step, over all devices and parts")
     average: float = Field(default=0.99, ge=0, lt=1, description="decay of the moving average of the weights")
     checkpoint_every: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -183,7 +175,59 @@ class Config(_Strict):
     held_out: tuple[str, ...] = ()
     folds: int = Field(default=6, ge=2, description="of the cross-validation")
     uncertainty: Uncertainty = Uncertainty()
+    origins: dict[str, str] = Field(default_factory=dict)
     card: Card | None = None
+
+    @field_validator("objective")
+    @classmethod
+    def _objective_is_known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """The name and all options, those not given too."""
+        options = dict(value)
+        name = options.pop("name", None)
+        try:
+            chosen = objectives.find(str(name)).Options
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return {"name": name, **chosen(**options).model_dump(mode="json")}
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Config:
+        dims, arguments = self.source.spatial_dims, self.network.arguments
+        if self.sampling.samples == "positioned-slices" and dims != 3:
+            raise ValueError("positioned-slices are for networks that see whole volumes (source.spatial_dims 3)")
+        if (told := arguments.get("spatial_dims", dims)) != dims:
+            raise ValueError(f"network.arguments.spatial_dims is {told}, source.spatial_dims {dims}; they must agree")
+        if (told := arguments.get("in_channels", 1)) != self.source.channels:
+            raise ValueError(
+                f"network.arguments.in_channels is {told}, but with source.context_slices "
+                f"{self.source.context_slices} the network is given {self.source.channels}"
+            )
+        members = arguments.get("members", 1)
+        if isinstance(members, int) and members * self.optimiser.accumulate > self.batch_size:
+            raise ValueError(f"a batch_size of {self.batch_size} cannot be shared by {members} members of a committee")
+        if self.batch_size % self.optimiser.accumulate:
+            raise ValueError("batch_size must be a multiple of optimiser.accumulate")
+        if self.augmentation.mirror == "slices" and (dims != 3 or self.sampling.samples != "windows"):
+            raise ValueError("augmentation.mirror 'slices' is for samples that are volumes")
+        if self.sampling.unpaired and self.augmentation.mixup:
+            raise ValueError("augmentation.mixup blends pairs; with sampling.unpaired it must be 0")
+        name = self.objective["name"]
+        if self.sampling.unpaired and not objectives.find(name).unpaired:
+            raise ValueError(f"the objective {name!r} learns from pairs; sampling.unpaired must be off")
+        return self
+
+    @model_validator(mode="after")
+    def _origins_are_told(self) -> Config:
+        known = self.model_dump(mode="json")
+        for key, origin in self.origins.items():
+            place: Any = known
+            for part in key.split("."):
+                place = place.get(part, _NOTHING) if isinstance(place, dict) else _NOTHING
+            if place is _NOTHING:
+                raise ValueError(f"origins names {key!r}, which is no setting")
+            if not origin.startswith(ORIGINS):
+                raise ValueError(f"the origin of {key} must begin with one of {', '.join(map(repr, ORIGINS))}")
+        return self
 
     @model_validator(mode="after")
     def _normalisations_exist(self) -> Config:
@@ -196,7 +240,13 @@ class Config(_Strict):
 
     def inputs(self) -> dict[str, Any]:
         """`network_data_format.inputs.image` of the package."""
-        return {"num_channels": 1, **self.source.model_dump(mode="json")}
+        return {"num_channels": self.source.channels, **self.source.model_dump(mode="json", exclude={"context_slices"})}
+
+    def inference_settings(self) -> dict[str, Any]:
+        """`inference` of the package, as far as the configuration alone says it."""
+        settings = {"overlap": 0.25, "blending": "gaussian", "whole_slice": True}
+        reach = self.source.context_slices
+        return {**settings, "context_slices": reach} if reach else settings
 
     def outputs(self) -> dict[str, Any]:
         """`network_data_format.outputs.image` of the package."""
@@ -221,6 +271,11 @@ def read_config(path: str | Path) -> Config:
     except json.JSONDecodeError as error:
         raise InputError(f"The configuration {path} is not JSON: {error}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"The configuration {path} is refused: {where}: {first['msg']}.") from error
+        raise InputError(f"The configuration {path} is refused: {_fault(error)}.") from error
+
+
+def _fault(error: ValidationError) -> str:
+    """Where the first fault is, and what it is."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg'].rstrip('.')}"

@@ -20,7 +20,7 @@ from .config import Config, read_config
 from .console import run as run_command
 from .dataset import case_names, load_cases
 from .export import describe, score_cases, write
-from .train import claim, train
+from .train import claim, divide, train
 
 
 def folds(names: list[str], count: int) -> list[list[str]]:
@@ -36,7 +36,8 @@ def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict
     tested = folds(names, config.folds)[number]
     kept = [name for name in names if name not in tested]
     run, done = output / f"fold-{number}", output / f"fold-{number}.json"
-    claim(run, config, kept)  # rows of another configuration must not be taken for this one's
+    learnt, watched = divide(kept, config)
+    claim(run, config, learnt, data, watched)  # rows of another configuration must not be taken for this one's
     if done.exists():
         return list(json.loads(done.read_text(encoding="utf-8")))
     weights = train(config, data, run, kept)

@@ -1,4 +1,4 @@
-"""Prepared cases in memory, on the network's grid, by the very functions inference uses.
+"""Prepared cases in memory, normalised by the very functions inference uses; on the network's grid: `training.cache`.
 
 A case's normalisation constants (percentiles, or mean and SD, inside its own field of view) come from that case alone,
 so nothing here is fitted on more than one patient.
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from imagetranslation import intensity
 from imagetranslation.errors import InputError
 from imagetranslation.fieldofview import field_of_view
-from imagetranslation.grid import model_grid
 from imagetranslation.volume import Volume, read_volume
 
 from .config import Config
@@ -25,11 +23,11 @@ from .config import Config
 
 @dataclass(frozen=True)
 class Case:
-    """One prepared patient. source: as read. seen: the source's field of view. valid: seen and covered by the target.
+    """One prepared patient, every array (k, j, i) on the source's grid.
 
-    reference: the registered target in the output's value range, float32 (k, j, i), background outside `valid`.
-    slices: float32 tensor (slice, 3, row, column) on the network's grid: source and target in [-1, 1], weight in
-    [0, 1] (1 where `valid`).
+    source: as read. seen: the source's field of view. valid: seen and covered by the target. reference: the registered
+    target in the output's value range, float32, background outside `valid`. normalised, wanted: source and target in
+    [-1, 1], as the network is to see them. lesion: where a lesion is known (bool), or None where none is marked.
     """
 
     name: str
@@ -37,7 +35,9 @@ class Case:
     seen: np.ndarray
     valid: np.ndarray
     reference: np.ndarray
-    slices: torch.Tensor
+    normalised: np.ndarray
+    wanted: np.ndarray
+    lesion: np.ndarray | None = None
 
 
 def case_names(folder: Path) -> list[str]:
@@ -62,15 +62,28 @@ def load_cases(folder: Path, config: Config, names: list[str] | None = None) -> 
     return [load_case(folder, config, name) for name in (known if names is None else names)]
 
 
+def case_files(folder: Path, name: str) -> dict[str, Path]:
+    """The image files of a case by their part: source, target, valid and, where there is one, lesion."""
+    parts = {part: folder / part / f"{name}.nrrd" for part in ("source", "target", "valid", "lesion")}
+    if not parts["lesion"].exists():
+        del parts["lesion"]
+    if missing := [str(path) for path in parts.values() if not path.is_file()]:
+        raise InputError(f"{missing[0]} is missing; run training_tools.prepare again.")
+    return parts
+
+
 def load_case(folder: Path, config: Config, name: str) -> Case:
     """Read and normalise one case; see `Case`."""
-    source = read_volume(folder / "source" / f"{name}.nrrd")
-    target = read_volume(folder / "target" / f"{name}.nrrd").array
+    files = case_files(folder, name)
+    source = read_volume(files["source"])
+    target = read_volume(files["target"]).array
     seen = field_of_view(source, config.source.field_of_view)
-    valid = (read_volume(folder / "valid" / f"{name}.nrrd").array > 0) & seen
-    grid = model_grid(source, config.inputs())
+    valid = (read_volume(files["valid"]).array > 0) & seen
+    lesion = read_volume(files["lesion"]).array > 0 if "lesion" in files else None
+    for part, array in (("target", target), ("valid", valid), ("lesion", lesion)):
+        if array is not None and array.shape != source.array.shape:
+            raise InputError(f"{name}: {part} and source are on different grids; run training_tools.prepare again.")
     image, _ = intensity.normalise(source.array, seen, config.source.normalisation)
     wanted, _ = intensity.normalise(target, valid, config.target.normalisation)
-    parts = [grid.forward(image), grid.forward(wanted), grid.forward(valid.astype(np.float32))]
     reference = intensity.denormalise(wanted, config.outputs())
-    return Case(name, source, seen, valid, reference, torch.from_numpy(np.stack(parts, axis=1)))
+    return Case(name, source, seen, valid, reference, image, wanted, lesion)

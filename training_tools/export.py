@@ -31,9 +31,9 @@ from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
 from .dataset import Case, load_cases
+from .training.fitting import whole_image_settings
 
 QUANTILES = np.linspace(0, 1, 21)
-INFERENCE = {"overlap": 0.25, "blending": "gaussian", "whole_slice": True}
 UNSAID = "Not stated in the configuration."
 
 
@@ -106,9 +106,9 @@ def describe(config: Config, train: list[Case]) -> dict[str, Any]:
         "licence": card.licence if card else UNSAID,
         "created": datetime.now(timezone.utc).date().isoformat(),
         "task": config.task,
-        "network": {"name": config.network.name, "arguments": {**config.network.arguments}},
+        "network": config.network.model_dump(mode="json"),
         "network_data_format": {"inputs": {"image": config.inputs()}, "outputs": {"image": config.outputs()}},
-        "inference": INFERENCE,
+        "inference": {**config.inference_settings(), **whole_image_settings(config)},
         "training": {
             "data": card.data if card else UNSAID,
             "licence": card.data_licence if card else UNSAID,

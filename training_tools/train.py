@@ -1,248 +1,216 @@
-"""Training pix2pix on prepared pairs: `python -m training_tools.train --config CONFIG --data PREPARED -o RUN`.
+"""Training a network on prepared pairs: `python -m training_tools.train --config CONFIG --data PREPARED -o RUN`.
 
-A run folder holds `config.json` (resolved, with the cases and versions), `log.csv`, `checkpoint/` and, when done,
-`generator.safetensors`: the moving average of the generator's weights. A run stopped at any moment and started again
-with the same command goes on from its last checkpoint and, on the CPU, ends with the same weights as one that was
-never stopped. Turning a run into a model package is `export`'s work.
+A run folder holds `config.json` (resolved, with the cases, hashes of their images and versions), `log.csv`,
+`checkpoint/`, with validation `validation.csv` and `best.safetensors`, and, when done, `generator.safetensors` (the
+moving average of the generator's weights, the best one where there is validation) and `result.json`. A run stopped at
+any moment and started again with the same command goes on from its last checkpoint and, on the CPU, ends with the same
+weights as one that was never stopped. Turning a run into a model package is `export`'s work.
+
+Several devices: `--devices N`, or `torchrun --nproc_per_node N -m training_tools.train ...`, or `srun`.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
 import json
-import math
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
-from imagetranslation import __version__, networks
-from imagetranslation.errors import InputError, RunFailed
-from imagetranslation.files import as_sentence, atomic_path, make_folder, write_text
+from imagetranslation import __version__
+from imagetranslation.errors import Cancelled, InputError
+from imagetranslation.files import atomic_path, make_folder, write_text
 
-from . import checkpoint, losses
-from .augmentation import augment, mix
+from . import checkpoint
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import Case, case_names, load_cases
+from .dataset import case_names
+from .training import validation
+from .training.cache import Stored, fingerprints, open_cases
+from .training.fitting import require_fit
+from .training.loop import Loop
+from .training.precision import Hardware, make_fabric, settle
+from .training.reporting import Log, Progress, TensorBoard
+from .training.sampling import Process, Sampler, seeded
+from .training.sheets import write_sheet
+from .training.state import State
+from .training.stopping import Stop
 
-COLUMNS = ("step", "l1", "ssim_loss", "generator_gan", "discriminator", "rate")
+WEIGHTS, BEST = "generator.safetensors", "best.safetensors"
 
 
 def train(
-    config: Config, data: Path, run: Path, cases: list[str] | None = None, *, stop_after: int | None = None
+    config: Config,
+    data: Path,
+    run: Path,
+    cases: Sequence[str] | None = None,
+    *,
+    validated: Sequence[str] | None = None,
+    stop_after: int | None = None,
+    hardware: Hardware | None = None,
+    cache: Path | None = None,
 ) -> Path:
     """Train on the named cases (all but the held-out ones by default); returns the final weights' path.
 
-    stop_after: end after this many steps in all, with a checkpoint (for runs in pieces). Raises InputError for a run
-    folder of another configuration or an empty training set, RunFailed when a loss stops being a number.
+    validated: cases for validation instead of those that the configuration names or takes from `cases`. stop_after:
+    end after this many steps in all, with a checkpoint (for runs in pieces). cache: folder of prepared arrays, `cache`
+    in the data by default. Raises InputError for a run folder of another configuration or of other data, settings that
+    do not go together or an empty training set, RunFailed when a loss stops being a number, memory or disk run out,
+    Cancelled (after a checkpoint) on Ctrl-C or SIGTERM.
     """
     names = _not_held_out(case_names(data), config) if cases is None else list(cases)
-    if not names:
-        raise InputError("No case is left to train on.")
-    claim(run, config, names)
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    trainer = Trainer(config, load_cases(data, config, names))
-    with Log(run / "log.csv", trainer.resume(run / "checkpoint")) as log:
-        for row in trainer.steps(min(config.steps, stop_after or config.steps)):
-            log.write(row)
-            if trainer.step % config.checkpoint_every == 0:
-                log.flush()
-                trainer.save(run / "checkpoint")
-    trainer.save(run / "checkpoint")
-    path = run / "generator.safetensors"
-    if trainer.step >= config.steps:
-        checkpoint.save_weights(trainer.average, path)
-    return path
+    learnt, watched = divide(names, config, validated)
+    require_fit(config)
+    prints = fingerprints(data, [*learnt, *watched])
+    fabric = make_fabric(config.precision, hardware)
+    if fabric.global_rank == 0:
+        claim(run, config, learnt, data, watched, prints)
+        open_cases(data, config, prints, cache)
+    fabric.barrier()
+    stored = open_cases(data, config, prints, cache, build=False)
+    settle(fabric.device, config.threads)
+    task = Run(config, run, fabric, stored[: len(learnt)], stored[len(learnt) :])
+    return task.go(min(config.steps, stop_after or config.steps))
 
 
-class Trainer:
-    """Networks, optimisers and random states of one run; `step` counts finished steps."""
+@dataclass
+class Run:
+    """One run in its folder. cases: trained on; watched: validated on, may be empty."""
 
-    def __init__(self, config: Config, cases: list[Case]) -> None:
-        self.config = config
-        self.fabric = Fabric(accelerator="auto", devices=1)
-        self.fabric.seed_everything(config.seed, verbose=False)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.slices = [case.slices for case in cases]
-        self.step = 0
-        self.positioned = config.source.spatial_dims == 3
-        generator = networks.build(config.network.name, **config.network.arguments)
-        if self.positioned:
-            generator.start_from(*mean_volume(self.slices))
-        # The average is what is exported; it is never trained, only moved.
-        self.average = copy.deepcopy(generator).eval().requires_grad_(False)
-        self.network, self.optimiser = self._prepared(generator, config.optimiser.rate)
-        self.average.to(self.fabric.device)
-        self.judge: Any = None
-        self.judge_optimiser: Any = None
-        if config.loss.adversarial:
-            judge = networks.build("patch-discriminator", in_channels=2, **config.discriminator.model_dump())
-            self.judge, self.judge_optimiser = self._prepared(judge, config.optimiser.discriminator_rate)
+    config: Config
+    folder: Path
+    fabric: Fabric
+    cases: list[Stored]
+    watched: list[Stored]
 
-    def steps(self, last: int) -> Iterator[dict[str, float]]:
-        """Train up to step `last`, yielding one log row a step."""
-        while self.step < last:
-            row = self._one()
-            self.step += 1
-            for name, value in row.items():
-                if not math.isfinite(value):
-                    raise RunFailed(f"Training stopped at step {self.step}: {name} is {value}. Lower optimiser.rate.")
-            yield {"step": self.step, **row}
+    def go(self, last: int) -> Path:
+        """Train up to step `last`; see `train`."""
+        sampler = Sampler(self.cases, self.config, Process(self.fabric.global_rank, self.fabric.world_size))
+        self.state = state = State(self.config, self.fabric, self.cases)
+        first = state.resume(self.folder / "checkpoint")
+        self._first = self.fabric.global_rank == 0
+        began, before = time.monotonic(), float(state.history.get("seconds", 0.0))
+        loop = Loop(state, sampler)
+        if first < last and not state.history.get("ended"):
+            with self._reports(first, last), Stop(self.fabric) as stop, closing(loop.rows(last)) as steps:
+                for rows in steps:
+                    self._tell(rows)
+                    state.history["seconds"] = round(before + time.monotonic() - began, 3)
+                    ended = self._look(loop)
+                    asked = stop.asked()
+                    if ended or asked or state.step == last or state.step % self.config.checkpoint_every == 0:
+                        self._save(loop)
+                    if asked and state.step < last:
+                        raise Cancelled(
+                            f"Stopped at step {state.step}; the checkpoint is kept. Start the same command to go on."
+                        )
+                    if ended:
+                        break
+        path = self.folder / WEIGHTS
+        if self._first and (state.step >= self.config.steps or state.history.get("ended")):
+            self._finish(path)
+        self.fabric.barrier()
+        return path
 
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint of everything the next step depends on."""
-        state: dict[str, Any] = {
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "torch": torch.get_rng_state(),
+    def _reports(self, first: int, last: int) -> ExitStack:
+        stack = ExitStack()
+        if self._first:
+            self.log = stack.enter_context(Log(self.folder / "log.csv", first))
+            self.validations = Log(self.folder / "validation.csv", first) if self.watched else None
+            if self.validations is not None:
+                stack.enter_context(self.validations)
+            wanted = self.config.reporting.tensorboard
+            self.board = stack.enter_context(TensorBoard(self.folder / "tensorboard", wanted, first))
+            self.progress = Progress(first, last)
+        return stack
+
+    def _tell(self, rows: list[dict[str, float]]) -> None:
+        for row in rows if self._first else []:
+            self.log.write(row)
+            self.board.write(row, "training")
+            self.progress.show(row)
+
+    def _look(self, loop: Loop) -> bool:
+        """Validation and sample sheets, where this step has any; returns whether the run has ended early."""
+        state, config = self.state, self.config
+        every, sheets = config.validation.every, config.reporting.sheet_every
+        due = bool(self.watched and every) and (state.step % every == 0 or state.step == config.steps)
+        drawn = bool(sheets) and state.step % sheets == 0 and self._first
+        if not due and not drawn:
+            return False
+        self._tell(loop.finished())
+        network, device = state.average.module(), self.fabric.device
+        if drawn:
+            shown = (self.watched or self.cases)[: config.reporting.sheet_cases]
+            write_sheet(self.folder / "sheets", state.step, shown, network, config, device)
+        if not due:
+            return False
+        # Every process has the same weights; the first one's numbers are everyone's.
+        found = validation.validate(self.watched, network, config, device) if self._first else {}
+        found = self.fabric.broadcast(found)
+        if validation.judge(state.history, state.step, found, config) and self._first:
+            checkpoint.save_weights(network, self.folder / BEST)
+        if self._first and self.validations is not None:
+            row = {"step": float(state.step), **found}
+            self.validations.write(row)
+            self.validations.flush()
+            self.board.write(row, "validation")
+        return bool(state.history["ended"])
+
+    def _save(self, loop: Loop) -> None:
+        self._tell(loop.finished())
+        if self._first:
+            self.log.flush()
+            self.state.save(self.folder / "checkpoint")
+        self.fabric.barrier()
+
+    def _finish(self, path: Path) -> None:
+        state = self.state
+        if self.watched:
+            with atomic_path(path) as temporary:
+                shutil.copyfile(self.folder / BEST, temporary)
+        else:
+            checkpoint.save_weights(state.average.module(), path)
+        device = self.fabric.device
+        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        seconds = float(state.history.get("seconds", 0.0))
+        result = {
+            "steps": state.step,
+            "samples": state.step * self.config.batch_size,
+            "seconds": seconds,
+            "ended_early": bool(state.history.get("ended", False)),
+            "best": {key: state.history[key] for key in ("best", "best_step") if key in state.history},
+            "metric": self.config.validation.metric if self.watched else None,
+            "processes": self.fabric.world_size,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "peak_device_memory_bytes": memory,
         }
-        if self.judge is not None:
-            state["judge_optimiser"] = self.judge_optimiser.state_dict()
-        checkpoint.save(folder, self.step, self._parts(), state)
-
-    def resume(self, folder: Path) -> int:
-        """Go on from the newest checkpoint, if there is one; returns the step it was written at."""
-        found = checkpoint.load(folder, self._parts())
-        if found is not None:
-            self.step, state = found
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.generator.set_state(state["generator"])
-            torch.set_rng_state(state["torch"])
-            if self.judge is not None:
-                self.judge_optimiser.load_state_dict(state["judge_optimiser"])
-        return self.step
-
-    def _prepared(self, network: torch.nn.Module, rate: float) -> tuple[Any, Any]:
-        settings = self.config.optimiser
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=rate, betas=settings.betas, weight_decay=settings.weight_decay
-        )
-        return self.fabric.setup(network, optimiser)
-
-    def _parts(self) -> dict[str, torch.nn.Module]:
-        parts = {"generator": self.network.module, "average": self.average}
-        return parts if self.judge is None else {**parts, "discriminator": self.judge.module}
-
-    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented slices (batch, 3, row, column) and their positions (batch,) in [-1, 1].
-
-        Every patient is equally likely, whatever its number of slices.
-        """
-        count, settings = self.config.batch_size, self.config.augmentation
-        patients = torch.randint(len(self.slices), (2, count), generator=self.generator)
-        places = torch.rand(count, generator=self.generator)
-
-        def pick(chosen: torch.Tensor) -> torch.Tensor:
-            stacks = [self.slices[int(patient)] for patient in chosen]
-            return torch.stack([stack[int(place * len(stack))] for stack, place in zip(stacks, places)])
-
-        batch = augment(pick(patients[0]), settings, self.generator)
-        if settings.mixup:
-            other = augment(pick(patients[1]), settings, self.generator)
-            batch = mix(batch, other, settings.mixup, self.generator)
-        jitter = (torch.rand(count, generator=self.generator) * 2 - 1) * settings.shift
-        return batch.to(self.fabric.device), (2 * places - 1 + jitter).to(self.fabric.device)
-
-    def _one(self) -> dict[str, float]:
-        weights, rate = self.config.loss, self._set_rates()
-        batch, positions = self._batch()
-        source, wanted, weight = batch.split(1, dim=1)
-        made = self.network(source, positions) if self.positioned else self.network(source)
-        # Outside the weight both discriminator inputs show background, so that it can't judge by missing tissue.
-        shown, real = _masked(made, weight), _masked(wanted, weight)
-        judged = self._judge(source, shown.detach(), real) if self.judge is not None else 0.0
-        l1 = losses.weighted_l1(made, wanted, weight)
-        ssim = losses.structural(made, wanted, weight) if weights.ssim else torch.zeros(())
-        loss, fooled = weights.l1 * l1 + weights.ssim * ssim, torch.zeros(())
-        if self.judge is not None:
-            fooled = losses.adversarial(self.judge(torch.cat([source, shown], dim=1)), real=True)
-            loss = loss + weights.adversarial * fooled
-        self.optimiser.zero_grad()
-        self.fabric.backward(loss)
-        self.optimiser.step()
-        self._move_average()
-        values = (float(l1.detach()), float(ssim.detach()), float(fooled.detach()), judged, rate)
-        return dict(zip(COLUMNS[1:], values))
-
-    def _judge(self, source: torch.Tensor, made: torch.Tensor, real: torch.Tensor) -> float:
-        true = losses.adversarial(self.judge(torch.cat([source, real], dim=1)), real=True)
-        false = losses.adversarial(self.judge(torch.cat([source, made], dim=1)), real=False)
-        loss = (true + false) / 2  # halved as in the paper, 3.3
-        self.judge_optimiser.zero_grad()
-        self.fabric.backward(loss)
-        self.judge_optimiser.step()
-        return float(loss.detach())
-
-    def _set_rates(self) -> float:
-        settings = self.config.optimiser
-        rise = min(1.0, (self.step + 1) / max(settings.warmup, 1))
-        factor = rise * 0.5 * (1 + math.cos(math.pi * self.step / self.config.steps))
-        for optimiser, rate in ((self.optimiser, settings.rate), (self.judge_optimiser, settings.discriminator_rate)):
-            for group in optimiser.param_groups if optimiser is not None else ():
-                group["lr"] = rate * factor
-        return settings.rate * factor
-
-    def _move_average(self) -> None:
-        # A short memory at first: the initial weights must not linger in the average.
-        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
-        own = self.network.module.state_dict()
-        for name, tensor in self.average.state_dict().items():
-            if tensor.dtype.is_floating_point:
-                tensor.lerp_(own[name].detach(), 1 - decay)
-            else:
-                tensor.copy_(own[name])
+        write_text(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-class Log:
-    """`log.csv`, one row a step; on resuming, rows after the checkpoint are dropped and written again."""
+def divide(names: Sequence[str], config: Config, validated: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+    """Cases to train on and cases to validate on, disjoint, each in the order of `names`.
 
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        kept = []
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as stream:
-                # A killed run leaves its last row cut anywhere, so that 120 may read 12: only whole rows count.
-                whole = (row for row in csv.DictReader(stream) if None not in row.values())
-                kept = [row for row in whole if int(row["step"]) <= step]
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
-
-    def __enter__(self) -> Log:
-        with as_sentence(self._path):
-            self._stream = self._path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._stream, COLUMNS)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with as_sentence(self._path):
-            self._stream.close()
-
-    def write(self, row: dict[str, float]) -> None:
-        """Append one step."""
-        with as_sentence(self._path):
-            self._writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
-
-    def flush(self) -> None:
-        """Let the rows reach the file before a checkpoint that counts on them."""
-        with as_sentence(self._path):
-            self._stream.flush()
-
-
-def mean_volume(stacks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted mean of the targets of (slice, 3, row, column) stacks of one shape, and the summed weights."""
-    if len({stack.shape for stack in stacks}) != 1:
-        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
-    weight = torch.stack([stack[:, 2] for stack in stacks]).sum(dim=0)
-    total = torch.stack([stack[:, 1] * stack[:, 2] for stack in stacks]).sum(dim=0)
-    return total / weight.clamp(min=1e-6), weight
+    The configuration's share is drawn by its seed. InputError where a named case is not there or none is left.
+    """
+    settings = config.validation
+    chosen = set(settings.cases if validated is None else validated)
+    if validated is None and settings.share:
+        count = max(1, round(settings.share * len(names)))
+        chosen = set(sorted(names, key=lambda name: seeded(config.seed, "validation", name))[:count])
+    if validated is None and (unknown := sorted(chosen - set(names))):
+        raise InputError(f"validation names cases that are not to be trained on: {', '.join(unknown)}.")
+    learnt = [name for name in names if name not in chosen]
+    if not learnt:
+        raise InputError("No case is left to train on.")
+    return learnt, sorted(chosen) if config.validation.every else []
 
 
 def _not_held_out(names: list[str], config: Config) -> list[str]:
@@ -255,36 +223,62 @@ def _not_held_out(names: list[str], config: Config) -> list[str]:
     return [name for name in names if name not in config.held_out]
 
 
-def _masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return torch.where(weight > 0, image, -torch.ones_like(image))
+def claim(
+    run: Path,
+    config: Config,
+    names: Sequence[str],
+    data: Path,
+    watched: Sequence[str] = (),
+    prints: dict[str, str] | None = None,
+) -> None:
+    """Store the resolved configuration and what it is trained on in the run folder, or check that it is there already.
 
-
-def claim(run: Path, config: Config, names: list[str]) -> None:
-    """Store the resolved configuration in the run folder, or check that it is the one already there.
-
-    The card's words are left out: they change nothing about the weights and are added by `export`.
+    prints: hashes of the cases' images, found in `data` where not given. The card's words are left out: they change
+    nothing about the weights and are added by `export`. InputError where another run is there, or the data changed.
     """
-    record = {"config": config.model_dump(mode="json", exclude={"card"}), "cases": names}
+    record: dict[str, Any] = {
+        "config": config.model_dump(mode="json", exclude={"card", "origins"}),
+        "cases": list(names),
+        "validated": list(watched),
+    }
+    prints = fingerprints(data, [*names, *watched]) if prints is None else prints
     path = make_folder(run) / "config.json"
     if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = _record(path)
         if {key: stored.get(key) for key in record} != record:
             raise InputError(f"{run} holds a run of another configuration or other cases; choose an empty folder.")
+        if changed := sorted(name for name, print_ in prints.items() if stored.get("data", {}).get(name) != print_):
+            raise InputError(
+                f"The images of {', '.join(changed[:5])}{' and others' if len(changed) > 5 else ''} have changed since "
+                f"{run} was begun; choose an empty folder, or bring the old images back."
+            )
         return
     software = {"imagetranslation": __version__, "torch": torch.__version__}
-    write_text(path, json.dumps({**record, "software": software}, indent=2) + "\n")
+    whole = {**record, "data": prints, "origins": config.origins, "software": software}
+    write_text(path, json.dumps(whole, indent=2) + "\n")
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}; choose an empty folder for the run.") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training_tools.train", description="Train pix2pix on prepared pairs."
-    )
+    parser = argparse.ArgumentParser(prog="python -m training_tools.train", description="Train a network.")
     parser.add_argument("--config", type=Path, required=True, help="JSON, see training_tools/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder; an unfinished run is resumed")
+    parser.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--devices", type=int, default=1, help="of this machine; torchrun and srun say it themselves")
+    parser.add_argument("--nodes", type=int, default=1, help="machines")
+    parser.add_argument("--cache", type=Path, help="folder for prepared arrays (default: cache in the data)")
     options = parser.parse_args(arguments)
-    path = train(read_config(options.config), options.data, options.output)
+    hardware = Hardware(options.accelerator, options.devices, options.nodes)
+    config = read_config(options.config)
+    path = train(config, options.data, options.output, hardware=hardware, cache=options.cache)
     print(json.dumps({"weights": str(path)}))
     return 0
 

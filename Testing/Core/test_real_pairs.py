@@ -18,7 +18,7 @@ from imagetranslation.fieldofview import field_of_view
 from imagetranslation.inference import translate
 from imagetranslation.models import ModelPackage, load_package
 from imagetranslation.volume import Volume, read_volume
-from training_tools.config import Config
+from training_tools.config import read_config
 from training_tools.dataset import load_cases
 from training_tools.evaluation import floors, score
 from training_tools.pairs import list_pairs
@@ -47,13 +47,14 @@ def scored(
     prostate_pairs: Path,
     the_model: ModelPackage,
     translated: dict[str, tuple[Volume, Volume]],
+    repository: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, dict[str, Any]]:
     """Model and floors for all cases, references prepared anew; floors from the training cases as the card says."""
     folder = tmp_path_factory.mktemp("prepared")
     labels = (prostate_pairs / "us_labels", prostate_pairs / "mr_labels")
     prepare(list_pairs(prostate_pairs / "us", prostate_pairs / "mr", *labels), folder)
-    config = Config.model_validate(the_model.metadata["training"]["config"])
+    config = read_config(repository / "training_tools" / "configs" / "us2mri_pix2pix_small.json")
     cases = {case.name: case for case in load_cases(folder, config)}
     train = [cases[name] for name in the_model.metadata["training"]["cases"]]
     beside = floors(train, config, [cases[name] for name in HELD_OUT])

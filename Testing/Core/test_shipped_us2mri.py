@@ -36,7 +36,12 @@ def test_the_held_out_cases_are_the_ones_kept_for_ever_and_were_not_trained_on(s
 
 def test_it_was_made_by_the_committed_configuration(shipped: ModelPackage, repository: Path) -> None:
     config = read_config(repository / "training_tools" / "configs" / "us2mri_pix2pix_small.json")
-    assert shipped.metadata["training"]["config"] == config.model_dump(mode="json", exclude={"card"})
+    told, known = shipped.metadata["training"]["config"], config.model_dump(mode="json", exclude={"card"})
+    # The package was made before objectives had options of their own; its weights of the terms stood under "loss".
+    told, terms = dict(told), told.get("loss", {})
+    assert terms.items() <= known["objective"].items()
+    for section in ("network", "steps", "batch_size", "average", "seed", "held_out", "folds", "uncertainty", "target"):
+        assert told[section] == known[section]
     assert shipped.inputs == config.inputs()
 
 

@@ -15,64 +15,32 @@ from safetensors.torch import load_file, save_file
 from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.inference import translate
 from imagetranslation.models import load_package, verify
-from imagetranslation.volume import Volume, read_volume, write_volume
+from imagetranslation.volume import read_volume
 from training_tools import crossval, evaluation, losses
 from training_tools.augmentation import augment, mix
 from training_tools.card import render
 from training_tools.config import Augmentation, Config, read_config
 from training_tools.dataset import Case, load_cases
 from training_tools.export import export
-from training_tools.pairs import list_pairs
-from training_tools.prepare import prepare
-from training_tools.train import Trainer, train
+from training_tools.train import train
+from training_tools.training.cache import TARGET, fingerprints, open_cases
+from training_tools.training.loop import Loop
+from training_tools.training.precision import make_fabric
+from training_tools.training.sampling import Sampler
+from training_tools.training.state import State
 
-SHAPE = (10, 20, 18)
+from .training_runs import positioned_config, prepared_pairs, tiny_config
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four prepared pairs of an ellipsoid: dark in a fan-like source, bright in the target."""
-    folder = tmp_path_factory.mktemp("tiny")
-    grid = np.stack(np.mgrid[tuple(slice(0, n) for n in SHAPE)], axis=-1)
-    for number in range(4):
-        random = np.random.default_rng(number)
-        gland = (((grid - random.uniform(4, 6, 3) * [1, 2, 1.8]) / [3, 6, 5]) ** 2).sum(axis=-1) < 1
-        fan = np.abs(grid[..., 1] - 9.5) < 2 + 0.5 * grid[..., 2]
-        images = {
-            "us": np.where(fan, np.where(gland, 60, 160) + random.uniform(0, 40, SHAPE), 0),
-            "mr": np.where(gland, 200, 80) + random.uniform(0, 20, SHAPE),
-            "us_labels": gland,
-            "mr_labels": gland,
-        }
-        for name, array in images.items():
-            (folder / name).mkdir(exist_ok=True)
-            write_volume(Volume(array.astype(np.float32)), folder / name / f"case{number}.nrrd")
-    pairs = list_pairs(*(folder / name for name in ("us", "mr", "us_labels", "mr_labels")))
-    prepare(pairs, folder / "prepared")
-    return folder / "prepared"
+    return prepared_pairs(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(params=["slices", "volumes"])
 def a_config(request: pytest.FixtureRequest) -> Config:
-    """Six steps of a tiny network with a discriminator, on single slices or on positioned ones."""
-    volumes = request.param == "volumes"
-    arguments = {"spatial_dims": 3 if volumes else 2, "base": 4, "levels": 3, "dropout": 0.3}
-    return Config(
-        id="tiny",
-        title="Tiny",
-        task="us2mri",
-        network={"name": "pix2pix-small", "arguments": {**arguments, **({"points": 4} if volumes else {})}},
-        discriminator={"base": 4, "layers": 1},
-        source={"spatial_dims": 3, "patch_size": [10, 16, 16]} if volumes else {"patch_size": [16, 16]},
-        augmentation={"elastic": 0.05, "mixup": 0.5, "mirror": "columns"},
-        loss={"l1": 1, "ssim": 0.5, "adversarial": 0.01},
-        steps=6,
-        batch_size=4,
-        checkpoint_every=2,
-        seed=3,
-        held_out=("case3",),
-        folds=2,
-    )
+    """pix2pix on single slices or on positioned ones."""
+    return positioned_config() if request.param == "volumes" else tiny_config()
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -124,32 +92,53 @@ def test_a_misspelt_held_out_case_is_not_trained_on(a_config: Config, tiny_data:
     assert not (tmp_path / "run").exists()
 
 
+def a_loop(config: Config, data: Path, names: list[str]) -> Loop:
+    """The steps of a run, without its folder."""
+    fabric = make_fabric(config.precision)
+    cases = open_cases(data, config, fingerprints(data, names))
+    return Loop(State(config, fabric, cases), Sampler(cases, config))
+
+
+def rows_of(loop: Loop, steps: int) -> list[dict[str, float]]:
+    return [row for rows in loop.rows(steps) for row in rows]
+
+
 def test_training_lowers_the_error(a_config: Config, tiny_data: Path) -> None:
     config = a_config.model_copy(update={"steps": 40, "augmentation": Augmentation(mirror=None)})
-    rows = list(Trainer(config, load_cases(tiny_data, config, ["case0"])).steps(40))
+    rows = rows_of(a_loop(config, tiny_data, ["case0"]), 40)
     assert np.mean([row["l1"] for row in rows[-5:]]) < 0.8 * np.mean([row["l1"] for row in rows[:3]])
 
 
 def test_the_discriminator_learns_too(a_config: Config, tiny_data: Path) -> None:
-    trainer = Trainer(a_config, load_cases(tiny_data, a_config, ["case0"]))
-    before = {name: tensor.clone() for name, tensor in trainer.judge.state_dict().items()}
-    rows = list(trainer.steps(2))
-    assert any(not torch.equal(before[name], tensor) for name, tensor in trainer.judge.state_dict().items())
+    loop = a_loop(a_config, tiny_data, ["case0"])
+    judge = loop.state.networks["discriminator"]
+    before = {name: tensor.clone() for name, tensor in judge.state_dict().items()}
+    rows = rows_of(loop, 2)
+    assert any(not torch.equal(before[name], tensor) for name, tensor in judge.state_dict().items())
     assert all(row["discriminator"] > 0 for row in rows)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(a_config: Config, tiny_data: Path) -> None:
-    cases = load_cases(tiny_data, a_config, ["case0"])
-    cases = [replace(case, slices=case.slices.clone()) for case in cases]
-    trainer = Trainer(a_config, cases)
-    trainer.slices[0][:, 1] = float("nan")
-    with pytest.raises(RunFailed, match="step 1: l1 is nan"):
-        list(trainer.steps(3))
+    loop = a_loop(a_config, tiny_data, ["case0"])
+    spoilt = np.array(loop.sampler.cases[0].arrays)
+    spoilt[TARGET] = np.nan
+    loop.sampler.cases[0] = replace(loop.sampler.cases[0], arrays=spoilt)
+    with pytest.raises(RunFailed, match="step 1: discriminator is nan"):
+        rows_of(loop, 3)
+
+
+def test_a_weight_that_is_no_number_stops_the_run_though_the_losses_are(a_config: Config, tiny_data: Path) -> None:
+    loop = a_loop(a_config, tiny_data, ["case0"])
+    rows_of(loop, 1)
+    with torch.no_grad():
+        next(loop.state.networks["discriminator"].buffers()).fill_(float("nan"))
+    with pytest.raises(RunFailed, match="step 2: a weight is"):
+        rows_of(loop, 3)
 
 
 def test_a_damaged_checkpoint_is_refused_with_a_sentence(a_config: Config, tiny_data: Path, tmp_path: Path) -> None:
     train(a_config, tiny_data, tmp_path, stop_after=2)
-    (next((tmp_path / "checkpoint").glob("step-*")) / "state.pt").write_bytes(b"no")
+    (next((tmp_path / "checkpoint").glob("step-*")) / "state.json").write_bytes(b"no")
     with pytest.raises(RunFailed, match="cannot be resumed"):
         train(a_config, tiny_data, tmp_path)
 
@@ -159,7 +148,17 @@ def test_a_damaged_checkpoint_is_refused_with_a_sentence(a_config: Config, tiny_
     [
         ({"wings": 2}, "wings"),
         ({"steps": 0}, "steps"),
-        ({"loss": {"l1": 1, "charm": 2}}, "charm"),
+        ({"objective": {"name": "pix2pix", "charm": 2}}, "charm"),
+        ({"objective": {"name": "alchemy"}}, "alchemy"),
+        ({"source": {"orientation": "foo"}}, "foo"),
+        ({"source": {"orientation": "LLS"}}, "LLS"),
+        ({"source": {"context_slices": 1}}, "in_channels"),
+        ({"network": {"name": "pix2pix-small", "arguments": {"members": 17}}}, "17 members"),
+        ({"origins": {"optimiser.speed": "our choice"}}, "speed"),
+        ({"origins": {"steps": "hearsay"}}, "hearsay|must begin"),
+        ({"sampling": {"unpaired": True}}, "pairs"),
+        ({"optimiser": {"accumulate": 5}}, "accumulate"),
+        ({"validation": {"every": 5}}, "patients"),
         ({"target": {"normalisation": {"name": "sorcery"}}}, "sorcery"),
         ({"source": {"patch_size": [8, 8, 8]}}, "patch_size"),
         ({"source": {"patch_size": [0, 8]}}, "patch_size"),
@@ -172,7 +171,8 @@ def test_a_damaged_checkpoint_is_refused_with_a_sentence(a_config: Config, tiny_
     ],
 )
 def test_a_configuration_with_a_fault_is_refused_by_the_key(tmp_path: Path, change: dict, word: str) -> None:
-    content = {"id": "x", "title": "x", "task": "x", "network": {"name": "pix2pix"}, "steps": 1, **change}
+    content = {"id": "x", "title": "x", "task": "x", "network": {"name": "pix2pix"}, "steps": 1}
+    content = {**content, "objective": {"name": "pix2pix"}, **change}
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=word):
         read_config(tmp_path / "config.json")

@@ -28,3 +28,16 @@ def find(name: str) -> type[Objective]:
     module, class_ = _CLASSES[name].split(":")
     found: type[Objective] = getattr(importlib.import_module(f"{__name__}.{module}"), class_)
     return found
+
+
+register("pix2pix", "pix2pix:Pix2Pix")
+register("regression", "regression:Regression")
+register("perceptual-pix2pix", "perceptual:PerceptualPix2Pix")
+register("cyclegan", "cyclegan:CycleGAN")
+register("discogan", "discogan:DiscoGAN")
+register("dualgan", "dualgan:DualGAN")
+register("gcgan", "gcgan:GcGAN")
+register("travelgan", "travelgan:TravelGAN")
+register("cut", "cut:CUT")
+register("reggan", "reggan:RegGAN")
+register("bridge", "bridge:Bridge")

@@ -96,5 +96,5 @@ def translated(network: torch.nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def masked(image: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The image with background (-1) where the weight is 0, so that no discriminator judges by what was not recorded."""
+    """The image with background (-1) where the weight is 0: no discriminator shall judge by what was not recorded."""
     return torch.where(weight > 0, image, torch.full_like(image, -1.0))
