@@ -144,6 +144,15 @@ def compare(
     engine: EngineName = "",
     features: Features = "",
     settings: SettingsFile = None,
+    component: Annotated[Optional[str], typer.Option(help="Which component of a 4-D source, or view of an NM.")] = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM structured report (TID 1500) and segmentation.")
+    ] = False,
+    finding: Annotated[
+        str, typer.Option(help="What the region is in them: lesion, neoplasm, prostate, bone or tissue.")
+    ] = "lesion",
+    reader: Annotated[str, typer.Option(help="Who drew the region, for them.", metavar='"FAMILY, GIVEN"')] = "",
+    drawn_with: Annotated[str, typer.Option(help="The tool that helped to draw it; by hand if none.")] = "",
     cache: Annotated[Optional[Path], typer.Option(help="Folder that keeps results by content.")] = None,
     mirp_python: MirpPython = "",
     as_json: Json = False,
@@ -151,9 +160,13 @@ def compare(
     """Compare one region in the source, the synthetic image and, where there is one, the real target.
 
     imagetranslation radiomics compare us.nrrd synthetic-mr.nrrd mr.nrrd --roi gland.nrrd -o compared
+
+    With --dicom the folder also holds dicom/report.dcm, dicom/segmentation.dcm and, where the synthetic image has none
+    yet, its series; the source or the synthetic image must be DICOM or able to become it.
     """
     from ..radiomics import comparison
     from ..radiomics.cache import Cache
+    from ..radiomics.dicomreport import Meaning, availability, finding_called, write_dicom
     from ..radiomics.engine import default_features, make_engine
     from ..radiomics.preservation.figures import require
     from ..radiomics.preservation.writing import check_folder
@@ -166,7 +179,12 @@ def compare(
     require()
     check_folder(output)
     paths = {"source": source, "synthetic": synthetic, **({"reference": reference} if reference else {})}
-    images = {role: read_volume(path) for role, path in paths.items()}
+    images = {role: read_volume(path, component=component if role == "source" else None)
+              for role, path in paths.items()}  # fmt: skip
+    how = "SEMIAUTOMATIC" if drawn_with.strip() else "MANUAL"
+    meaning = Meaning(*finding_called(finding), how, drawn_with, reader=reader)
+    if dicom and not (possible := availability(images)).report:
+        raise InputError(f"--dicom is not possible here. {possible.sentence}")
     (region,) = read_rois(roi, images["source"], label)
     made_by = make_engine(features or default_features(engine), engine, mirp_python=mirp_python)
     found = comparison.compare(
@@ -175,10 +193,18 @@ def compare(
         cancelled=stop.is_set,
     )  # fmt: skip
     comparison.write_comparison(found, output)
+    written = None
+    if dicom:
+        written = write_dicom(found, images, region, output / "dicom", meaning=meaning, cancelled=stop.is_set)
     if as_json:
-        print_json({"folder": str(output), **comparison.as_dict(found)})
+        listed = {} if written is None else {"dicom": [str(file) for file in written.files]}
+        print_json({"folder": str(output), **listed, **comparison.as_dict(found)})
         return
     _show_comparison(found, output)
+    if written is not None:
+        shown = [f"Wrote {file}." for file in (written.report, written.segmentation) if file is not None]
+        shown += [f"Wrote the synthetic series {written.series[0].parent}."] if written.series else []
+        print("\n".join([*shown, *written.sentences]))
 
 
 def _show_comparison(found: Any, folder: Path) -> None:

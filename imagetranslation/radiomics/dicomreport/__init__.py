@@ -7,10 +7,10 @@ objects in `segmentation` and `report`. The comparison itself is `radiomics.comp
 """
 
 from .codes import Code
-from .meaning import ALGORITHM_TYPES, CATEGORIES, TYPES, Meaning
+from .meaning import ALGORITHM_TYPES, CATEGORIES, TYPES, Meaning, finding_called
 from .writing import Availability, Written, availability, write_dicom
 
 __all__ = [
     "ALGORITHM_TYPES", "CATEGORIES", "TYPES", "Availability", "Code", "Meaning", "Written", "availability",
-    "write_dicom",
+    "finding_called", "write_dicom",
 ]  # fmt: skip

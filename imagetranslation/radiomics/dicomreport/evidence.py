@@ -74,11 +74,13 @@ class Backing:
 @dataclass(frozen=True)
 class Evidence:
     """backings: by role, of the images that are DICOM. to_write: whether the synthetic image has no series yet and can
-    get one. sentences: what a person should know. new_study: UID for where none of the objects names a study.
+    get one. linked: whether the synthetic image's objects or memory name the source's. sentences: what a person should
+    know. new_study: UID for where none of the objects names a study.
     """
 
     backings: Mapping[str, Backing]
     to_write: bool
+    linked: bool
     sentences: tuple[str, ...]
     new_study: str
 
@@ -131,9 +133,10 @@ def gather(images: Mapping[str, Volume], source: Any = None, series: str | None 
     elif not backings["source"].source.proven:
         sentences.append("That these are the source images was said by the person who exported; nothing proves it.")
     _check_one_patient(backings)
-    _check_made_from(backings, synthetic.name)
+    linked = own is None and "source" in backings and _remembers(synthetic, backings["source"])
+    linked = linked or _made_from(backings, synthetic.name)
     to_write = own is None and not _why_no_series(synthetic)
-    return Evidence(backings, to_write, tuple(sentences), str(generate_uid()))
+    return Evidence(backings, to_write, linked, tuple(sentences), str(generate_uid()))
 
 
 def series_backing(folder: Path, synthetic: Volume) -> Backing:
@@ -222,16 +225,14 @@ def _check_one_patient(backings: Mapping[str, Backing]) -> None:
             return
 
 
-def _check_made_from(backings: Mapping[str, Backing], name: str) -> None:
-    """InputError where the synthetic series says that it was made from other images than the source's."""
+def _made_from(backings: Mapping[str, Backing], name: str) -> bool:
+    """Whether the synthetic series names the source's images as its own; InputError where it names others."""
     if not {"source", "synthetic"} <= backings.keys():
-        return
-    told = [
-        item for dataset in backings["synthetic"].source.datasets for item in dataset.get("SourceImageSequence") or []
-    ]
+        return False
+    told = [item for each in backings["synthetic"].source.datasets for item in each.get("SourceImageSequence") or []]
     made_from = {(text_of(item, "ReferencedSOPInstanceUID"), text_of(item, "ReferencedFrameNumber")) for item in told}
     slices = backings["source"].slices
-    pairs = [(text_of(dataset, "SOPInstanceUID"), frame) for of_slice in slices for dataset, frame in of_slice]
+    pairs = {(text_of(dataset, "SOPInstanceUID"), frame) for of_slice in slices for dataset, frame in of_slice}
     related = any(
         uid == of and (not number or frame is None or number == str(frame))
         for uid, number in made_from
@@ -239,3 +240,4 @@ def _check_made_from(backings: Mapping[str, Backing], name: str) -> None:
     )
     if made_from and not related:
         raise InputError(f"{name} says that it was made from other images than the source given; choose that source.")
+    return related

@@ -14,6 +14,7 @@ from typing import Any
 from ...dicomio.opening import text_of
 from ...volume import Volume
 from ..comparison import ROLES, Comparison, Row
+from ..names import MORPHOLOGY
 from ..roi import Roi
 from . import codes, statements
 from .codes import OURS, Code
@@ -164,12 +165,18 @@ def _algorithm(content: Content, role: str) -> Any:
 def _measurements(content: Content, role: str) -> list[Any]:
     if role != DIFFERENCE:
         unit = content.intensity(role)
-        return [_measurement(row, row.values.get(role, math.nan), unit, None) for row in content.found.rows]
+        return [_measurement(row, row.values[role], unit, None) for row in _rows(content, role)]
     against = content.found.against
-    derivation = Code(f"minus-{against}"[:16], f"Synthetic minus {against}", OURS)
+    derivation = Code(f"minus-{against}", f"Synthetic minus {against}", OURS)
     unit, subtractable = content.intensity("synthetic"), content.subtractable
-    rows = [row for row in content.found.rows if subtractable or "intensity" not in row.unit]
+    rows = [row for row in _rows(content, "synthetic") if subtractable or "intensity" not in row.unit]
     return [_measurement(row, row.difference, unit, derivation) for row in rows]
+
+
+def _rows(content: Content, role: str) -> list[Row]:
+    """The features of an image: shape is the region's alone and was taken once, with the first."""
+    own = content.found.results[role].values
+    return [row for row in content.found.rows if row.key in own or row.family != MORPHOLOGY]
 
 
 def _measurement(row: Row, value: float, intensity: Code, derivation: Code | None) -> Any:

@@ -14,8 +14,9 @@ ABNORMALITY = Code("49755003", "Morphologically Abnormal Structure", "SCT")
 CATEGORIES = (ABNORMALITY, ANATOMY, TISSUE)
 TYPES = (
     Code("52988006", "Lesion", "SCT"), Code("108369006", "Neoplasm", "SCT"), Code("41216001", "Prostate", "SCT"),
-    Code("272673000", "Bone", "SCT"), Code("85756007", "Tissue", "SCT"),
+    Code("272673000", "Bone", "SCT"), TISSUE,
 )  # fmt: skip
+_CATEGORY_OF = {TYPES[0]: ABNORMALITY, TYPES[1]: ABNORMALITY, TISSUE: TISSUE}
 # PS3.3 C.8.20.2: by hand, with a tool's help, by a program alone.
 ALGORITHM_TYPES = ("MANUAL", "SEMIAUTOMATIC", "AUTOMATIC")
 
@@ -44,3 +45,12 @@ class Meaning:
             )
         if self.algorithm_type != "MANUAL" and not self.algorithm_name.strip():
             raise InputError(f"A region drawn {self.algorithm_type} needs the name of the tool that drew it.")
+
+
+def finding_called(name: str) -> tuple[Code, Code]:
+    """Category and kind by a kind's name, "lesion" or "prostate"; InputError listing them for any other."""
+    for kind in TYPES:
+        if kind.meaning.lower() == name.strip().lower():
+            return _CATEGORY_OF.get(kind, ANATOMY), kind
+    known = ", ".join(kind.meaning.lower() for kind in TYPES)
+    raise InputError(f"There is no code for a finding {name[:60]!r} here; choose one of {known}.")

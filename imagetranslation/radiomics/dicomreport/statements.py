@@ -13,6 +13,7 @@ NO_SEGMENTATION = (
     "The source has no position in the patient: the region stands in the report as an outline on its image, along the "
     "edges of its pixels, and there is no segmentation object."
 )
+NOT_PROVEN = "Nothing proves that the synthetic image was made from this source; the person who compared them said so."
 OF_A_SYNTHETIC_IMAGE = (
     "These values were measured on a SYNTHETIC image that a model made from the source: they are no measurement of the "
     "patient and not for diagnosis."
@@ -21,6 +22,7 @@ OF_A_DIFFERENCE = (
     "The synthetic image was made by a model: a difference that involves it is no measurement of the patient and not "
     "for diagnosis."
 )
+SHAPE_ONCE = "Features of shape depend on the region alone; they stand once, with the source's values."
 NOT_SUBTRACTED = (
     "Differences of features in units of intensity are left out: the two images measure different quantities."
 )
@@ -35,6 +37,8 @@ def of_image(content: Content, role: str) -> list[str]:
     if role == "source":
         said += [*content.found.roi["notes"], *_of_outline(content), *result.missing]
         said += [f"{feature.name}: {feature.note}" for feature in result.features if feature.note]
+    elif len(result.features) < len(content.found.rows):
+        said.append(SHAPE_ONCE)
     return [*said, *result.warnings]
 
 

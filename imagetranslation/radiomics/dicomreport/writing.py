@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,14 @@ from ...dicomio.opening import damage_means, quiet_pydicom, text_of
 from ...dicomio.writing import write_dicom_series
 from ...errors import Cancelled, InputError
 from ...files import atomic_folder, make_folder
+from ...inference import voxels_sha256
 from ...volume import Volume
 from ..cache import image_hash
 from ..engine import Cancel
 from ..roi import Roi, check_grid
 from .evidence import Evidence, gather, series_backing
 from .meaning import Meaning
-from .statements import NO_SEGMENTATION
+from .statements import NO_SEGMENTATION, NOT_PROVEN
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -155,13 +156,20 @@ def _stop(cancelled: Cancel | None) -> None:
 def _write_series(
     stage: Path, images: Mapping[str, Volume], evidence: Evidence, source: Any, series: str | None
 ) -> list[Path]:
-    """The synthetic image's own series; its source by the path it was read from, which can be proven."""
-    about = images["source"].attributes
-    if source is None and "source" in evidence.backings and about.get("format") == "DICOM":
-        path = Path(str(about.get("path", "")))
-        source = path if path.exists() else list(evidence.backings["source"].source.datasets)
-        series = about.get("SeriesInstanceUID") if path.is_dir() else None
-    return write_dicom_series(images["synthetic"], stage / SERIES, source=source, series=series)
+    """The synthetic image's own series, which names its source's very frames where the voxels prove them."""
+    synthetic, about = images["synthetic"], images["source"].attributes
+    if synthetic.attributes.get("format") != "DICOM" and "source" in evidence.backings:
+        if about.get("format") == "DICOM" and _made_from(images):
+            synthetic = replace(synthetic, attributes=about)
+        elif source is None:
+            source, series = list(evidence.backings["source"].source.datasets), None
+    return write_dicom_series(synthetic, stage / SERIES, source=source, series=series)
+
+
+def _made_from(images: Mapping[str, Volume]) -> bool:
+    """Whether the synthetic image's record names the source's voxels."""
+    record = images["synthetic"].provenance
+    return record is not None and record.source_sha256 == voxels_sha256(images["source"])
 
 
 def _write_objects(
@@ -177,6 +185,8 @@ def _write_objects(
     made = in_zone(datetime.now(timezone.utc), text_of(evidence.base.first, "TimezoneOffsetFromUTC"))
     tracking = Tracking(f"{roi.name} ({made:%Y-%m-%d %H:%M})", meaning.tracking_uid or str(generate_uid()))
     sentences = list(evidence.sentences)
+    if "source" in evidence.backings and not (evidence.linked or _made_from(images)):
+        sentences.append(NOT_PROVEN)
     segmentation = None
     with quiet_pydicom():
         if evidence.base.source.positioned:
