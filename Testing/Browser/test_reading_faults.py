@@ -131,6 +131,22 @@ def test_a_case_whose_image_is_gone_is_said_and_the_answers_stay(browser, simple
     wait_until(lambda: reader.message() == "", "the message goes away")
 
 
+def test_a_case_whose_image_is_gone_can_be_left_out(browser, simple: Served) -> None:
+    first, second = simple.reading.trials("R1")[:2]
+    simple.reading.image_file(first.images["A"]).unlink()
+    reader = Physician.at(browser, simple.link("R1"))
+    reader.told("Image A of case 1 is missing")
+    reader.page.get_by_role("button", name="Go on without this case").click()
+    reader.sees_case(2)
+    assert not reader.page.locator("#skip").is_visible()
+    assert reader.message() == ""
+    assert "skip" in simple.kinds("R1")
+    assert [entry["token"] for entry in simple.store.history("R1").entries if entry["kind"] == "show"][
+        -1
+    ] == second.token
+    assert reader.faults == []
+
+
 def test_a_window_that_fell_silent_gives_the_reader_back_and_takes_them_up_again(browser, tmp_path: Path) -> None:
     reading = a_reading(tmp_path / "study", a_document(cases=2, readers=2))
     with served(reading, patience=Patience(silence_s=0.6, look_s=0.1)) as made:

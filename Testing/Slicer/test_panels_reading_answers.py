@@ -368,6 +368,28 @@ class TestKept:
         assert ".nii" not in panel.ui.readingNotice.text
         assert not panel.ui.nextButton.enabled
 
+    def test_a_case_without_its_image_is_left_out_and_shown_as_soon_as_the_image_is_back(
+        self, begin_reading, a_small_study, click, wait_until, monkeypatch
+    ):
+        made = load_reading_set(a_small_study)
+        files = [made.image_file(trial.images["A"]) for trial in made.trials("R1")]
+        kept = [file.read_bytes() for file in files]
+        files[0].unlink()
+        files[1].unlink()
+        panel = begin_reading(a_small_study, waiting=False)
+        wait_until(lambda: panel.ui.skipButton.visible, 30)
+        click(panel.ui.skipButton)
+        wait_until(lambda: "case 2 is missing" in panel.ui.readingNotice.text, 30)
+        assert panel.ui.skipButton.visible
+        assert not panel.form.shown
+        files[1].write_bytes(kept[1])
+        for _ in range(20):
+            panel.onWatch()
+        wait_until(lambda: panel.form.shown, 30, "the image that is back")
+        assert not panel.ui.skipButton.visible
+        assert panel.ui.readingNotice.text == ""
+        assert [e["kind"] for e in _entries(a_small_study) if e["kind"] in ("skip", "complete")] == ["skip"]
+
 
 class TestSpeed:
     def test_a_case_changes_within_300_ms_and_fetching_never_holds_the_application_for_100(

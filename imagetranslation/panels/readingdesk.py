@@ -90,6 +90,12 @@ class Desk:
         self._guarded(self.session.next)
         self._moved()
 
+    def skip(self) -> None:
+        """Go on from a case whose images cannot be shown; it stays open for another time."""
+        self.retry()
+        self._guarded(self.session.skip)
+        self._moved()
+
     def back(self) -> None:
         """The case before."""
         self.retry()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..volume import Volume
 
 WATCH_MS = 500
+# Images that could not be shown are looked for again every four seconds.
+LOOKS_BETWEEN = 8
 FOLDER_KEY, READER_KEY = "ImageTranslation/readingFolder", "ImageTranslation/readingReader"
 
 
@@ -54,6 +56,8 @@ class ReadingPanel:
         self._watch.connect("timeout()", self.onWatch)
         self._seen: Any = None
         self._given_up: tuple[str, ...] = ()
+        # How often was looked for images that cannot be shown; 0 where none are missing.
+        self._missing = 0
         settings = qt.QSettings()
         self.ui.readingPath.currentPath = str(settings.value(FOLDER_KEY) or "")
         self.ui.readerEdit.text = str(settings.value(READER_KEY) or "")
@@ -61,6 +65,7 @@ class ReadingPanel:
             (self.ui.startButton, self.onStart), (self.ui.takeOverButton, self.onTakeOver),
             (self.ui.nextButton, self.onNext), (self.ui.backButton, self.onBack), (self.ui.saveButton, self.onSave),
             (self.ui.pauseButton, self.onPause), (self.ui.leaveButton, self.onLeave),
+            (self.ui.skipButton, self.onSkip),
         ):  # fmt: skip
             button.connect("clicked(bool)", receiver)
         # Unfolding a section may show what was hidden in it while it was folded.
@@ -153,6 +158,10 @@ class ReadingPanel:
         """The button."""
         self._go("back")
 
+    def onSkip(self, *_arguments: object) -> None:
+        """The button that comes up where a case cannot be shown."""
+        self._go("skip")
+
     def onSave(self, *_arguments: object) -> None:
         """The button."""
         if self.desk is not None:
@@ -197,6 +206,7 @@ class ReadingPanel:
         self.desk.touch()
         if self.desk is not None:
             self._showProgress()
+            self._lookAgain()
 
     def onArrived(self) -> None:
         """The images of the case on the screen are there."""
@@ -206,7 +216,9 @@ class ReadingPanel:
             images = self.desk.images()
             if images is not None:
                 self._showImages(images)
+            self._missing = 0
         except InputError as error:
+            self._missing = 1
             self._notice(str(error))
         except Exception:
             # Whatever went wrong: the application must not stay locked.
@@ -285,6 +297,7 @@ class ReadingPanel:
         assert self.views is not None
         self.form.clear()
         self._dropMarks()
+        self._missing = 0
         self._notice("\n".join(self.desk.session.warnings))
         if self.desk.trial is None:
             self.views.clear()
@@ -326,6 +339,13 @@ class ReadingPanel:
         for marks in self._marks:
             marks.clear()
         self._marks = []
+
+    def _lookAgain(self) -> None:
+        """Now and then: are images there by now that could not be shown."""
+        if self._missing:
+            self._missing += 1
+            if self._missing % LOOKS_BETWEEN == 0 and self.desk is not None:
+                self.desk.fetch()
 
     def _go(self, where: str) -> None:
         if self.desk is None or not getattr(self.ui, f"{where}Button").enabled:
@@ -390,6 +410,7 @@ class ReadingPanel:
         self.ui.formFrame.visible = shown and not session.paused
         self.ui.nextButton.enabled = shown and not session.paused
         self.ui.saveButton.enabled = shown and not session.paused
+        self.ui.skipButton.visible = self.ui.skipButton.enabled = bool(self._missing) and not session.paused
         self.ui.backButton.visible = session.reading.allow_back
         self.ui.backButton.enabled = session.can_go_back and not session.paused
         self.ui.pauseButton.enabled = session.trial is not None

@@ -169,6 +169,8 @@ def _logged(reading: ReadingSet, trials: Mapping[str, Trial], entry: Mapping[str
         ]
         what = f"{entry.get('question')}: {words[0]} -> {words[1]} after {entry.get('reading_s')} s"
         what += f" ({entry['because']})" if "because" in entry else ""
+    elif kind == "skip":
+        what = f"left out: {entry.get('because')}"
     elif kind == "open":
         what = f"opened on {entry.get('host')} with version {entry.get('app')}, session {entry.get('session')}"
     return f"{entry.get('n'):>5} {entry.get('utc', '')} {where}{' ' if where else ''}{what}"

@@ -57,7 +57,7 @@ class Replay:
             state.completed = (*state.completed[:1], str(entry.get("utc", "")))
             if self.shown == token:
                 self.shown = ""
-        if kind in ("answer", "complete", "pause", "save", "leave") and token:
+        if kind in ("answer", "complete", "skip", "pause", "save", "leave") and token:
             state = self.state(token)
             state.reading_s = max(state.reading_s, _seconds(entry.get("reading_s")))
             state.idle_s = max(state.idle_s, _seconds(entry.get("idle_s")))

@@ -70,6 +70,7 @@ class Session:
         self.reading, self.reader, self.store = reading, reader, store
         self._clock = clock or Clock()
         self._trials = reading.trials(reader)
+        self._skipped: set[str] = set()
         self._writer = store.open(reader, take_over)
         try:
             self.warnings = self._writer.warnings
@@ -115,6 +116,12 @@ class Session:
         """A sentence once nothing is left to read in this session, otherwise ""."""
         if self.trial is not None:
             return ""
+        left = sum(t.token in self._skipped and not is_done(self.reading, t, self._replay) for t in self._trials)
+        if left:
+            return (
+                f"All else of this session is read; {left} case{'s' * (left > 1)} could not be shown. Tell the "
+                "coordinator, and open the reading again once that is mended."
+            )
         if self.session == self._trials[-1].session:
             return f"All {len(self._trials)} cases are read. Thank you; you may close this window."
         opens = self._opens(self.session + 1)
@@ -211,15 +218,24 @@ class Session:
         trial = self._require_trial()
         if missing := self.missing():
             raise InputError(missing)
-        self._watch.activity()
         following = next((t for t in self._trials[trial.number :] if t.session == self.session), None)
-        if following is None:
-            following = self._first_open(besides=trial)
-        entries = [self._entry("complete", trial, **self._times())]
-        if following is not None:
-            entries.append(self._entry("show", following))
-        self._keep(entries)
-        self._move(following)
+        return self._onward(following or self._first_open(besides=trial), "complete")
+
+    def skip(self) -> Optional[Trial]:
+        """Go on from a trial whose images cannot be shown, without handing it in; returns the next one, or None.
+
+        It counts as not read and is offered again when the reading is next opened. InputError where it can be shown;
+        RunFailed where it could not be saved: the trial stays.
+        """
+        trial = self._require_trial()
+        try:
+            self.images(trial)
+        except InputError as error:
+            why = str(error)
+        else:
+            raise InputError("The images of this case can be shown; it cannot be left out.")
+        following = self._onward(self._first_open(besides=trial, after=trial.number), "skip", because=why)
+        self._skipped.add(trial.token)
         return following
 
     def back(self) -> Trial:
@@ -311,6 +327,16 @@ class Session:
             self._replay.take(entry)
         self.warnings = self._writer.warnings
 
+    def _onward(self, following: Optional[Trial], kind: str, **more: Any) -> Optional[Trial]:
+        """Note how the trial on the screen was left, and show another one."""
+        self._watch.activity()
+        entries = [self._entry(kind, self.trial, **more, **self._times())]
+        if following is not None:
+            entries.append(self._entry("show", following))
+        self._keep(entries)
+        self._move(following)
+        return following
+
     def _show(self) -> dict[str, Any]:
         return self._entry("show", self.trial)
 
@@ -326,9 +352,11 @@ class Session:
         before = self._trials[: self.trial.number - 1] if self.trial else self._trials
         return next((t for t in reversed(before) if t.session == self.session), None)
 
-    def _first_open(self, besides: Optional[Trial] = None) -> Optional[Trial]:
-        own = (t for t in self._trials if t.session == self.session and t is not besides)
-        return next((t for t in own if not is_done(self.reading, t, self._replay)), None)
+    def _first_open(self, besides: Optional[Trial] = None, after: int = 0) -> Optional[Trial]:
+        """A trial of this session that is not done and was not left out: the first one behind `after`, or the first."""
+        own = [t for t in self._trials if t.session == self.session and t is not besides]
+        own = [t for t in own if t.token not in self._skipped and not is_done(self.reading, t, self._replay)]
+        return next((t for t in own if t.number > after), next(iter(own), None))
 
     def _current_session(self) -> int:
         """The session of the first trial that is not done; the last one where all are."""

@@ -204,6 +204,7 @@ def _beat(session: Session, body: Body) -> None:
 _ACTS: dict[str, Callable[[Session, Body], Any]] = {
     "answer": _answer,
     "next": lambda session, _: session.next(),
+    "skip": lambda session, _: session.skip(),
     "back": lambda session, _: session.back(),
     "save": lambda session, _: session.save(),
     "pause": lambda session, _: session.pause(),
@@ -211,7 +212,7 @@ _ACTS: dict[str, Callable[[Session, Body], Any]] = {
     "beat": _beat,
 }
 # Without the case's token a request that comes late would count for the case after.
-_ABOUT_A_CASE = ("answer", "next")
+_ABOUT_A_CASE = ("answer", "next", "skip")
 
 
 def serve_reading(

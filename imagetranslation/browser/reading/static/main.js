@@ -118,6 +118,7 @@ function refresh() {
   const fresh = form.trial !== state.trial;
   at("form").dataset.trial = state.trial;
   form.show(state.trial, state.form, values, pending);
+  if (fresh) at("skip").hidden = true;
   if (fresh && at("overlay").hidden) form.activate(form.firstOpen());
   at("missing").textContent = "";
   at("next").classList.toggle("waiting", form.firstOpen(true) !== "");
@@ -144,6 +145,7 @@ async function showImages() {
     refresh();
     panes.root.dataset.trial = trial;
     trouble("images", "");
+    at("skip").hidden = true;
     if (upcoming) pictures.get(upcoming).catch(() => {}); // asked for again when it is needed
   } catch (refusal) {
     clearTimeout(late);
@@ -154,6 +156,8 @@ async function showImages() {
     shown = "";
     if (["window", "link"].includes(refusal.kind)) { stop(refusal); return; }
     trouble("images", refusal.message);
+    // Without its images a case cannot be judged; what is amiss on the way may pass.
+    at("skip").hidden = refusal.kind !== "input";
     if (refusal.kind === "closed") await recovered(refusal);
     else setTimeout(() => { if (!shown && state.trial && !over) showImages(); }, 4000);
   }
@@ -376,6 +380,7 @@ function handled(key, target) {
 }
 
 at("next").addEventListener("click", next);
+at("skip").addEventListener("click", () => act("skip"));
 at("back").addEventListener("click", () => act("back"));
 at("save").addEventListener("click", save);
 at("pause").addEventListener("click", () => act("pause"));
