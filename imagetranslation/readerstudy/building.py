@@ -26,6 +26,7 @@ from .key import Key, new_key, require_outside, save_key
 from .originals import Originals
 from .readingset import ANSWERS, FOLDER, IMAGES, MANIFEST, SOURCE, STUDY_READING, reading_set_from
 from .schedule import PlannedTrial, Schedule, build_schedule
+from .store import FROZEN
 
 # Files get one date, so that the order of their making tells nothing: 2000-01-01 UTC.
 _NEUTRAL_TIME = 946684800
@@ -211,9 +212,10 @@ def _shown(study: Study, key: Key, reader: str, trial: PlannedTrial) -> dict[str
 
 def _require_unanswered(reading: Path) -> None:
     answers = reading / ANSWERS
-    if given := sorted(path.stem for path in answers.glob("*.jsonl")) if answers.is_dir() else []:
+    given = sorted(path.stem for path in answers.glob("*.jsonl")) if answers.is_dir() else []
+    if given or (answers / FROZEN).exists():
         raise InputError(
-            f"{', '.join(given)} already answered in {reading}, so it is frozen; make a new version with "
+            f"{', '.join(given) or 'Somebody'} already answered in {reading}, so it is frozen; make a new version with "
             "`imagetranslation study revise`."
         )
 

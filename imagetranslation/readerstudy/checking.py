@@ -84,8 +84,10 @@ def verify(reading: ReadingSet, store: Store) -> list[dict[str, Any]]:
     if isinstance(store, FolderStore):
         for stranger in sorted(set(journal_readers(reading.answers)) - set(reading.readers)):
             say(stranger, "error", f"{stranger}{SUFFIX} belongs to no reader of this study.")
-    for reader in reading.readers:
-        history = store.history(reader)
+    histories = {reader: store.history(reader) for reader in reading.readers}
+    if store.frozen() and not any(history.entries or history.findings for history in histories.values()):
+        say("", "error", "The study was frozen by a first answer, but no answer is here; put the journals back.")
+    for reader, history in histories.items():
         for finding in history.findings:
             say(reader, "error" if finding.code in ("broken", "short") else "warning", finding.text)
         made = replay(history.entries)

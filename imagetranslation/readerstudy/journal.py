@@ -21,6 +21,8 @@ from .locks import FileLock
 from .soundness import parse_json
 
 SUFFIX, HEAD_SUFFIX = ".jsonl", ".head"
+# An empty hidden file `.<reader>.known` tells that there was a journal, where somebody deleted it and its note.
+_KNOWN_SUFFIX = ".known"
 _LARGEST = 512 << 20
 # An entry of this kind follows what a crash cut off: how many bytes, their digest, and how many entries are missing.
 RECOVERED = "recovered"
@@ -34,7 +36,7 @@ def read_journal(folder: Path, reader: str, first: str) -> History:
     path = folder / (reader + SUFFIX)
     try:
         if not path.exists():
-            return _with_head(folder, History(reader))
+            return _without_journal(_with_head(folder, History(reader)), _known(folder, reader).exists())
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path} is larger than {_LARGEST >> 20} MiB; that is no journal.")
         content = path.read_bytes()
@@ -98,7 +100,7 @@ class JournalWriter:
         self._count = len(entries)
         self._previous = str(entries[-1][DIGEST]) if entries else first
         self._size = self.history.end + len(self.history.torn)
-        self._mended = not (self.history.torn or self.history.missing)
+        self._mended = not (self.history.torn or any(f.code == "short" for f in self.history.findings))
         # A whole last entry of which a crash took the line's end only.
         self._open_line = bool(self._size) and not self.history.torn and not self._ends_in_newline()
 
@@ -140,7 +142,7 @@ class JournalWriter:
             "utc": utc,
             "torn_bytes": len(torn),
             "torn_sha256": hashlib.sha256(torn).hexdigest(),
-            "missing": self.history.missing,
+            "missing": self.history.missing or (0 if self.history.torn else "all"),
         }
 
     def _ends_in_newline(self) -> bool:
@@ -154,7 +156,7 @@ class JournalWriter:
             new = not self._path.exists()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
-            raise RunFailed(_sentence(error, self._path)) from error
+            raise RunFailed(disk_sentence(error, self._path)) from error
         try:
             if os.lseek(descriptor, 0, os.SEEK_END) != self._size:
                 raise RunFailed(
@@ -168,7 +170,7 @@ class JournalWriter:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, self._size)
                 os.fsync(descriptor)
-            raise RunFailed(_sentence(error, self._path)) from error
+            raise RunFailed(disk_sentence(error, self._path)) from error
         finally:
             os.close(descriptor)
         if new:
@@ -183,6 +185,7 @@ class JournalWriter:
         try:
             with open(self._path.with_suffix(HEAD_SUFFIX), "w", encoding="ascii") as stream:
                 stream.write(f"{self._count:10d} {self._previous}\n")
+            _known(self._path.parent, self.history.reader).touch()
         except OSError as error:
             text = f"{self._path.with_suffix(HEAD_SUFFIX).name} could not be written: {error.strerror}."
             if text not in self.warnings:
@@ -198,7 +201,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares cannot
-            raise RunFailed(_sentence(error, folder)) from error
+            raise RunFailed(disk_sentence(error, folder)) from error
     finally:
         os.close(descriptor)
 
@@ -260,7 +263,22 @@ def _with_head(folder: Path, history: History) -> History:
     return history
 
 
-def _sentence(error: OSError, path: Path) -> str:
+def _known(folder: Path, reader: str) -> Path:
+    return folder / f".{reader}{_KNOWN_SUFFIX}"
+
+
+def _without_journal(history: History, known: bool) -> History:
+    """The empty history, with a finding where there was a journal once."""
+    if not (history.missing or known):
+        return history
+    lost = f", and with it {history.missing} acknowledged entries" if history.missing else ""
+    name = history.reader
+    text = f"{name}{SUFFIX} is missing{lost}, although {name} has read here; put it back from a copy."
+    return History(history.reader, findings=(Finding("short", text),), missing=history.missing)
+
+
+def disk_sentence(error: OSError, path: Path) -> str:
+    """Why an answer could not be written to `path`, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"The disk is full: the answer is not saved yet. Free some space for {path.parent} and try again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -6,6 +6,7 @@ what is in an entry is `session`'s matter.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Optional, Protocol
 
 from ..errors import InputError, RunFailed
 from .chain import History, first_digest
-from .journal import SUFFIX, JournalWriter, read_journal, sync_folder
+from .journal import SUFFIX, JournalWriter, disk_sentence, read_journal, sync_folder
 from .locks import SUFFIX as LOCK_SUFFIX
 from .locks import FileLock, Holder, read_holder
 from .readingset import ReadingSet
@@ -127,9 +128,10 @@ class FolderStore:
                 os.replace(aside, self._folder / FROZEN)
             sync_folder(self._folder)
         except OSError as error:
-            raise RunFailed(f"The answer is not saved: {self._folder} cannot be written ({error.strerror}).") from error
+            raise RunFailed(disk_sentence(error, self._folder / FROZEN)) from error
         finally:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that became read-only
+                aside.unlink(missing_ok=True)
 
     def _first(self, reader: str) -> str:
         if reader not in self._reading.readers:
