@@ -7,7 +7,7 @@ needed, what a plan says and what has changed is `requirements`' matter.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -26,7 +26,7 @@ NO_TORCH = (
     "torch is missing. Install the PyTorch extension in the Extensions Manager, restart Slicer and press Install "
     "again; or choose a folder of wheels that holds torch."
 )
-DECLINED = "Nothing was installed. Translating needs these packages; press Install when you want them."
+DECLINED = "Nothing was installed. {purpose} needs these packages; press Install when you want them."
 
 
 class TorchExtension(Protocol):
@@ -66,7 +66,8 @@ class Installer:
     """One installation at a time.
 
     new_process: makes a WorkerProcess. ask(text) -> bool: the question to the person. pip(arguments): installs,
-    CalledProcessError when that fails. torch: the PyTorch extension. folder: for temporary files.
+    CalledProcessError when that fails. torch: the PyTorch extension. folder: for temporary files. needs: what is
+    installed. purpose: what needs it, for the question.
     Signals: finished(sentence), failed(error): exactly one follows each `start`.
     """
 
@@ -77,8 +78,11 @@ class Installer:
         pip: Callable[[list[str]], None],
         torch: TorchExtension,
         folder: str | Path,
+        needs: Sequence[Need] = requirements.NEEDS,
+        purpose: str = requirements.TRANSLATION,
     ) -> None:
         self.finished, self.failed = Signal(), Signal()
+        self._needs, self._purpose = needs, purpose
         self._new_process, self._ask, self._pip, self._torch, self._base = new_process, ask, pip, torch, folder
         self._process: WorkerProcess | None = None
         self._order: _Order | None = None
@@ -94,11 +98,11 @@ class Installer:
         if self.busy:
             return
         have = requirements.present()
-        needs = requirements.missing(have)
+        needs = requirements.missing(have, self._needs)
         torch = wheels is None and any(need.name == requirements.TORCH for need in needs)
         if not needs:
             self.finished("Everything needed is there.")
-        elif old := requirements.outdated(have):
+        elif old := requirements.outdated(have, self._needs):
             self.failed(InputError(" ".join(old)))
         elif wheels is not None and not wheels.is_dir():
             self.failed(InputError(f"There is no folder {wheels}; choose the one that holds the wheels."))
@@ -160,8 +164,8 @@ class Installer:
             plan = requirements.read_plan(order.report, order.have)
             if sentence := requirements.refusal(plan):
                 raise RunFailed(sentence)
-            if not self._ask(requirements.question(order.needs, plan, order.wheels)):
-                raise InputError(DECLINED)
+            if not self._ask(requirements.question(order.needs, plan, order.wheels, self._purpose)):
+                raise InputError(DECLINED.format(purpose=self._purpose))
         except ImageTranslationError as error:
             self._end(error)
         else:
@@ -185,7 +189,7 @@ class Installer:
         after = requirements.present()
         if sentence := requirements.altered(order.have, after):
             error = RunFailed(sentence)
-        self._end(error, requirements.missing(after))
+        self._end(error, requirements.missing(after, self._needs))
 
     def _end(self, error: ImageTranslationError | None, left: list[Need] | None = None) -> None:
         self._clear()

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from . import ui
 from .downloading import ModelDownload
 from .installation import Installer
 from .process import QtWorkerProcess
-from .requirements import describe
+from .requirements import NEEDS, TRANSLATION, Need, describe
 from .signal import Signal
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ class InstallPanel:
         self.ui.removeModelsButton.enabled = _downloads().is_dir() and any(_downloads().iterdir())
 
 
-def slicer_installer() -> Installer:
-    """An Installer that asks and installs as Slicer does."""
-    return Installer(QtWorkerProcess, _ask, _pip, _PyTorchExtension(), slicer.app.temporaryPath)
+def slicer_installer(needs: Sequence[Need] = NEEDS, purpose: str = TRANSLATION) -> Installer:
+    """An Installer that asks and installs as Slicer does; the arguments are the Installer's."""
+    return Installer(QtWorkerProcess, _ask, _pip, _PyTorchExtension(), slicer.app.temporaryPath, needs, purpose)
 
 
 def _downloads() -> Path:

@@ -1,4 +1,5 @@
-"""What a module's panel is made of: translate, side by side, several volumes, export, installation, tied together.
+"""What a module's panel is made of: translate, side by side, several volumes, radiomics, export, installation and the
+reader study, tied together.
 
 The module shells hold Slicer's classes and say when the module is shown and left; everything shared is here, what the
 closing of the scene does included. Imports `qt` through its parts.
@@ -23,6 +24,9 @@ from .jobserver import JobServer
 from .marking import mark_all_views
 from .probing import Probe
 from .process import QtTicker, QtWorkerProcess
+from .radiomicscomparing import RadiomicsComparison
+from .radiomicsengines import MIRP
+from .radiomicspanel import RadiomicsPanel
 from .readingpanel import ReadingPanel
 from .translate import TranslatePanel
 from .translation import Translation
@@ -70,13 +74,16 @@ class ModulePanel:
         self.several = BatchPanel(task, self.batch, self.translate)
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)
+        comparison = RadiomicsComparison(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
+        self.radiomics = RadiomicsPanel(comparison, slicer_installer([MIRP], "MIRP"))
+        self.translate.translated.connect(self.onTranslated)
         self.export = ExportPanel(Export(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
         self.translate.translated.connect(self.export.show)
         self.install = InstallPanel(task, self.probe, slicer_installer(), ModelDownload(QtWorkerProcess))
         self.translate.installationNeeded.connect(self.install.unfold)
         self.install.modelPicked.connect(self.translate.addModel)
         self.install.modelsChanged.connect(self.translate.refreshModels)
-        self.panels: list[Any] = [self.translate, self.several, self.compare, self.export, self.install]
+        self.panels: list[Any] = [self.translate, self.several, self.compare, self.radiomics, self.export, self.install]
         if task.counts:
             self.counts = CountsPanel(task, self.compare.images)
             self.panels.insert(3, self.counts)
@@ -84,6 +91,10 @@ class ModulePanel:
         self.reading.began.connect(self.onReadingBegan)
         self.reading.ended.connect(self.onReadingEnded)
         self.panels.append(self.reading)
+
+    def onTranslated(self, source: Any, synthetic: Any) -> None:
+        """What was just translated is what would be compared."""
+        self.radiomics.show(source, synthetic, self._logic.getParameterNode().referenceVolume)
 
     def setParameterNode(self, parameters: Any) -> None:
         """Tie all panels to a parameter node, or to none."""
@@ -94,6 +105,7 @@ class ModulePanel:
         """The module is shown: its views come back; find out once a session which devices there are."""
         self.setParameterNode(self._logic.getParameterNode())
         self.compare.resume()
+        self.radiomics.resume()
         self.probe.ask()
 
     def exit(self) -> None:
@@ -102,6 +114,7 @@ class ModulePanel:
         The panels keep their parameter node: the application may show a module again without entering it.
         """
         self.compare.suspend()
+        self.radiomics.suspend()
 
     def onReadingBegan(self) -> None:
         """A blinded reading is open: nothing else may be done beside it, nor take its images up as an input."""

@@ -21,6 +21,7 @@ from typing import Any
 from ..errors import InputError
 
 TORCH = "torch"
+TRANSLATION = "The translation"
 # What the PyTorch extension installs beside torch.
 TORCHVISION = "torchvision"
 
@@ -161,8 +162,8 @@ def read_plan(report: Path, have: dict[str, str]) -> Plan:
     return Plan(new, changed)
 
 
-def question(needs: list[Need], plan: Plan, wheels: Path | None = None) -> str:
-    """The one question: what, why, how large, from where."""
+def question(needs: list[Need], plan: Plan, wheels: Path | None = None, purpose: str = TRANSLATION) -> str:
+    """The one question: what, why, how large, from where. purpose: what needs them."""
     cuda = any(name.startswith("nvidia-") or "+cu" in version for name, version in plan.install)
     sizes = {need.name: _CUDA_MEGABYTES if cuda and need.name == TORCH else need.megabytes for need in needs}
     wanted = "\n".join(f"- {n.name} ({n.why}), about {sizes[n.name]:g} MB" for n in needs)
@@ -172,7 +173,7 @@ def question(needs: list[Need], plan: Plan, wheels: Path | None = None) -> str:
         network += " and, through the PyTorch extension, from download.pytorch.org"
     origin = f"from the folder {wheels}" if wheels is not None else network
     return (
-        f"The translation needs Python packages that are not installed:\n{wanted}\n\nInstall {names} {origin} into "
+        f"{purpose} needs Python packages that are not installed:\n{wanted}\n\nInstall {names} {origin} into "
         "Slicer's Python? No package that Slicer has is changed."
     )
 

@@ -212,7 +212,7 @@ class Translation:
         elif item.kind == "result":
             run.report = item.fields
         elif item.kind == "error":
-            run.error = _error(item.fields)
+            run.error = error_of(item.fields)
 
     def _on_errors(self, data: bytes) -> None:
         if text := data.decode("utf-8", errors="replace").strip():
@@ -307,7 +307,8 @@ def file_name(name: str | None) -> str:
     return f"{plain or 'volume'}.nrrd"
 
 
-def _error(fields: dict[str, Any]) -> ImageTranslationError:
+def error_of(fields: dict[str, Any]) -> ImageTranslationError:
+    """The error that an error event of a worker tells of."""
     message = str(fields.get("message", "The worker failed without saying why; see the log."))
     kinds: dict[str, type[ImageTranslationError]] = {
         kind.code: kind for kind in (InputError, ModelRefused, RunFailed, Cancelled)

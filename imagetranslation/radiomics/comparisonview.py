@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from .comparison import COLUMNS, ROLES, Comparison, Row, plain_row
+from ..files import write_text
+from .comparison import COLUMNS, ROLES, Comparison, Row, as_dict, plain_row
+from .extraction import check_table
 from .names import MORPHOLOGY
 
 ALL, FLAGGED, UNFLAGGED = "", "flagged", "unflagged"
@@ -185,11 +189,23 @@ def csv_text(found: Comparison, rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
+def write_table(found: Comparison, rows: Iterable[Row], path: str | Path) -> Path:
+    """These rows as a CSV, and beside it a JSON of the whole comparison with all settings; returns the CSV's path.
+
+    Raises InputError where the name does not end in .csv, RunFailed where it cannot be written.
+    """
+    target = check_table(path)
+    write_text(target, csv_text(found, rows))
+    write_text(target.with_suffix(".json"), json.dumps(as_dict(found), indent=1, allow_nan=False) + "\n")
+    return target
+
+
 def image_text(found: Comparison, role: str) -> str:
     """An image's role, name and modality, and the mark of a synthetic one."""
     image = found.images[role]
     mark = f" [{image['mark']}]" if image["mark"] else ""
-    return f"{role}: {image['name']} {image['modality']}".rstrip() + mark
+    modality = "" if image["modality"] in image["name"].split() else image["modality"]
+    return f"{role}: {image['name']} {modality}".rstrip() + mark
 
 
 def status_text(found: Comparison) -> str:

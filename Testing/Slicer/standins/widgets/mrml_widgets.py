@@ -109,3 +109,42 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
         super().exit()
         if hasattr(self._python, "exit"):
             self._python.exit()
+
+
+class qMRMLSegmentEditorWidget(_SceneWidget):
+    """Slicer's editor of segments without its effects: what is drawn in, on which image, which segment."""
+
+    _segmentation: Any = None
+    _source: Any = None
+    _segment = ""
+
+    @invokable
+    def segmentationNode(self) -> Any:
+        return self._segmentation
+
+    @invokable
+    def setSegmentationNode(self, node: Any) -> None:
+        self._segmentation = node
+        segments = node.GetSegmentation().GetSegmentIDs() if node is not None else ()
+        self._segment = segments[0] if segments else ""
+
+    @invokable
+    def sourceVolumeNode(self) -> Any:
+        return self._source
+
+    @invokable
+    def setSourceVolumeNode(self, node: Any) -> None:
+        """As in the application, nothing can be drawn on before there is something to draw in."""
+        if self._segmentation is None and node is not None:
+            raise RuntimeError("qMRMLSegmentEditorWidget::setSourceVolumeNode failed: need to set segmentation first")
+        self._source = node
+
+    @invokable
+    def currentSegmentID(self) -> str:
+        return self._segment
+
+    @invokable
+    def setCurrentSegmentID(self, segment: str) -> None:
+        if self._segmentation is None or self._segmentation.GetSegmentation().GetSegment(segment) is None:
+            raise RuntimeError(f"there is no segment {segment}")
+        self._segment = segment
