@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,15 @@ from training_tools.prepare import prepare
 
 SHAPE = (10, 20, 18)
 # What an objective needs to run on tiny data, over `tiny_config`'s settings; names that are not here need nothing.
+_SMALL = {"base": 4, "layers": 1}
+_RESNET = {"name": "resnet", "arguments": {"base": 4, "blocks": 2, "downsamplings": 1}}
+_BRIDGE = {"name": "bridge", "arguments": {"channels": [8, 8], "blocks": 1, "steps": 2}}
 TINY_OPTIONS: dict[str, dict[str, Any]] = {
-    "pix2pix": {"objective": {"l1": 1, "ssim": 0.5, "adversarial": 0.01, "discriminator": {"base": 4, "layers": 1}}},
+    "pix2pix": {"objective": {"l1": 1, "ssim": 0.5, "adversarial": 0.01}},
     "regression": {"objective": {"l1": 1, "mse": 0.5, "ssim": 0.5, "lesion": 2}},
+    "dualgan": {"objective": {"critic": _SMALL, "critic_steps": 2}},
+    "cut": {"network": _RESNET, "objective": {"layers": [0, 1, 2, 4], "patches": 8, "width": 8}},
+    "bridge": {"network": _BRIDGE},
 }
 
 
@@ -44,10 +52,17 @@ def prepared_pairs(folder: Path, cases: int = 4) -> Path:
     return folder / "prepared"
 
 
-def tiny_config(objective: str = "pix2pix", dims: int = 2, **changes: Any) -> Config:
-    """Six steps of a tiny network; dims 2: slices, 3: volumes, each with a network of that many dimensions."""
-    own = TINY_OPTIONS.get(objective, {})
-    unpaired = objectives.find(objective).unpaired
+def tiny_config(name: str = "pix2pix", dims: int = 2, **changes: Any) -> Config:
+    """Six steps of a tiny network with the objective `name`, with these settings changed.
+
+    dims 2: slices; 3: volumes; each with a network of so many dimensions.
+    """
+    own, kind = TINY_OPTIONS.get(name, {}), objectives.find(name)
+    small: dict[str, Any] = (
+        {"discriminator": {"base": 4, "layers": 1}} if "discriminator" in kind.Options.model_fields else {}
+    )
+    if "encoder" in kind.Options.model_fields:
+        small["encoder"] = f"{_encoder().name}/encoder"
     networks = {
         2: {"name": "pix2pix-small", "arguments": {"spatial_dims": 2, "base": 4, "levels": 3, "dropout": 0.3}},
         3: {"name": "unet", "arguments": {"spatial_dims": 3, "channels": [4, 8], "units": 1, "bounded": True}},
@@ -58,7 +73,7 @@ def tiny_config(objective: str = "pix2pix", dims: int = 2, **changes: Any) -> Co
         "task": "us2mri",
         "network": networks[dims],
         "source": {"spatial_dims": dims, "patch_size": [8, 16, 16][3 - dims :]},
-        "augmentation": {"elastic": 0.05, "mixup": 0.0 if unpaired else 0.5, "mirror": "columns"},
+        "augmentation": {"elastic": 0.05, "mixup": 0.0 if kind.unpaired else 0.5, "mirror": "columns"},
         "steps": 6,
         "batch_size": 4,
         "checkpoint_every": 2,
@@ -68,8 +83,21 @@ def tiny_config(objective: str = "pix2pix", dims: int = 2, **changes: Any) -> Co
         **{key: value for key, value in own.items() if key != "objective"},
         **changes,
     }
-    options = {**own.get("objective", {}), **changes.get("objective", {})}
-    return Config(**{**settings, "objective": {**options, "name": objective}})
+    options = {**small, **own.get("objective", {}), **changes.get("objective", {})}
+    return Config(**{**settings, "objective": {**options, "name": name}})
+
+
+@functools.cache
+def _encoder() -> tempfile.TemporaryDirectory[str]:
+    """A folder, for as long as the tests run, that holds an untrained encoder of features."""
+    import torch
+
+    from training_tools import encoder
+
+    torch.manual_seed(0)
+    folder = tempfile.TemporaryDirectory()
+    encoder.save(encoder.Encoder((4, 4)), Path(folder.name) / "encoder", {"about": "untrained, for tests"})
+    return folder
 
 
 def positioned_config(**changes: Any) -> Config:

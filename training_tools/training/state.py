@@ -39,8 +39,11 @@ class State:
         if hasattr(generator, "start_from"):
             generator.start_from(*map(torch.from_numpy, mean_volume(cases)))
         self.networks = self.objective.networks(generator, shape_of(config))
-        for network in self.networks.values():
-            network.to(fabric.device).train()
+        trained = {part for parts in self.objective.optimisers.values() for part in parts}
+        for name, network in self.networks.items():
+            network.to(fabric.device)
+            if name in trained:
+                network.train()
             laid_out(network, config.precision)
         self.average = Average(self.networks[GENERATOR], config.average)
         self.usable = self._usable()
