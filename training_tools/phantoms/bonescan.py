@@ -53,7 +53,7 @@ class Region:
 REGIONS: dict[str, Region] = {
     "whole_body": Region(1024, 256, 2.26, 985.0, anatomy_of.whole_body, 3.6e6, None, 1 / 3, 25.0, count_spread=0.2),
     "hands": Region(256, 256, 1.2, -45.0, anatomy_of.hands, 3e5, 3e5),
-    "feet": Region(256, 256, 1.2, 40.0, anatomy_of.feet, 3e5, 3e5),
+    "feet": Region(256, 256, 1.2, 55.0, anatomy_of.feet, 3e5, 3e5),
     "knees": Region(256, 256, 1.6, 1180.0, anatomy_of.whole_body, 5e5, 3e5),
     "legs": Region(256, 256, 2.0, 1400.0, anatomy_of.whole_body, 3e5, 3e5),
     "pelvis": Region(256, 256, 2.0, 720.0, anatomy_of.whole_body, 1e6, 5e5, gap=20.0),

@@ -18,6 +18,10 @@ from .bonescan_limbs import Anatomy, Site
 from .bonescan_shapes import Ball, Canvas, Shape, Tube
 
 INCREASED = 1.25  # delayed ratio from which a lesion counts as increased; our choice
+# The cube of a ball's thickness falls to one half at 0.61 of its radius: shapes are drawn larger by this, so that the
+# size of a lesion is its diameter at half of its height.
+EDGE = float(1 / np.sqrt(1 - 2 ** (-2 / 3)))
+HALO = 1.35  # hyperaemia reaches beyond the bone; our choice
 
 
 @dataclass(frozen=True)
@@ -162,10 +166,9 @@ class Lesion:
 
     @property
     def size_mm(self) -> float:
-        """Diameter of the lesion in the delayed phase (of one joint, where it has several)."""
-        return (
-            2.0 * self.site.radius if self.site.kind != "region" else 2.0 * max(_radius(shape) for shape in self.late)
-        )
+        """Diameter in the delayed phase at half the lesion's height; of the largest joint, where it has several."""
+        radii = [s.axes[0] if isinstance(s, Ball) else s.radius if isinstance(s, Tube) else 0.0 for s in self.late]
+        return 2.0 * max(radii) / EDGE
 
 
 def with_rho(relations: dict[str, Relation], rho: float) -> dict[str, Relation]:
@@ -237,23 +240,26 @@ def _place(
         site = sites[int(n)]
         if any(_near(site, lesion.site) for lesion in found):
             continue
-        early, late = _shapes(site, anatomy)
+        early, late = _shapes(site, anatomy, random)
         first, second = ratios(relation, random)
         found.append(Lesion(group, site, early, late, first, second))
         wanted -= 1
 
 
-def _shapes(site: Site, anatomy: Anatomy) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    r = site.radius
+def _shapes(site: Site, anatomy: Anatomy, random: np.random.Generator) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
+    r = EDGE * site.radius
     if site.kind == "region":
         joints = [s for s in anatomy.sites if s.kind == "joint" and s.side == site.side and _belongs(s, site)]
-        return (Tube(site.centre, site.end or site.centre, 1.2 * r, r),), tuple(
-            _ball(s.centre, s.radius) for s in joints
-        )
+        late = tuple(_ball(s.centre, EDGE * s.radius) for s in joints)
+        return (Tube(site.centre, site.end or site.centre, 1.2 * r, r),), late
     if site.end is not None:
-        wide = 1.0 if site.kind == "soft" else 1.5
+        wide = 1.0 if site.kind == "soft" else HALO
         return (Tube(site.centre, site.end, wide * r, wide * r),), (Tube(site.centre, site.end, r, r),)
-    return (_ball(site.centre, 1.35 * r),), (_ball(site.centre, r),)
+    x, y, d = site.centre
+    angles = random.uniform(0, 2 * np.pi, 2)
+    satellites = [(x + 0.4 * r * float(np.cos(a)), y, d + 0.4 * r * float(np.sin(a))) for a in angles]
+    early = (_ball(site.centre, HALO * r), *(_ball(place, 0.7 * HALO * r) for place in satellites))
+    return early, (_ball(site.centre, r),)
 
 
 def _belongs(joint: Site, region: Site) -> bool:
@@ -262,10 +268,6 @@ def _belongs(joint: Site, region: Site) -> bool:
 
 def _ball(centre: tuple[float, float, float], radius: float) -> Ball:
     return Ball(centre, (radius, radius, radius))
-
-
-def _radius(shape: Shape) -> float:
-    return shape.axes[0] if isinstance(shape, Ball) else shape.radius if isinstance(shape, Tube) else 0.0
 
 
 def _shown(site: Site, canvas: Canvas) -> bool:
@@ -285,4 +287,4 @@ def _near(one: Site, other: Site) -> bool:
     shares = np.linspace(0, 1, 9)[:, None]
     points, others = a[0] + shares * (a[1] - a[0]), b[0] + shares * (b[1] - b[0])
     gap = np.linalg.norm(points[:, None] - others[None], axis=-1).min()
-    return bool(gap < 1.6 * (one.radius + other.radius))
+    return bool(gap < HALO * EDGE * (one.radius + other.radius))

@@ -107,11 +107,11 @@ def hand(anatomy: Anatomy, frame: Frame, side: str) -> None:
         *(Tube(frame.at(0.0, 4.0), frame.at(*corner), 24 * s, 15 * s, 0.7) for corner in palm),
     ]
     anatomy.sites += [
-        Site("wrist", f"{side} wrist", side, "joint", frame.at(1.0, 8.0), 21 * s),
+        Site("wrist", f"{side} wrist", side, "joint", frame.at(1.0, 8.0), 18 * s),
         Site("wrist", f"{side} distal radius", side, "bone", frame.at(11.0, -14.0), 11 * s),
         Site("wrist", f"{side} scaphoid", side, "bone", frame.at(11.0, 8.0), 8 * s),
-        Site("hand", f"{side} dorsum of the hand", side, "soft", frame.at(0.0, 30.0), 34 * s, frame.at(0.0, 82.0)),
-        Site("hand", f"{side} hand", side, "region", frame.at(0.0, 0.0), 40 * s, frame.at(0.0, 140.0)),
+        Site("hand", f"{side} dorsum of the hand", side, "soft", frame.at(0.0, 30.0), 26 * s, frame.at(0.0, 82.0)),
+        Site("hand", f"{side} hand", side, "region", frame.at(0.0, 0.0), 30 * s, frame.at(0.0, 140.0)),
     ]
 
 
@@ -140,11 +140,11 @@ def foot(anatomy: Anatomy, frame: Frame, side: str) -> None:
         Tube(frame.at(2.0, 75.0), frame.at(0.0, 115.0), 39 * s, 42 * s, 0.45),
     ]
     anatomy.sites += [
-        Site("ankle", f"{side} ankle", side, "joint", frame.at(0.0, -2.0), 24 * s),
-        Site("foot", f"{side} midfoot", side, "joint", frame.at(3.0, 48.0), 22 * s),
+        Site("ankle", f"{side} ankle", side, "joint", frame.at(0.0, -2.0), 20 * s),
+        Site("foot", f"{side} midfoot", side, "joint", frame.at(3.0, 48.0), 15 * s),
         Site("foot", f"{side} calcaneus", side, "bone", frame.at(-2.0, -26.0 * frame.stretch, 20.0), 18 * s),
-        Site("foot", f"{side} dorsum of the foot", side, "soft", frame.at(0.0, 40.0), 36 * s, frame.at(0.0, 105.0)),
-        Site("foot", f"{side} foot", side, "region", frame.at(0.0, -10.0), 42 * s, frame.at(0.0, 140.0)),
+        Site("foot", f"{side} dorsum of the foot", side, "soft", frame.at(0.0, 40.0), 26 * s, frame.at(0.0, 105.0)),
+        Site("foot", f"{side} foot", side, "region", frame.at(0.0, -10.0), 32 * s, frame.at(0.0, 140.0)),
     ]
 
 
@@ -187,8 +187,8 @@ def arm(anatomy: Anatomy, s: float, g: float, m: float, side: str, away: float, 
         Tube(elbow, wrist, 44 * s * g, 29 * s * g, 0.9),
     ]
     anatomy.sites += [
-        Site("shoulder", f"{side} shoulder", side, "joint", at(152, 2, 268), 30 * s),
-        Site("elbow", f"{side} elbow", side, "joint", elbow, 26 * s),
+        Site("shoulder", f"{side} shoulder", side, "joint", at(152, 2, 268), 22 * s),
+        Site("elbow", f"{side} elbow", side, "joint", elbow, 18 * s),
     ]
 
 
@@ -233,12 +233,12 @@ def leg(anatomy: Anatomy, s: float, g: float, m: float, side: str, pelvis: float
         Tube(at(86, 12, 1310), at(63, 8, 1560), 56 * s * g, 37 * s * g),
     ]
     anatomy.sites += [
-        Site("hip", f"{side} hip", side, "joint", at(95, 0, 780), 28 * s),
+        Site("hip", f"{side} hip", side, "joint", at(95, 0, 780), 22 * s),
         Site("hip", f"{side} femoral neck", side, "bone", at(112, 4, 800), 16 * s),
-        Site("knee", f"{side} knee", side, "joint", at(93, 0, 1180), 36 * s),
+        Site("knee", f"{side} knee", side, "joint", at(93, 0, 1180), 28 * s),
         Site("knee", f"{side} proximal tibia", side, "bone", at(90, 0, 1235), 15 * s, at(89, 0, 1262)),
         Site("ankle", f"{side} distal tibia", side, "bone", at(70, 0, 1470), 11 * s, at(66, 0, 1515)),
-        Site("ankle", f"{side} lower leg", side, "soft", at(82, 10, 1380), 44 * s, at(72, 8, 1490)),
+        Site("ankle", f"{side} lower leg", side, "soft", at(82, 10, 1380), 32 * s, at(72, 8, 1490)),
     ]
 
 
@@ -277,7 +277,7 @@ def _ray(
         if kind and (limb == "hand" or n == 0 or name == "great"):
             label = f"{side} {name} {'finger ' if limb == 'hand' and name != 'thumb' else ''}{kind}"
             label = label if limb == "hand" else f"{side} {name} toe {kind}"
-            anatomy.sites.append(Site(limb, label, side, "joint", frame.at(*place), (9.0 if n == 0 else 7.0) * s))
+            anatomy.sites.append(Site(limb, label, side, "joint", frame.at(*place), (6.5 if n == 0 else 5.5) * s))
     anatomy.outline += [
         Tube(frame.at(*head), frame.at(*tip), soft * s, 0.75 * soft * s, 0.9),
         Tube(frame.at(*base), frame.at(*head), 1.2 * soft * s, 1.1 * soft * s, 0.9),
