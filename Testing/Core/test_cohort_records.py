@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from imagetranslation import locks
 from imagetranslation.cohorts import cases, lock, manifest
 from imagetranslation.cohorts.journal import Entry, Journal
 from imagetranslation.cohorts.lock import CohortLock
@@ -168,7 +169,7 @@ def test_a_header_counts_with_the_voxels_it_points_to(tmp_path: Path) -> None:
 def a_held_lock(folder: Path, **changes: Any) -> Path:
     """The lock file of another process."""
     path = folder / lock.LOCK
-    path.write_text(json.dumps({"token": "x", **lock._this_process(), **changes}))
+    path.write_text(json.dumps({**asdict(locks.this_holder()), **changes}))
     return path
 
 
@@ -187,13 +188,13 @@ def test_a_second_run_in_the_same_folder_is_refused_and_told_who_is_there(tmp_pa
 
 @pytest.mark.parametrize(
     "changes",
-    [{"process": 2**22 + 1}, {"started": 1.0}, {"process": 10**30}, {"process": -1}],
+    [{"pid": 2**22 + 1}, {"began": 1.0}, {"pid": 10**30}, {"pid": -1}],
     ids=["gone", "number given to another", "no number of a process", "negative"],
 )
 def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path, changes: dict[str, Any]) -> None:
     a_held_lock(tmp_path, **changes)
     with CohortLock(tmp_path) as held:
-        assert lock.read_lock(held.path)["token"] == held.token
+        assert locks.read_holder(held.path) == held._file.holder
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,10 +243,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
     def refusing(*_: Any) -> int:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(lock.os, "open", refusing)
+    monkeypatch.setattr(locks.os, "open", refusing)
     with pytest.raises(RunFailed, match="no permission"), CohortLock(tmp_path):
         pass
 
 
 def test_this_process_is_described_by_number_and_start() -> None:
-    assert lock._this_process()["started"] == psutil.Process().create_time()
+    holder = locks.this_holder()
+    assert (holder.pid, holder.began) == (os.getpid(), psutil.Process().create_time())

@@ -18,7 +18,8 @@ from typing import Any
 from ..errors import Cancelled, ImageTranslationError
 from ..files import temporary_beside
 from ..jobs import Job
-from .lock import LOCK, read_lock
+from ..locks import read_holder
+from .lock import LOCK
 from .manifest import identity, software
 from .work import facts, failure, finish, prepare, runner_of, use_threads
 
@@ -165,7 +166,8 @@ def _readable(path: Path) -> str:
 
 
 def _writable(folder: Path, token: str) -> str:
-    if read_lock(folder / LOCK).get("token") != token:
+    holder = read_holder(folder / LOCK)
+    if holder is None or holder.nonce != token:
         return "it is not the same folder there"
     file = temporary_beside(folder / "probe")
     try:

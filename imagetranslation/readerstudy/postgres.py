@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError, RunFailed
+from ..locks import Holder, holder_from, this_holder
 from .chain import DIGEST, Finding, History, first_digest, link_fault, linked, to_line
-from .locks import Holder, TakenOver, holder_from, refusal, this_holder
+from .locks import TakenOver, refusal
 from .readingset import ReadingSet
 from .soundness import parse_json
 from .store import require_unchanged

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from ..errors import InputError, RunFailed
+from ..locks import Holder, read_holder
 from .chain import History, first_digest
 from .journal import SUFFIX, JournalWriter, disk_sentence, read_journal, sync_folder
 from .locks import SUFFIX as LOCK_SUFFIX
-from .locks import FileLock, Holder, read_holder
+from .locks import FileLock
 from .readingset import ReadingSet
 
 FROZEN = "frozen.json"
