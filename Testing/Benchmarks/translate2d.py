@@ -193,16 +193,16 @@ def _train(recipe: Recipe, say: Callable[[str], Any]) -> dict[str, Any]:
 
 def _pairs(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """float32 (SLICES_A_CASE, size, size) twice, in [-1, 1]: simulated ultrasound and T2 MR of one prostate."""
-    from training_tools.phantoms import prostate
+    from . import ellipsoids
 
     random = np.random.default_rng(seed)
-    anatomy = prostate.invent(random)
+    anatomy = ellipsoids.invent(random)
     scale = SIZE / size
     spacing = (SPACING[0] * scale, SPACING[1] * scale, SPACING[2])
-    points = prostate.grid_points((size, size, SLICES_A_CASE), spacing)
-    tissue, field = prostate.tissues(anatomy, points), prostate.texture(anatomy, points)
-    echo = prostate.ultrasound(tissue, field, points, random)
-    signal = prostate.magnetic_resonance(tissue, field, random)
+    points = ellipsoids.grid_points((size, size, SLICES_A_CASE), spacing)
+    tissue, field = ellipsoids.tissues(anatomy, points), ellipsoids.texture(anatomy, points)
+    echo = ellipsoids.ultrasound(tissue, field, points, random)
+    signal = ellipsoids.magnetic_resonance(tissue, field, random)
     first, second = (image.astype(np.float32) / 127.5 - 1 for image in (echo, signal))
     return first, second
 

@@ -122,15 +122,15 @@ def _batch(cases: list[tuple[np.ndarray, np.ndarray]], random: np.random.Generat
 
 def _pair(seed: int, shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """float32 of `shape` twice, in [-1, 1]: simulated ultrasound and T2 MR of one prostate."""
-    from training_tools.phantoms import prostate
+    from . import ellipsoids
 
     random = np.random.default_rng(seed)
-    anatomy = prostate.invent(random)
+    anatomy = ellipsoids.invent(random)
     size = (shape[2], shape[1], shape[0])
-    points = prostate.grid_points(size, (spacing[0], spacing[1], spacing[2]))
-    tissue, field = prostate.tissues(anatomy, points), prostate.texture(anatomy, points)
-    echo = prostate.ultrasound(tissue, field, points, random)
-    signal = prostate.magnetic_resonance(tissue, field, random)
+    points = ellipsoids.grid_points(size, (spacing[0], spacing[1], spacing[2]))
+    tissue, field = ellipsoids.tissues(anatomy, points), ellipsoids.texture(anatomy, points)
+    echo = ellipsoids.ultrasound(tissue, field, points, random)
+    signal = ellipsoids.magnetic_resonance(tissue, field, random)
     first, second = (image.astype(np.float32) / 127.5 - 1 for image in (echo, signal))
     return first, second
 

@@ -384,7 +384,9 @@ def test_the_training_tools_say_what_to_install_where_they_are_absent(
 ) -> None:
     monkeypatch.setattr(cli, "entry_points", lambda group: [])
     others = [c for c in cli.app.registered_commands if "phantom" not in (c.name, getattr(c.callback, "__name__", ""))]
+    groups = [group for group in cli.app.registered_groups if group.name != "phantom"]
     monkeypatch.setattr(cli.app, "registered_commands", others)
+    monkeypatch.setattr(cli.app, "registered_groups", groups)
     outcome = run("phantom", "--seed", "1")
     assert outcome.code == 2
     assert "training" in outcome.err

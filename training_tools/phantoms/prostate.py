@@ -1,32 +1,97 @@
-"""A simulated prostate: transrectal ultrasound and T2-weighted MR of the same invented anatomy, with the gland's mask.
+"""A simulated prostate: transrectal ultrasound and T2-weighted MR of one invented anatomy, and what is true of it.
 
-Simple on purpose: ellipsoids for gland, transition zone, lesion and bladder, one smooth texture, Rayleigh speckle,
-exponential attenuation and the outline of a transrectal fan. No refraction, shadows, coils or motion; it shows that
-the machinery works and proves nothing about patients. The array axes run as in the public pairs (i towards the probe,
-that is posterior; j to the right; k superior), and the header says so.
+The anatomy stands in `prostate_anatomy`, the lesions in `prostate_lesions`, the forward models in `prostate_mr` and
+`prostate_ultrasound`; here they meet, and become volumes with headers. Physics, sources and what is left out:
+Resources/Docs/simulators.md. Simulated images show that the machinery works and what it does when the truth is known;
+they prove nothing about patients. Files are left to `prostate_writing`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from imagetranslation.errors import InputError
 from imagetranslation.volume import Volume
 
-# Columns: axis i posterior, axis j right, axis k superior, in LPS.
-DIRECTION = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-US_SIZE, US_SPACING = (96, 96, 48), (0.75, 1.0, 1.4)  # (i, j, k), mm
-MR_SIZE, MR_SPACING = (96, 112, 40), (1.0, 1.0, 2.0)
+from . import prostate_mr, prostate_ultrasound
+from .prostate_anatomy import LEAST_ML, MOST_ML, PROBE_RADIUS, Anatomy, build, draw_gland
+from .prostate_lesions import ZONES, GradeEffect, Lesion, LesionSpec, draw_specs, place
+from .prostate_mr import Protocol, draw_protocol
+from .prostate_probe import KINDS, Probe
+from .prostate_shapes import Grid
+from .prostate_ultrasound import Scanner, draw_scanner
 
-# T2 signal (arbitrary units) and echo strength of each tissue.
-SURROUNDINGS, MUSCLE, PERIPHERAL, TRANSITION, LESION, BLADDER, RECTUM = range(7)
-MR_SIGNAL = np.array([130.0, 60.0, 205.0, 120.0, 75.0, 250.0, 15.0])
-ECHO = np.array([0.65, 0.35, 0.50, 0.32, 0.18, 0.01, 0.05])
+NOTE = "Simulated anatomy: no patient."
+# Letters of an axes code: which patient axis (x left, y posterior, z superior), and whether along or against it.
+_LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+# The public pairs' arrays run so (i posterior, towards the probe; j right; k superior), whatever their headers say.
+PUBLIC_AXES = "PRS"
 
-PROBE_AT, PROBE_RADIUS, FAN_DEPTH, FAN_HALF_ANGLE = 36.0, 9.0, 68.0, np.radians(62.0)  # mm, radians
-ATTENUATION = 0.012  # per mm, of the amplitude
-DYNAMIC_RANGE = 50.0  # dB shown between black and white
+
+@dataclass(frozen=True)
+class Settings:
+    """What is simulated. Sizes are voxels and spacings mm along the patient's (x, y, z).
+
+    axes: three letters, the direction in which the written arrays' i, j and k grow; headers are right for any. probe:
+    "side-fire", "end-fire", or "either" (by chance). least, most: number of lesions drawn. mr_on_us_grid: MR and
+    its labels on the ultrasound's grid, so that the pair is aligned voxel by voxel. step: mm of the grid the
+    anatomy is drawn on. vary: whether scanners differ between cases.
+    """
+
+    us_size: tuple[int, int, int] = (128, 128, 64)
+    us_spacing: tuple[float, float, float] = (0.75, 0.6, 1.2)
+    mr_size: tuple[int, int, int] = (128, 128, 64)
+    mr_spacing: tuple[float, float, float] = (0.8, 0.8, 1.5)
+    mr_on_us_grid: bool = False
+    axes: str = "LPS"
+    probe: str = "side-fire"
+    least: int = 0
+    most: int = 3
+    volume_ml: float | None = None
+    step: float = 0.8
+    vary: bool = True
+    protocol: Protocol = field(default_factory=Protocol)
+    scanner: Scanner = field(default_factory=Scanner)
+    effect: GradeEffect = field(default_factory=GradeEffect)
+
+    def __post_init__(self) -> None:
+        if len({_LETTERS.get(letter, (9, 0))[0] for letter in self.axes} & {0, 1, 2}) != 3 or len(self.axes) != 3:
+            raise InputError(f"The axes code {self.axes} is not three letters, one of L/R, one of P/A and one of S/I.")
+        if self.probe not in (*KINDS, "either"):
+            raise InputError(f"A probe is side-fire, end-fire or either, not {self.probe}.")
+        if self.volume_ml is not None and not LEAST_ML <= self.volume_ml <= MOST_ML:
+            raise InputError(f"A gland has {LEAST_ML:g} to {MOST_ML:g} mL, not {self.volume_ml:g}.")
+        if not 0 <= self.least <= self.most <= 8:
+            raise InputError(f"Between 0 and 8 lesions can be drawn, not {self.least} to {self.most}.")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulated patient. The labels are uint8 on the grid of their image: gland 0 and 1; zones after
+    `prostate_tissues.CODES`; lesions numbered from 1 in the order of `lesions`."""
+
+    seed: int
+    us: Volume
+    mr: Volume
+    us_gland: Volume
+    mr_gland: Volume
+    us_zones: Volume
+    mr_zones: Volume
+    us_lesions: Volume
+    mr_lesions: Volume
+    anatomy: Anatomy
+    lesions: tuple[Lesion, ...]
+    probe: Probe
+    protocol: Protocol
+    scanner: Scanner
+
+    @property
+    def label(self) -> int:
+        """1 with a lesion of high grade, else 0."""
+        return int(any(lesion.spec.grade == "high" for lesion in self.lesions))
 
 
 @dataclass(frozen=True)
@@ -38,125 +103,176 @@ class SimulatedPair:
     gland: Volume
 
 
-@dataclass(frozen=True)
-class Anatomy:
-    """Invented organs, millimetres in the frame (posterior, right, superior) centred on the gland.
-
-    gland, transition: semi-axes. transition_centre, lesion_centre, bladder_centre: positions. waves: (n, 3) wave
-    vectors in rad/mm and phases: (n,) of the texture.
-    """
-
-    gland: np.ndarray
-    transition: np.ndarray
-    transition_centre: np.ndarray
-    lesion_centre: np.ndarray
-    lesion_radius: float
-    bladder: np.ndarray
-    bladder_centre: np.ndarray
-    waves: np.ndarray
-    phases: np.ndarray
+# The demo's pair: small, along the axes of the public pairs that the shipped model was trained on.
+DEMO = Settings(
+    us_size=(96, 96, 48),
+    us_spacing=(1.0, 0.75, 1.4),
+    mr_size=(112, 96, 40),
+    mr_spacing=(1.0, 1.0, 2.0),
+    axes=PUBLIC_AXES,
+    step=1.0,
+)
 
 
 def simulate(seed: int = 0) -> SimulatedPair:
-    """A pair of volumes, the same for the same seed (uint8 US and MR)."""
-    random = np.random.default_rng(seed)
-    anatomy = invent(random)
-    us_points, mr_points = grid_points(US_SIZE, US_SPACING), grid_points(MR_SIZE, MR_SPACING)
-    us_tissue = tissues(anatomy, us_points)
-    gland = np.isin(us_tissue, (PERIPHERAL, TRANSITION, LESION)).astype(np.uint8)
-    us = ultrasound(us_tissue, texture(anatomy, us_points), us_points, random)
-    mr = magnetic_resonance(tissues(anatomy, mr_points), texture(anatomy, mr_points), random)
+    """The demo's pair, the same for the same seed (uint8 ultrasound, uint16 MR)."""
+    case = simulate_case(seed, DEMO)
+    return SimulatedPair(us=case.us, mr=case.mr, gland=replace(case.us_gland, name=f"simulated-{seed}-gland"))
+
+
+def simulate_case(seed: int, settings: Settings | None = None, lesions: Sequence[LesionSpec] | None = None) -> Case:
+    """One patient. lesions: the wanted ones; None draws them. Raises InputError where a wanted lesion does not fit.
+
+    Anatomy, lesions, texture and both scanners have random streams of their own: other lesions leave the anatomy as
+    it is.
+    """
+    settings = settings or Settings()
+    streams = np.random.default_rng(seed).spawn(6)
+    gland = draw_gland(streams[0], settings.volume_ml)
+    fine = _fine_grid(settings)
+    anatomy = build(fine, gland, streams[0])
+    protocol = draw_protocol(streams[3], settings.protocol) if settings.vary else settings.protocol
+    scanner = draw_scanner(streams[4], settings.scanner) if settings.vary else settings.scanner
+    if lesions is None:
+        lesions = draw_specs(streams[1], settings.effect, settings.least, settings.most)
+    placed = place(lesions, anatomy, protocol, streams[1])
+    layers = [*anatomy.layers, *(lesion.layer for lesion in placed)]
+    common, mr_own, us_own = (_texture(fine, streams[2]) for _ in range(3))
+    probe = _probe(settings, anatomy, streams[5])
+    us_grid = _us_grid(settings, anatomy)
+    mr_grid = us_grid if settings.mr_on_us_grid else Grid.around((0, 0, 0), settings.mr_size, settings.mr_spacing)
+    half = np.float32(np.sqrt(0.5))
+    mr = prostate_mr.acquire(layers, fine, mr_grid, half * (common + mr_own), protocol, streams[3])
+    us = prostate_ultrasound.acquire(layers, fine, us_grid, half * (common + us_own), probe, scanner, streams[4])
+    truth = _truth(anatomy, placed)
     name = f"simulated-{seed}"
-    return SimulatedPair(
-        us=_volume(us, US_SPACING, f"{name}-us", "US"),
-        mr=_volume(mr, MR_SPACING, f"{name}-mr", "MR"),
-        gland=_volume(gland, US_SPACING, f"{name}-gland", ""),
+    labels = {
+        f"{side}_{part}": _volume(_nearest(values, fine, grid), grid, settings.axes, f"{name}-{side}-{part}", "")
+        for side, grid in (("us", us_grid), ("mr", mr_grid))
+        for part, values in truth.items()
+    }
+    return Case(
+        seed=seed,
+        us=_volume(us, us_grid, settings.axes, f"{name}-us", "US"),
+        mr=_volume(mr, mr_grid, settings.axes, f"{name}-mr", "MR"),
+        anatomy=anatomy,
+        lesions=tuple(placed),
+        probe=probe,
+        protocol=protocol,
+        scanner=scanner,
+        **labels,
     )
 
 
-def invent(random: np.random.Generator) -> Anatomy:
-    """Draw an anatomy."""
-    gland = np.array([15.0, 22.0, 19.0]) * random.uniform(0.85, 1.2, 3)
-    side = random.choice([-1.0, 1.0])
-    lesion = gland * np.array([random.uniform(0.45, 0.65), side * random.uniform(0.3, 0.6), random.uniform(-0.4, 0.4)])
-    return Anatomy(
-        gland=gland,
-        transition=gland * random.uniform(0.6, 0.75),
-        transition_centre=gland * np.array([-0.22, 0.0, 0.08]),
-        lesion_centre=lesion,
-        lesion_radius=float(random.uniform(3.5, 6.0)),
-        bladder=np.array([20.0, 28.0, 18.0]) * random.uniform(0.8, 1.2, 3),
-        bladder_centre=np.array([-10.0, 0.0, gland[2] + 14.0]),
-        waves=random.normal(0.0, 0.35, (24, 3)),
-        phases=random.uniform(0.0, 2 * np.pi, 24),
+def describe(case: Case) -> list[dict[str, object]]:
+    """One row a lesion: what is true of it, in mm LPS from the gland's middle, mL, relative MR contrast and dB."""
+    rows: list[dict[str, object]] = []
+    for number, lesion in enumerate(case.lesions, 1):
+        x, _, z = lesion.centre
+        third = float(case.anatomy.gland.semi[2]) / 3
+        rows.append(
+            {
+                "lesion": number,
+                "zone": lesion.spec.zone,
+                "side": "left" if x > 3 else "right" if x < -3 else "midline",
+                "level": "base" if z > third else "apex" if z < -third else "mid",
+                **{f"{axis}_mm": round(value, 2) for axis, value in zip("xyz", lesion.centre)},
+                "volume_ml": round(lesion.volume_ml, 4),
+                "diameter_mm": round(2 * (lesion.volume_ml * 750 / np.pi) ** (1 / 3), 2),
+                "grade": lesion.spec.grade,
+                "mr_visible": int(lesion.spec.contrast_mr != 0),
+                "us_visible": int(lesion.spec.contrast_us != 0),
+                "mr_contrast": lesion.spec.contrast_mr,
+                "us_contrast_db": lesion.spec.contrast_us,
+                "t2_ms": round(lesion.t2, 2),
+            }
+        )
+    return rows
+
+
+def volumes(case: Case) -> dict[str, float]:
+    """mL of the gland and its two large zones, as drawn."""
+    return {
+        "gland_ml": round(case.anatomy.gland_ml, 3),
+        "transition_ml": round(case.anatomy.zone_ml(*ZONES["TZ"]), 3),
+        "peripheral_ml": round(case.anatomy.zone_ml(*ZONES["PZ"]), 3),
+    }
+
+
+def _fine_grid(settings: Settings) -> Grid:
+    """The anatomy's grid: around the MR and, where it is larger, what the ultrasound may show."""
+    us = np.multiply(settings.us_size, settings.us_spacing)
+    mr = np.multiply(settings.mr_size, settings.mr_spacing)
+    reach = np.clip(np.maximum(us, mr) / 2, 42, 64)
+    size = [int(np.ceil(2 * r / settings.step)) for r in reach]
+    return Grid.around((0, 0, 0), (size[0], size[1], size[2]), (settings.step,) * 3)
+
+
+def _us_grid(settings: Settings, anatomy: Anatomy) -> Grid:
+    """The ultrasound's grid: its rear edge a little behind the probe's middle, so that the probe's arc is in the
+    picture."""
+    depth = settings.us_size[1] * settings.us_spacing[1]
+    return Grid.around((0, anatomy.frame.rectum + 1 - depth / 2, 0), settings.us_size, settings.us_spacing)
+
+
+def _probe(settings: Settings, anatomy: Anatomy, random: np.random.Generator) -> Probe:
+    kind = str(random.choice(KINDS)) if settings.probe == "either" else settings.probe
+    if kind == "side-fire":
+        length = settings.us_size[2] * settings.us_spacing[2]
+        return Probe(kind, (0, anatomy.frame.rectum, 0), radius=PROBE_RADIUS, length=length)
+    below = -0.9 * float(anatomy.gland.semi[2]) - 4
+    return Probe(kind, (0, anatomy.frame.rectum, below), radius=PROBE_RADIUS, depth=78.0)
+
+
+def _texture(fine: Grid, random: np.random.Generator) -> np.ndarray:
+    """float32 (k, j, i), mean 0 and SD 1: unevenness over about 1.5 and 4 mm in equal parts (ours)."""
+    from scipy.ndimage import gaussian_filter, zoom
+
+    small = gaussian_filter(random.standard_normal(fine.shape, np.float32), 1.2 / fine.spacing[0])
+    coarse = random.standard_normal(tuple(n // 3 + 2 for n in fine.shape), np.float32)
+    coarse = zoom(gaussian_filter(coarse, 3.0 / (3 * fine.spacing[0])), 3, order=1)
+    coarse = coarse[tuple(slice(0, n) for n in fine.shape)]
+    both = small / small.std(dtype=np.float64) + coarse / coarse.std(dtype=np.float64)
+    return (both * np.sqrt(0.5)).astype(np.float32)
+
+
+def _truth(anatomy: Anatomy, lesions: Sequence[Lesion]) -> dict[str, np.ndarray]:
+    """uint8 maps on the anatomy's grid."""
+    gland = np.zeros(anatomy.grid.shape, np.uint8)
+    gland[anatomy.box] = anatomy.inside > 0.5
+    marks = np.zeros(anatomy.grid.shape, np.uint8)
+    for number, lesion in enumerate(lesions, 1):
+        marks[lesion.layer.box][lesion.layer.coverage > 0.5] = number
+    return {"gland": gland, "zones": anatomy.zones, "lesions": marks}
+
+
+def _nearest(values: np.ndarray, fine: Grid, grid: Grid) -> np.ndarray:
+    """The values of `fine` at the voxels of `grid`; 0 outside."""
+    for axis in (2, 1, 0):
+        index = np.rint((grid.axis(axis) - fine.first[axis]) / fine.spacing[axis]).astype(int)
+        values = np.take(values, np.clip(index, 0, fine.size[axis] - 1), axis=2 - axis)
+        outside = (index < 0) | (index >= fine.size[axis])
+        values[(slice(None),) * (2 - axis) + (outside,)] = 0
+    return values
+
+
+def _volume(array: np.ndarray, grid: Grid, axes: str, name: str, modality: str) -> Volume:
+    """An array along (z, y, x) as a volume whose i, j, k grow as the axes code says, with the header to it."""
+    turned = [_LETTERS[letter] for letter in axes]
+    array = np.transpose(array, [2 - axis for axis, _ in reversed(turned)])
+    array = np.flip(array, [2 - n for n, (_, sign) in enumerate(turned) if sign < 0])
+    direction = np.zeros((3, 3))
+    origin = [0.0, 0.0, 0.0]
+    for n, (axis, sign) in enumerate(turned):
+        direction[axis, n] = sign
+        origin[axis] = grid.first[axis] if sign > 0 else grid.first[axis] + (grid.size[axis] - 1) * grid.spacing[axis]
+    spacing = [grid.spacing[axis] for axis, _ in turned]
+    return Volume(
+        np.ascontiguousarray(array),
+        (spacing[0], spacing[1], spacing[2]),
+        (origin[0], origin[1], origin[2]),
+        tuple(float(v) for v in direction.ravel()),
+        name=name,
+        modality=modality,
+        notes=(NOTE,),
     )
-
-
-def grid_points(size: tuple[int, int, int], spacing: tuple[float, float, float]) -> np.ndarray:
-    """(k, j, i, 3) millimetres (posterior, right, superior) of the voxels of a grid centred on the gland."""
-    axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(size, spacing)]
-    superior, right, posterior = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    return np.stack([posterior, right, superior], axis=-1)
-
-
-def tissues(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
-    """Tissue index at each point; later tissues cover earlier ones."""
-    posterior, right, superior = points[..., 0], points[..., 1], points[..., 2]
-    found = np.full(points.shape[:-1], SURROUNDINGS, dtype=np.uint8)
-    found[(np.abs(right) > 34 + 0.2 * superior) | (posterior < -30)] = MUSCLE
-    found[_ellipsoid(points, anatomy.bladder_centre, anatomy.bladder) < 1] = BLADDER
-    inside = _ellipsoid(points, np.zeros(3), anatomy.gland)
-    # The gland is flattened towards the rectum, where the probe presses.
-    gland = (inside < 1) & (posterior < 0.8 * anatomy.gland[0])
-    found[gland] = PERIPHERAL
-    found[gland & (_ellipsoid(points, anatomy.transition_centre, anatomy.transition) < 1)] = TRANSITION
-    found[gland & (np.linalg.norm(points - anatomy.lesion_centre, axis=-1) < anatomy.lesion_radius)] = LESION
-    found[np.hypot(posterior - PROBE_AT, right) < PROBE_RADIUS] = RECTUM
-    return found
-
-
-def texture(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
-    """A smooth field of mean 0 and SD about 1, shared by both modalities: a sum of plane waves."""
-    total = np.zeros(points.shape[:-1])
-    for wave, phase in zip(anatomy.waves, anatomy.phases):
-        total += np.cos(points @ wave + phase)
-    return total * np.sqrt(2.0 / len(anatomy.phases))
-
-
-def ultrasound(tissue: np.ndarray, field: np.ndarray, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """uint8 B-mode: echo strength times Rayleigh speckle and attenuation, log-compressed; 0 outside the fan."""
-    from scipy.ndimage import gaussian_filter
-
-    depth = np.hypot(points[..., 0] - PROBE_AT, points[..., 1]) - PROBE_RADIUS
-    angle = np.arctan2(points[..., 1], PROBE_AT - points[..., 0])
-    fan = (depth >= 0) & (depth <= FAN_DEPTH) & (np.abs(angle) <= FAN_HALF_ANGLE)
-    echo = ECHO[tissue] * np.exp(0.25 * field)
-    scatter = [gaussian_filter(random.normal(size=tissue.shape), (0.4, 0.7, 0.7)) for _ in range(2)]
-    speckle = np.hypot(*scatter) / np.sqrt(np.mean(scatter[0] ** 2 + scatter[1] ** 2))
-    amplitude = gaussian_filter(echo * np.exp(-ATTENUATION * np.clip(depth, 0, None)) * speckle, (0.3, 0.6, 0.6))
-    decibels = 20 * np.log10(np.clip(amplitude, 1e-6, None))
-    shown = np.clip((decibels + DYNAMIC_RANGE) / DYNAMIC_RANGE, 0, 1) * 254 + 1  # recorded but black is 1, outside 0
-    return np.where(fan, shown, 0).astype(np.uint8)
-
-
-def magnetic_resonance(tissue: np.ndarray, field: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """uint8 T2-weighted image: signal with texture, point spread, and Rician noise (two Gaussian channels)."""
-    from scipy.ndimage import gaussian_filter
-
-    signal = gaussian_filter(MR_SIGNAL[tissue] * (1 + 0.08 * field), (0.4, 0.7, 0.7))
-    noisy = np.hypot(signal + random.normal(0, 4, tissue.shape), random.normal(0, 4, tissue.shape))
-    return np.clip(noisy, 0, 255).astype(np.uint8)
-
-
-def _ellipsoid(points: np.ndarray, centre: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    return np.sqrt((((points - centre) / axes) ** 2).sum(axis=-1))
-
-
-def _volume(array: np.ndarray, spacing: tuple[float, float, float], name: str, modality: str) -> Volume:
-    """The volume of a grid centred on LPS (0, 0, 0)."""
-    matrix = np.reshape(DIRECTION, (3, 3)) * np.asarray(spacing)
-    half = (np.asarray(array.shape[::-1]) - 1) / 2
-    origin = -(matrix @ half)
-    place = (float(origin[0]), float(origin[1]), float(origin[2]))
-    note = "Simulated anatomy: no patient."
-    return Volume(array, spacing, place, DIRECTION, name=name, modality=modality, notes=(note,))
