@@ -123,11 +123,22 @@ def invent(
     rates = individual(random, settings.rates)
     anatomy = REGIONS[region].build(body)
     lesions = plan(group, settings.relations, anatomy, canvas_of(region, body), random, settings.degenerative)
-    early, late = content(rates, settings.pool_minutes), content(rates, settings.delayed_minutes)
-    arrived = content(rates, max(settings.pool_minutes - anatomy_of.RENAL_TRANSIT_MIN, 0.0)).urine
-    urine = arrived, late.urine * body.retained
     counts = float(np.exp(random.normal(0.0, 1.0) * REGIONS[region].count_spread))
-    return Patient(group, region, body, rates, early, late, urine, counts, anatomy, tuple(lesions)), random
+    return _patient(body, rates, region, settings, group, tuple(lesions), counts, anatomy), random
+
+
+def patient_of(
+    body: Body,
+    rates: Rates,
+    region: str,
+    settings: Settings | None = None,
+    group: str = "none",
+    lesions: tuple[Lesion, ...] = (),
+    counts: float = 1.0,
+) -> Patient:
+    """A patient of chosen body, rate constants and lesions, imaged in a region; see `Patient`."""
+    anatomy = REGIONS[region].build(body)
+    return _patient(body, rates, region, settings or Settings(), group, lesions, counts, anatomy)
 
 
 def simulate(
@@ -190,6 +201,22 @@ def canvas_of(region: str, body: Body) -> Canvas:
     return Canvas(
         rows, columns, r.spacing, -0.5 * (columns - 1) * r.spacing, r.middle * s - 0.5 * (rows - 1) * r.spacing
     )
+
+
+def _patient(
+    body: Body,
+    rates: Rates,
+    region: str,
+    settings: Settings,
+    group: str,
+    lesions: tuple[Lesion, ...],
+    counts: float,
+    anatomy: Anatomy,
+) -> Patient:
+    early, late = content(rates, settings.pool_minutes), content(rates, settings.delayed_minutes)
+    arrived = content(rates, max(settings.pool_minutes - anatomy_of.RENAL_TRANSIT_MIN, 0.0)).urine
+    urine = arrived, late.urine * body.retained
+    return Patient(group, region, body, rates, early, late, urine, counts, anatomy, lesions)
 
 
 def _margin(rows: int) -> int:
