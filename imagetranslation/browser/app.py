@@ -101,6 +101,7 @@ class Viewer:
         from trame_slicer.core import SlicerApp
 
         from . import page
+        from .radiomicsdesk import RadiomicsDesk
         from .stage import Stage
 
         self._cases = list(cases)
@@ -119,9 +120,10 @@ class Viewer:
                 self._slicer_app.scene, views, on_slice=self._slice_followed, on_window=self._windows_followed
             )
         self._set_defaults()
+        self._desk = RadiomicsDesk(server, self._slicer_app, self._stage)
         self._open_first()
         self._listen()
-        self.layout = page.build(server, [server.translator.translate_key(name) for name in VIEWS], self)
+        self.layout = page.build(server, [server.translator.translate_key(name) for name in VIEWS], self, self._desk)
 
     def step(self, slices: int) -> None:
         """Leaf by so many slices, stopping at the ends."""
@@ -157,6 +159,8 @@ class Viewer:
     def key(self, name: str) -> None:
         """Do what a key of `static/viewer.js` stands for."""
         state = self._state
+        if not isinstance(name, str) or self._desk.key(name):
+            return
         if name in STEPS:
             self.step(STEPS[name])
         elif name in state.planes:
@@ -230,6 +234,7 @@ class Viewer:
     def _show_case(self, case: LoadedCase, index: int) -> None:
         state, stage = self._state, self._stage
         self._shown_index = index
+        self._desk.case_leaves()
         with self._window_moved_here():
             stage.show_case(case)
         smallest, default, largest = appearance.square_sizes(case.source)
@@ -270,6 +275,7 @@ class Viewer:
         self._windows_followed()
         self._slice_followed()
         self._show()
+        self._desk.case_shown(index, case)
 
     def _show(self) -> None:
         """Put the chosen images into the views and their words into the page."""

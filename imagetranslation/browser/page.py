@@ -15,10 +15,13 @@ from trame.widgets import client, html
 from trame.widgets import vuetify3 as v
 
 from .. import appearance
+from . import radiomicspanel
 from .viewstate import CHECKERBOARD, DIFFERENCE, FADE, SIDE_BY_SIDE, UNCERTAINTY
 
 if TYPE_CHECKING:
     from trame_server import Server
+
+    from .radiomicsdesk import RadiomicsDesk
 
 STATIC = Path(__file__).with_name("static")
 NOT_FOR_DIAGNOSIS = (
@@ -61,6 +64,7 @@ HELP = (
     (("B", "F", "C", "D", "U"), "side by side, fade, checkerboard, difference, uncertainty"),
     (("R",), "reset zoom, position and brightness"),
     (("N", "P"), "next and previous case"),
+    *radiomicspanel.HELP,
 )
 
 
@@ -88,18 +92,18 @@ def assets() -> dict[str, object]:
     folder = "imagetranslation_browser"
     return {
         "serve": {folder: str(STATIC)},
-        "scripts": [f"{folder}/viewer.js"],
+        "scripts": [f"{folder}/viewer.js", f"{folder}/radiomics.js"],
         "styles": [f"{folder}/viewer.css"],
     }
 
 
-def build(server: Server, view_names: Sequence[str], actions: Actions) -> VAppLayout:
+def build(server: Server, view_names: Sequence[str], actions: Actions, desk: RadiomicsDesk) -> VAppLayout:
     """Write the page for views of those template names; returns the layout."""
     layout = VAppLayout(server, vuetify_config=THEME, full_height=True)
     with layout:
         _top_bar(actions)
         _case_list(actions)
-        _tools(actions)
+        _tools(actions, desk)
         with v.VMain(style="height: 100vh"), html.Div(classes="it-shell"):
             _notes()
             with html.Div(
@@ -108,6 +112,7 @@ def build(server: Server, view_names: Sequence[str], actions: Actions) -> VAppLa
                 for n, name in enumerate(view_names):
                     _view(n, name)
             _slice_bar(actions)
+            radiomicspanel.results(desk)
         with v.VFooter(app=True, height=30, classes="it-footer py-0", style="color: #ffc107; background: #11161e"):
             html.Span(NOT_FOR_DIAGNOSIS)
         _help()
@@ -146,6 +151,11 @@ def _top_bar(actions: Actions) -> None:
         v.VProgressCircular(
             indeterminate=True, size=20, width=2, v_if=("loading",), classes="mr-2", color="primary", id="it-loading"
         )
+        v.VBtn(
+            icon="mdi-chart-bell-curve", title="Radiomics: draw a region and compare its features (M)",
+            id="it-radiomics-open", click="rx_open = !rx_open; tools_open = true",
+            color=("rx_open ? 'primary' : undefined",),
+        )  # fmt: skip
         v.VBtn(icon="mdi-swap-horizontal", title="Swap the two images (Space)", id="it-swap", click=actions.swap)
         v.VBtn(icon="mdi-fit-to-page-outline", title="Reset the views (R)", id="it-reset", click=actions.reset)
         v.VBtn(icon="mdi-tune-variant", title="Brightness, model details", click="tools_open = !tools_open")
@@ -175,21 +185,29 @@ def _case_list(actions: Actions) -> None:
             html.Div("No case of that name.", v_if="!cases.length", classes="it-small px-2")
 
 
-def _tools(actions: Actions) -> None:
+def _tools(actions: Actions, desk: RadiomicsDesk) -> None:
     with v.VNavigationDrawer(
-        v_model=("tools_open",), location="right", width=292, color="surface", border="s", permanent=True
+        v_model=("tools_open",), location="right", width=300, color="surface", border="s", permanent=True
     ):
-        _compare_controls()
-        with html.Div(classes="it-section"):
-            html.Div("Brightness and contrast", classes="it-heading")
-            for image, words in (("source", "Source"), ("synthetic", "Synthetic"), ("reference", "Reference")):
-                _window_slider(image, words, actions)
-        v.VDivider(classes="mt-2")
-        with html.Div(classes="it-section", id="it-details"):
-            html.Div("How the synthetic image was made", classes="it-heading")
-            with html.Div(v_for="row in details", key=("row.name",), classes="it-fact"):
-                html.Span("{{ row.name }}")
-                html.Span("{{ row.value }}")
+        with html.Div(classes="it-tabs"):
+            for words, on, name in (("View", "!rx_open", "view"), ("Radiomics", "rx_open", "radiomics")):
+                v.VBtn(
+                    words, size="small", variant=(f"{on} ? 'tonal' : 'text'",), color=(f"{on} ? 'primary' : ''",),
+                    click=f"rx_open = {'true' if name == 'radiomics' else 'false'}", id=f"it-tab-{name}",
+                )  # fmt: skip
+        radiomicspanel.drawer(desk)
+        with html.Div(v_if="!rx_open"):
+            _compare_controls()
+            with html.Div(classes="it-section"):
+                html.Div("Brightness and contrast", classes="it-heading")
+                for image, words in (("source", "Source"), ("synthetic", "Synthetic"), ("reference", "Reference")):
+                    _window_slider(image, words, actions)
+            v.VDivider(classes="mt-2")
+            with html.Div(classes="it-section", id="it-details"):
+                html.Div("How the synthetic image was made", classes="it-heading")
+                with html.Div(v_for="row in details", key=("row.name",), classes="it-fact"):
+                    html.Span("{{ row.name }}")
+                    html.Span("{{ row.value }}")
 
 
 def _compare_controls() -> None:

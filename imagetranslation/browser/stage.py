@@ -72,6 +72,11 @@ class Stage:
         return self._case
 
     @property
+    def source_node(self) -> vtkMRMLScalarVolumeNode:
+        """The node of the source shown, on whose grid regions are drawn."""
+        return self._nodes["source"]
+
+    @property
     def plane(self) -> str:
         """The plane all views show."""
         return self._plane
