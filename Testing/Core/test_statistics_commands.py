@@ -183,12 +183,22 @@ def test_a_patient_column_makes_patients_the_unit(tmp_path: Path) -> None:
         ("case,a\0,b\n1,1,2\n", "row 1: a zero byte"),
         ("case,a,b\n1,nan,inf\n2,1,1\n3,1,1\n", "row 2, column b: 'inf' is no number"),
         ("case,a,b\n1,1_0,1\n2,1,1\n", "row 2, column a: '1_0' is no number"),
+        ("case,a,b\n1,1e308,-1e308\n2,1,1\n", "row 2, column a: '1e308' is too large"),
+        (f"case,a,b\n1,x{'9' * 4000},1\n2,1,1\n", f"row 2, column a: 'x{'9' * 59}...' is no number"),
     ],
 )
 def test_a_bad_wide_table_is_refused_by_row_and_column(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError) as refused:
         wide(tmp_path, text)
     assert sentence in str(refused.value)
+
+
+def test_a_case_that_nobody_rated_is_left_out_and_does_not_widen_the_intervals(tmp_path: Path) -> None:
+    text = "case,patient,a,b\n1,x,1,2\n2,y,,\n3,z,2,2\n,,,\n"
+    found = wide(tmp_path, text)
+    assert (found.ratings.n["cases"], found.ratings.n["patients"]) == (2, 2)
+    assert found.ratings.cases == ("1", "3")
+    assert "left out: 1 row without any rating" in found.taken
 
 
 def test_a_case_that_stands_twice_is_resampled_as_one(tmp_path: Path) -> None:
@@ -240,7 +250,7 @@ def test_one_kind_of_case_is_one_sentence(tmp_path: Path) -> None:
     code, _, error = run("mrmc", str(path))
     assert code == 1  # the command's main makes 2 of it
     assert isinstance(error, InputError)
-    assert "30 cases with the condition and 0 without" in str(error)
+    assert "in 30 of 30 cases" in str(error)
 
 
 def test_words_for_truth_and_other_column_names_are_understood(tmp_path: Path) -> None:

@@ -75,13 +75,15 @@ def _print_json(table: Path, read: Any, settings: Any, estimates: list[Estimate]
 
 
 def _print_tables(table: Path, read: Any, settings: Any, estimates: list[Estimate]) -> None:
+    from ..readerstudy.statistics.csvtables import counted
     from .tables import Page
 
     n = read.ratings.n
     page = Page(f"Agreement in {table}")
     page.lines(
         [
-            f"{n['cases']} cases of {n['patients']} patients, {n['raters']} raters, {n['ratings']} ratings",
+            f"{counted(n['cases'], 'case')} of {counted(n['patients'], 'patient')}, {counted(n['raters'], 'rater')}, "
+            f"{counted(n['ratings'], 'rating')}",
             *(sentence[0].upper() + sentence[1:] for sentence in read.taken),
         ]
     )

@@ -84,6 +84,7 @@ def _print_json(table: Path, study: Any, found: Analysis, planned: list[Power] |
 
 
 def _print_tables(table: Path, study: Any, found: Analysis, planned: list[Power] | str, effect: float) -> None:
+    from ..readerstudy.statistics.csvtables import counted
     from ..readerstudy.statistics.mrmc import DESIGNS
     from .tables import Page
 
@@ -91,7 +92,7 @@ def _print_tables(table: Path, study: Any, found: Analysis, planned: list[Power]
     page = Page(f"Multi-reader multi-case analysis of {table}")
     page.lines(
         [
-            f"{len(found.readers)} readers, {len(found.tests)} tests, {cases} cases "
+            f"{counted(len(found.readers), 'reader')}, {counted(len(found.tests), 'test')}, {counted(cases, 'case')} "
             f"({found.positives} with the condition, {found.negatives} without), fully crossed",
             f"Empirical areas under the ROC curve; {found.method} covariances; Obuchowski-Rockette, degrees of freedom "
             "of Hillis",

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from ...errors import InputError
@@ -18,6 +19,7 @@ from .ratings import Ratings, make_ratings, number
 MOST_BYTES = 50_000_000
 MOST_RATERS = 50
 MOST_CASES = 10_000
+LARGEST_RATING = 1e12  # our choice: no scale reaches it, and squares of larger numbers lose their digits
 MISSING = {"", "na", "n/a", "nan", "."}
 ID_NAMES = {
     "id",
@@ -35,6 +37,7 @@ ID_NAMES = {
 }
 PATIENT_NAMES = {"patient", "patients", "patient_id", "patientid"}
 _SEPARATORS = ",;\t"
+_LONGEST_QUOTED = 60
 _DECIMAL_COMMA = re.compile(r"\A([+-]?[0-9]+),([0-9]+)\Z")
 
 
@@ -127,9 +130,25 @@ def read_wide(path: Path, categories: Sequence[str] | None = None, patient: str 
         taken.append(f"column {patients_at + 1} ({names[patients_at]}): patients, the units that are resampled")
     cells = [[row[column] for column in columns] for row in body]
     _check_cells(path, cells, lines, raters, categories)
+    # A case that nobody rated would be resampled with the others and make intervals wider than the ratings do.
+    rated = [any(row) for row in cells]
+    if any(rated) and not all(rated):
+        taken.append(f"left out: {counted(rated.count(False), 'row')} without any rating")
+        cells, cases = list(compress(cells, rated)), list(compress(cases, rated))
+        groups = groups and list(compress(groups, rated))
     ratings = make_ratings(cells, categories=categories, cases=cases, raters=raters, patients=groups)
     taken.append(_scale_taken(ratings))
     return WideTable(ratings, tuple(taken))
+
+
+def shown(cell: str) -> str:
+    """A cell as a sentence quotes it."""
+    return repr(cell if len(cell) <= _LONGEST_QUOTED else cell[:_LONGEST_QUOTED] + "...")
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 case", "2 cases"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _kept(cell: str, categories: Sequence[str] | None) -> str:
@@ -225,11 +244,18 @@ def _check_cells(
                 continue
             if categories is not None and not _in_scale(cell, categories):
                 scale = ", ".join(categories)
-                raise InputError(f"{path}, row {line}, column {rater}: {cell!r} is not one of the categories {scale}.")
+                raise InputError(
+                    f"{path}, row {line}, column {rater}: {shown(cell)} is not one of the categories {scale}."
+                )
+            if abs(number(cell) or 0.0) > LARGEST_RATING:
+                raise InputError(
+                    f"{path}, row {line}, column {rater}: {shown(cell)} is too large; ratings reach "
+                    f"{LARGEST_RATING:g} at most."
+                )
             if categories is None and mostly_numbers and number(cell) is None:
                 raise InputError(
-                    f"{path}, row {line}, column {rater}: {cell!r} is no number, though most ratings are; correct it, "
-                    "leave it blank, or declare the scale with --categories."
+                    f"{path}, row {line}, column {rater}: {shown(cell)} is no number, though most ratings are; correct "
+                    "it, leave it blank, or declare the scale with --categories."
                 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from .csvtables import MISSING, read_rows
+from .csvtables import MISSING, read_rows, shown
 from .ratings import number
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -93,10 +93,10 @@ def _reading(path: Path, line: int, cells: list[str], places: dict[str, int]) ->
         told[name] = cell
     truth = told["truth"].lower()
     if truth not in POSITIVE | NEGATIVE:
-        raise InputError(f"{path}, row {line}, column truth: {told['truth']!r} is neither 0 nor 1.")
+        raise InputError(f"{path}, row {line}, column truth: {shown(told['truth'])} is neither 0 nor 1.")
     rating = number(told["rating"])
     if rating is None:
-        raise InputError(f"{path}, row {line}, column rating: {told['rating']!r} is no number.")
+        raise InputError(f"{path}, row {line}, column rating: {shown(told['rating'])} is no number.")
     return _Reading(line, told["reader"], told["test"], told["case"], truth in POSITIVE, rating)
 
 

@@ -48,7 +48,7 @@ def enough(truth: np.ndarray) -> None:
     without = len(truth) - with_it
     if min(with_it, without) < 2:
         raise Undefined(
-            f"there are {with_it} cases with the condition and {without} without; an area needs two of each"
+            f"the condition is there in {with_it} of {len(truth)} cases; an area needs two with and two without it"
         )
 
 
