@@ -33,7 +33,8 @@ def augment(batch: torch.Tensor, settings: Augmentation, generator: torch.Genera
     source = _intensities(moved[:, :sources], settings, generator)
     # Interpolated weights along the rim mix in the background: only voxels fully inside count.
     weight = (moved[:, sources + 1 : sources + 2] > 0.99).to(batch)
-    return torch.cat([source, moved[:, sources : sources + 1], weight, moved[:, sources + 2 :]], dim=1)
+    target, lesion = moved[:, sources : sources + 1].clamp(-1, 1), moved[:, sources + 2 :].clamp(0, 1)
+    return torch.cat([source, target, weight, lesion], dim=1)
 
 
 def mix(
