@@ -334,31 +334,19 @@ def test_two_processes_end_with_the_same_weights_and_resume_exactly(tiny_data: P
     config = tiny_config(steps=4, network={"name": "unet", "arguments": {"spatial_dims": 2, "channels": [4, 8]}})
     (tmp_path / "config.json").write_text(config.model_dump_json())
 
-    def run(output: str, steps: int) -> None:
-        code = (
-            "import sys; from pathlib import Path; from training_tools.config import read_config; "
-            "from training_tools.train import train; from training_tools.training.precision import Hardware; "
-            f"train(read_config(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), stop_after={steps}, "
-            "hardware=Hardware('cpu'))"
-        )
-        launcher = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc_per_node",
-            "2",
-            "--no-python",
-        ]
-        command = [*launcher, sys.executable, "-c", code]
-        paths = [str(tmp_path / "config.json"), str(tiny_data), str(tmp_path / output)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *paths], capture_output=True, text=True, timeout=240, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    run("whole", 4)
-    run("pieces", 2)
-    run("pieces", 4)
+    code = (
+        "import sys; from pathlib import Path; from training_tools.config import read_config; "
+        "from training_tools.train import train; from training_tools.training.precision import Hardware; "
+        "config, data, folder = read_config(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]); "
+        "[train(config, data, folder / name, stop_after=steps, hardware=Hardware('cpu')) "
+        "for name, steps in (('whole', 4), ('pieces', 3), ('pieces', 4))]"
+    )
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
+    paths = [str(tmp_path / "config.json"), str(tiny_data), str(tmp_path)]
+    command = [sys.executable, *launcher, sys.executable, "-c", code, *paths]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert equal(tmp_path / "whole" / "generator.safetensors", tmp_path / "pieces" / "generator.safetensors")
     assert json.loads((tmp_path / "whole" / "result.json").read_text())["processes"] == 2
     with (tmp_path / "whole" / "log.csv").open(newline="") as stream:

@@ -42,6 +42,8 @@ class Hardware:
 def make_fabric(settings: Precision, hardware: Hardware | None = None) -> Fabric:
     """Fabric for these settings, its processes launched; InputError where the machine lacks what is asked for."""
     asked = (hardware or Hardware()).found()
+    if settings.compute == "16-mixed" and (asked.accelerator == "cpu" or not torch.cuda.is_available()):
+        raise InputError("precision.compute 16-mixed needs a GPU; on a CPU take bf16-mixed or 32.")
     several = asked.devices * asked.nodes > 1
     compute = "32-true" if settings.compute == "32" else settings.compute
     try:
@@ -58,8 +60,6 @@ def make_fabric(settings: Precision, hardware: Hardware | None = None) -> Fabric
             f"{asked.nodes} x {asked.devices} devices ({asked.accelerator}) cannot be used: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    if settings.compute == "16-mixed" and fabric.device.type == "cpu":
-        raise InputError("precision.compute 16-mixed needs a GPU; on a CPU take bf16-mixed or 32.")
     return fabric
 
 
