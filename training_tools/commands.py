@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from .phantoms.bonescan_command import pool2delayed
 from .phantoms.prostate import simulate
 
 phantoms = typer.Typer(
@@ -40,6 +41,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 def register(app: typer.Typer) -> None:
     """Add the sub-commands to the application."""
     app.add_typer(phantoms, name="phantom")
+    phantoms.command()(pool2delayed)
 
 
 @phantoms.callback()

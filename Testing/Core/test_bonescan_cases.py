@@ -273,6 +273,23 @@ def test_a_second_run_adds_what_is_missing_and_changes_nothing(a_folder: Path, t
         write_cases(Order(7, seed=3, dicom=True), folder)
 
 
+def test_fewer_cases_on_a_second_run_take_none_out_of_the_tables(a_folder: Path) -> None:
+    assert len(write_cases(Order(2, seed=2, dicom=True), a_folder)) == 6
+    assert len(rows_of(a_folder / "disease.csv")) == 6
+
+
+def test_processes_side_by_side_write_the_same_bytes(a_folder: Path, tmp_path: Path) -> None:
+    write_cases(Order(3, seed=2, dicom=True), tmp_path / "cases", workers=2)
+    for path in sorted((tmp_path / "cases").rglob("bone*.nrrd")):
+        assert path.read_bytes() == (a_folder / path.relative_to(tmp_path / "cases")).read_bytes()
+
+
+def test_a_group_that_the_region_does_not_show_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no site"):
+        write_cases(Order(3, region="chest", groups=("none", "CRPS")), tmp_path / "cases")
+    assert not (tmp_path / "cases").exists()
+
+
 def test_a_folder_of_other_things_and_an_unwritable_one_are_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="other files"):

@@ -14,7 +14,7 @@ from imagetranslation.errors import InputError
 
 def pool2delayed(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write; a second run adds what is missing.")],
-    cases: Annotated[int, typer.Option("-n", "--cases", min=1, help="Number of patients.")] = 6,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many patients.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")] = 0,
     region: Annotated[str, typer.Option(help="auto, whole_body, hands, feet, knees, legs, pelvis or chest.")] = "auto",
     view: Annotated[Optional[list[str]], typer.Option(help="anterior or posterior; may be given twice.")] = None,
@@ -25,9 +25,15 @@ def pool2delayed(
     relations: Annotated[
         Optional[Path], typer.Option(help='JSON that changes groups, as {"CRPS": {"late": 1.0, "rho": 0.2}}.')
     ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that work side by side.")] = 1,
     dicom: Annotated[bool, typer.Option("--dicom", help="Write planar NM DICOM objects too.")] = False,
 ) -> None:
-    """Write simulated blood-pool and delayed bone scans with their lesions' truth, from no patient."""
+    """Write simulated blood-pool and delayed bone scans, the truth about their lesions, and a contact sheet.
+
+    The folder is laid out as `training_tools.prepare` leaves one. A run that was stopped goes on where it was.
+    """
+    from imagetranslation.cli.console import Console
+
     from .bonescan import Settings
     from .bonescan_disease import GROUPS, with_rho
     from .bonescan_writing import AUTO, Order, write_cases
@@ -37,18 +43,11 @@ def pool2delayed(
         chosen = changed(chosen, relations)
     if rho is not None:
         chosen = with_rho(chosen, rho)
-    order = Order(
-        cases,
-        seed,
-        region,
-        tuple(view or ()),
-        tuple(group or AUTO),
-        dicom,
-        Settings(relations=chosen),
-    )
-    with typer.progressbar(length=cases, label="patients", file=typer.get_text_stream("stderr")) as bar:
-        rows = write_cases(order, output, lambda done, total: bar.update(done - bar.pos))
-    typer.echo(json.dumps({"cases": len(rows), "folder": str(output), "sheet": str(output / "sheet.png")}))
+    settings = Settings(relations=chosen)
+    order = Order(number, seed, region, tuple(view or ()), tuple(group or AUTO), dicom, settings)
+    with Console().progress("Simulating") as bar:
+        rows = write_cases(order, output, bar.update, workers)
+    typer.echo(json.dumps({"folder": str(output), "cases": len(rows), "sheet": str(output / "sheet.png")}))
 
 
 def changed(relations: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+import multiprocessing
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +27,10 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import atomic_path, make_folder, write_text
 from imagetranslation.volume import Volume, write_volume
 
-from .bonescan import REGIONS, VIEWS, Imaged, Pair, Settings, simulate
+from .bonescan import REGIONS, VIEWS, Imaged, Pair, Settings, canvas_of, simulate
+from .bonescan_anatomy import Body
 from .bonescan_dicom import COMMENT, write_planar
-from .bonescan_disease import INCREASED
+from .bonescan_disease import INCREASED, plan
 from .bonescan_scene import Patient
 from .bonescan_sheet import write_sheet
 
@@ -40,7 +45,8 @@ AUTO: dict[str, tuple[str, ...]] = {
 }
 DISEASE_FIELDS = (
     "case", "patient", "group", "region", "view", "seed", "rho", "lesions", "pool_counts", "delayed_counts",
-    "pool_minutes", "delayed_minutes", "height_mm", "girth", "bone_percent", "urine_percent", "blood_percent",
+    "pool_minutes", "delayed_minutes", "spacing_mm", "height_mm", "girth", "bone_percent", "urine_percent",
+    "blood_percent",
 )  # fmt: skip
 LESION_FIELDS = (
     "case", "patient", "group", "lesion", "cause", "site", "place", "side", "row", "column", "size_mm",
@@ -76,22 +82,54 @@ class Order:
             )
 
 
-def write_cases(order: Order, output: Path, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+def write_cases(
+    order: Order, output: Path, progress: Callable[[int, int], None] | None = None, workers: int = 1
+) -> list[dict[str, Any]]:
     """Write the cases of an order, or those still missing; returns the rows of `disease.csv`.
 
-    progress: called with (patients done, patients). Raises InputError where the folder holds other settings, RunFailed
-    where it cannot be written.
+    progress: called with (patients done, patients). workers: processes. Raises InputError where the folder holds other
+    settings, RunFailed where it cannot be written.
     """
+    _check_sites(order)
     make_folder(output)
     _claim(order, output)
+    order = replace(order, cases=max(order.cases, _recorded(output)))
     records: list[dict[str, Any]] = []
-    for number in range(order.cases):
-        records += _patient(order, number, output)
+    for done, made in enumerate(_patients(order, output, workers), 1):
+        records += made
         if progress:
-            progress(number + 1, order.cases)
+            progress(done, order.cases)
     _tables(order, records, output)
     write_sheet(output, [record["disease"]["case"] for record in records], COMMENT)
     return [record["disease"] for record in records]
+
+
+def _check_sites(order: Order) -> None:
+    """InputError before anything is written where a group has no site in the region."""
+    if order.region != "auto":
+        anatomy, canvas = REGIONS[order.region].build(Body()), canvas_of(order.region, Body())
+        for group in order.groups:
+            plan(group, order.settings.relations, anatomy, canvas, np.random.default_rng(0), 0.0)
+
+
+def _recorded(output: Path) -> int:
+    """How many patients an earlier run got to: the tables keep them all."""
+    numbers = [re.fullmatch(r"bone(\d{5})-.+", path.stem) for path in (output / "records").glob("*.json")]
+    return max((int(found[1]) + 1 for found in numbers if found), default=0)
+
+
+def _patients(order: Order, output: Path, workers: int) -> Iterator[list[dict[str, Any]]]:
+    """Each patient's records in order; in processes where there are several, which changes no byte."""
+    numbers = range(order.cases)
+    if workers <= 1 or order.cases == 1:
+        yield from (_patient(order, number, output) for number in numbers)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, order.cases), mp_context=context) as pool:
+        try:
+            yield from pool.map(_patient, repeat(order), numbers, repeat(output), chunksize=4)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _patient(order: Order, number: int, output: Path) -> list[dict[str, Any]]:
@@ -175,6 +213,7 @@ def _disease_row(order: Order, invented: Patient, pair: Pair, patient: str, name
         "delayed_counts": int(pair.delayed.sum()),
         "pool_minutes": order.settings.pool_minutes,
         "delayed_minutes": order.settings.delayed_minutes,
+        "spacing_mm": pair.spacing,
         "height_mm": round(invented.body.height, 1),
         "girth": round(invented.body.girth, 3),
         "bone_percent": round(100 * invented.late.bone, 2),
