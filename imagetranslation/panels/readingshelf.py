@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import ImageTranslationError
-from ..readerstudy.readingset import SOURCE, ReadingSet, Trial, reading_image
+from ..readerstudy.readingset import SOURCE, ReadingSet, Trial, image_in_steps
 from .protocols import Ticker
 from .signal import Signal
 
@@ -22,11 +22,7 @@ _MOST_TRIALS = 3
 
 
 class Shelf:
-    """Fetches trials one after the other. arrived: emitted with a trial whose images (or fault) are there.
-
-    Of each image the file is first read in pieces, which brings it from a share or a disk into the system's memory;
-    checking and decoding it is then one step.
-    """
+    """Fetches trials one after the other. arrived: emitted with a trial whose images (or fault) are there."""
 
     def __init__(self, reading: ReadingSet, ticker: Ticker) -> None:
         self.arrived = Signal()
@@ -87,19 +83,9 @@ class Shelf:
         made: dict[str, Volume] = {}
         try:
             for slot in sorted(trial.images, key=lambda slot: (slot != SOURCE, slot)):
-                yield from self._warm(trial.images[slot])
-                made[slot] = reading_image(self._reading, trial, slot)
+                made[slot] = yield from image_in_steps(self._reading, trial, slot, STEP_BYTES)
                 yield
         except ImageTranslationError as error:
             self._faults[trial.token] = error
             return
         self._there[trial.token] = made
-
-    def _warm(self, name: str) -> Generator[None, None, None]:
-        try:
-            with open(self._reading.image_file(name), "rb", buffering=0) as stream:
-                while stream.read(STEP_BYTES):
-                    yield
-        except OSError:
-            # `reading_image` meets the same fault and says which case has it.
-            return

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, cast
+
+import numpy as np
 
 from ..errors import InputError
-from ..files import sha256_of
 from . import definition
 from .definition import Study, load_study, question_from, read_document
 from .questions import Question
@@ -163,23 +164,67 @@ def reading_image(reading: ReadingSet, trial: Trial, slot: str) -> Volume:
 
     Its bytes are compared with the manifest before anything is shown. InputError names the case by its number only.
     """
+    steps = image_in_steps(reading, trial, slot)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("Volume", end.value)
+
+
+def image_in_steps(
+    reading: ReadingSet, trial: Trial, slot: str, step_bytes: int = 1 << 20
+) -> Generator[None, None, Volume]:
+    """`reading_image` for a face that must not stand still: yields after so many bytes, returns the image.
+
+    One step, checking the header, also reads the voxels of an image that is too small to be mapped (see `rawvoxels`).
+    """
+    from ..rawvoxels import MAPPED
     from ..volume import read_volume
 
     which = "The source image" if slot == SOURCE else f"Image {slot}"
     name = trial.images[slot]
     file = reading.image_file(name)
     remedy = f"tell the coordinator (token {trial.token[:8]}); answers given so far are kept"
+    changed = InputError(f"{which} of case {trial.number} was changed or damaged; {remedy}.")
     if not file.is_file():
         raise InputError(f"{which} of case {trial.number} is missing; {remedy}.")
     try:
-        if sha256_of(file) != reading.document["images"][name]:
-            raise InputError(f"{which} of case {trial.number} was changed or damaged; {remedy}.")
-        volume = read_volume(file)
+        digest = hashlib.sha256()
+        with open(file, "rb", buffering=0) as stream:
+            while piece := stream.read(step_bytes):
+                digest.update(piece)
+                yield
+        if digest.hexdigest() != reading.document["images"][name]:
+            raise changed
+        volume = read_volume(file, mapped=True)
+        if MAPPED in volume.attributes:
+            volume = volume.with_array((yield from _voxels_in_steps(file, volume.array, step_bytes)))
+    except EOFError:
+        raise changed from None
     except OSError as error:
         raise InputError(f"{which} of case {trial.number} cannot be read: {error.strerror}; {remedy}.") from error
     shown = "Source" if slot == SOURCE else f"Image {slot}"
     facts = {"window": list(reading.window), "corner_text": STUDY_READING}
     return _stripped(volume, shown, facts)
+
+
+def _voxels_in_steps(file: Path, mapped: np.ndarray, step_bytes: int) -> Generator[None, None, np.ndarray]:
+    """What `mapped` would show, read from the file, whose end the voxels are; EOFError where it ends too soon.
+
+    The mapping itself is never looked into: a file that is cut short while it is would end the process.
+    """
+    array = np.empty(mapped.shape, mapped.dtype)
+    room = array.data.cast("B")
+    with open(file, "rb", buffering=0) as stream:
+        stream.seek(file.stat().st_size - mapped.nbytes)
+        while len(room):
+            yield
+            count = stream.readinto(room[:step_bytes])
+            if not count:
+                raise EOFError
+            room = room[count:]
+    return array
 
 
 def reading_images(reading: ReadingSet, trial: Trial) -> dict[str, Volume]:
