@@ -8,11 +8,14 @@ this process and not the viewer. What is asked and when is `regions`'.
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import signal
+import tempfile
 import threading
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -204,6 +207,25 @@ class _Worker:
 
         return read_cohort(Path(path))
 
+    def dicom_offered(self, *_: Any) -> Any:
+        from ..radiomics.dicomreport import availability
+
+        return availability(self.images)
+
+    def dicom(self, found: Any, roi: Any, finding: str, _: Progress, cancelled: Cancel) -> tuple[bytes, Any]:
+        """Report, segmentation and what belongs to them as one zip; the sentences to go with it."""
+        from ..radiomics.dicomreport import Meaning, finding_called, write_dicom
+
+        meaning = Meaning(*finding_called(finding))
+        with tempfile.TemporaryDirectory(prefix="imagetranslation-") as temporary:
+            folder = Path(temporary) / "dicom"
+            written = write_dicom(found, self.images, roi, folder, meaning=meaning, cancelled=cancelled)
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in written.files:
+                    archive.write(file, str(file.relative_to(folder)))
+        return packed.getvalue(), written.sentences
+
     def _engine(self, feature_set: str) -> Any:
         from ..radiomics.engine import make_engine
 
@@ -231,7 +253,7 @@ def _volumes_of(path: Path) -> int:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "images": _Worker.take, "engines": _Worker.engines, "compare": _Worker.compare, "read": _Worker.read,
-    "cohort": _Worker.cohort,
+    "cohort": _Worker.cohort, "dicom_offered": _Worker.dicom_offered, "dicom": _Worker.dicom,
 }  # fmt: skip
 
 

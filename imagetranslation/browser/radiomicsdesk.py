@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, ImageTranslationError, InputError
 from ..radiomics.comparison import Comparison
-from ..radiomics.comparisonview import clipboard_text, csv_text
 from ..radiomics.engine import FEATURE_SETS
-from ..radiomics.regionfiles import FORMATS, write_regions
 from ..radiomics.roi import Grid, Roi, check_usable, grid_difference
 from ..radiomics.settings import Settings
 from ..volume import Volume
 from . import pagevalues
 from .comparing import ComparingProcess
 from .drawing import POINTER, TOOLS, Drawing, Kept
+from .radiomicsfiles import MOST_REGIONS, RadiomicsFiles
 from .radiomicstable import RadiomicsTable
 
 if TYPE_CHECKING:
@@ -37,12 +34,7 @@ logger = logging.getLogger(__name__)
 
 # The brush rests so long before a comparison follows it.
 REST_S = 0.6
-MOST_REGIONS = 32
 STARTING = "The radiomics engine is starting."
-KEYS = {
-    "measure": "toggle", "tool-pointer": "pointer", "tool-brush": "brush", "tool-eraser": "eraser",
-    "tool-outline": "outline", "tool-scissors": "scissors",
-}  # fmt: skip
 
 
 class RadiomicsDesk:
@@ -53,6 +45,10 @@ class RadiomicsDesk:
         self._drawing = Drawing(slicer_app, on_change=self._drawn)
         self._process = ComparingProcess()
         self.table = RadiomicsTable(server.state)
+        self._files = RadiomicsFiles(
+            server.state, self._process, self._drawing, self.table, images=lambda: self._images,
+            on_cohort=self._take_cohort, say=self._say,
+        )  # fmt: skip
         self._case: LoadedCase | None = None
         self._index = -1
         self._kept: dict[int, list[Kept]] = {}
@@ -94,6 +90,8 @@ class RadiomicsDesk:
         self._drawing.open(case.source, self._stage.source_node, self._kept.pop(index, []))
         self._drawing.set_brush(default, bool(self._state.rx_ball))
         self._drawing.set_visible(bool(self._state.rx_open))
+        if self._engines is not None:
+            self._begin(self._files.find_dicom())
 
     def key(self, name: str) -> bool:
         """Do what a key stands for; False where it is none of the panel's."""
@@ -163,77 +161,7 @@ class RadiomicsDesk:
 
     def forget_cohort(self) -> None:
         """Compare without the cohort from now on."""
-        self._cohort, self._state.rx_cohort = None, ""
-        self._changed_settings()
-
-    async def read(self, kind: object, name: object, content: object) -> None:
-        """Take a file that the page sent: regions ("regions") or a cohort's table ("cohort")."""
-        try:
-            data, plain = pagevalues.file_of(name, content)
-            self._state.rx_reading = True
-            self._state.flush()
-            found = await self._ask_with_file("cohort" if kind == "cohort" else "read", plain, data)
-            if kind == "cohort":
-                self._cohort, self._state.rx_cohort = found, plain
-                self._changed_settings()
-            else:
-                self._take(found, plain)
-        except ImageTranslationError as error:
-            self._say(str(error))
-        except Exception as error:
-            logger.error("a file from the page", exc_info=error)
-            self._say(f"The file cannot be used because of a fault in this program ({type(error).__name__}).")
-        finally:
-            self._state.rx_reading = False
-            self._state.flush()
-
-    async def file(self, what: object) -> dict[str, Any] | None:
-        """What the page offers to save or copy: name, MIME type, content; None, and a sentence, where it cannot."""
-        try:
-            return await self._file(what)
-        except ImageTranslationError as error:
-            self._say(str(error))
-            return None
-
-    async def _file(self, what: object) -> dict[str, Any]:
-        found, stem = self.table.found, pagevalues.stem_of(str(self._state.case_name))
-        if what in ("csv", "clipboard"):
-            if found is None:
-                raise InputError("Nothing has been compared yet.")
-            if what == "clipboard":
-                return {"name": "", "type": "text/plain", "content": clipboard_text(found, self.table.rows())}
-            region = pagevalues.stem_of(found.roi["name"])
-            content = csv_text(found, self.table.rows()).encode()
-            return {"name": f"{stem}_{region}_radiomics.csv", "type": "text/csv", "content": content}
-        if what not in FORMATS:
-            raise InputError("There is no such file.")
-        drawn = [(self._drawing.roi(each.id), each.colour) for each in self._drawing.segments()]
-        kept = [(roi, colour) for roi, colour in drawn if roi is not None]
-
-        def written() -> bytes:
-            with tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
-                path = Path(folder) / f"regions{what}"
-                return write_regions(path, [roi for roi, _ in kept], [colour for _, colour in kept]).read_bytes()
-
-        content = await asyncio.to_thread(written)
-        return {"name": f"{stem}_regions{what}", "type": "application/octet-stream", "content": content}
-
-    def _take(self, rois: list[Roi], name: str) -> None:
-        room = MOST_REGIONS - len(self._drawing.ids())
-        if len(rois) > room:
-            raise InputError(f"{name} holds {len(rois)} regions; there is room for {room} more on this page.")
-        self._drawing.add_rois(pagevalues.named(rois))
-        sentences = dict.fromkeys(note for roi in rois for note in roi.notes)
-        self._state.rx_status = " ".join([f"Read {len(rois)} of {name}.", *sentences])
-
-    async def _ask_with_file(self, job: str, name: str, data: bytes) -> Any:
-        def asked() -> Any:
-            with tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
-                path = Path(folder) / name
-                path.write_bytes(data)
-                return self._process.ask(job, str(path), images=self._images)
-
-        return await asyncio.to_thread(asked)
+        self._take_cohort(None, "")
 
     async def _compare(self, roi: Roi, settings: Settings, feature_set: str) -> None:
         state, mine = self._state, threading.Event()
@@ -267,8 +195,13 @@ class RadiomicsDesk:
         with state:
             state.rx_running = False
             state.rx_status = sentence
+            self._files.compared = roi
             self.table.show(found)
             state.rx_stale = False
+
+    def _take_cohort(self, cohort: Any, name: str) -> None:
+        self._cohort, self._state.rx_cohort = cohort, name
+        self._changed_settings()
 
     def _progress(self, of: threading.Event, percent: float) -> None:
         if self._running is of:
@@ -346,6 +279,7 @@ class RadiomicsDesk:
             if engines.get(str(state.rx_features)):
                 state.rx_features = next((name for name, why in engines.items() if not why), state.rx_features)
             self._check()
+        await self._files.find_dicom()
 
     def _later(self, name: str, seconds: float, do: Callable[[], object]) -> None:
         """Once, after so many seconds of rest; before the server runs, at once."""
@@ -391,8 +325,8 @@ class RadiomicsDesk:
             self._drawing.set_scissors(through=bool(rx_through))
 
         state.change("rx_features", "rx_bins", "rx_normalise", "rx_live")(self._changed_settings)
-        self._server.trigger("radiomics_read")(self.read)
-        self._server.trigger("radiomics_file")(self.file)
+        self._server.trigger("radiomics_read")(self._files.read)
+        self._server.trigger("radiomics_file")(self._files.file)
 
     def _tool(self) -> str:
         return str(self._state.rx_tool) if self._state.rx_tool in TOOLS else POINTER
@@ -404,6 +338,6 @@ class RadiomicsDesk:
                 "rx_through": False, "rx_segments": [], "rx_chosen": "", "rx_can_undo": False, "rx_can_redo": False,
                 "rx_refusal": STARTING, "rx_engines": {}, "rx_features": "pyradiomics", "rx_bins": 32,
                 "rx_normalise": False, "rx_live": True, "rx_running": False, "rx_progress": 0, "rx_status": "",
-                "rx_stale": False, "rx_cohort": "", "rx_reading": False, "rx_left_out": "", "rx_large": False,
+                "rx_stale": False, "rx_cohort": "", "rx_left_out": "", "rx_large": False,
             }
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trame.widgets import html
 from trame.widgets import vuetify3 as v
 
+from ..radiomics.dicomreport import TYPES
 from .plots import BLAND_ALTMAN, HISTOGRAM, RADAR
 
 if TYPE_CHECKING:
@@ -212,8 +213,24 @@ def _filters(desk: RadiomicsDesk) -> None:
         ):
             v.VBtn(icon=icon, size="small", variant="text", title=hint, id=f"it-rx-{what}",
                    raw_attrs=[f'data-it-file="{what}"', f'aria-label="{hint}"'])  # fmt: skip
+        _dicom()
         v.VBtn(icon=("rx_large ? 'mdi-arrow-collapse' : 'mdi-arrow-expand'",), size="small", variant="text",
                title="More or less room for the results", id="it-rx-large", click="rx_large = !rx_large")  # fmt: skip
+
+
+def _dicom() -> None:
+    """Report and segmentation; what the region is has to be said in both."""
+    sentence = ("rx_dicom || 'Whether DICOM can be written is being found out.'",)
+    with html.Span(title=sentence), v.VMenu(location="top end", max_width=340):
+        with v.Template(v_slot_activator="{ props }"):
+            v.VBtn(
+                "DICOM", v_bind="props", size="small", variant="text", id="it-rx-dicom",
+                disabled=("!rx_dicom_offered || rx_reading",), raw_attrs=['aria-label="DICOM SR and SEG"'],
+            )  # fmt: skip
+        with v.VList(density="compact", bg_color="surface", id="it-rx-dicom-list"):
+            html.Div("{{ rx_dicom }} The region is:", classes="it-small px-4 pb-1")
+            for code in TYPES:
+                v.VListItem(title=code.meaning, raw_attrs=[f'data-it-file="dicom:{code.meaning.lower()}"'])
 
 
 def _table(desk: RadiomicsDesk) -> None:
