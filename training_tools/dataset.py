@@ -7,6 +7,7 @@ so nothing here is fitted on more than one patient.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,21 @@ def load_cases(folder: Path, config: Config, names: list[str] | None = None) -> 
     if unknown:
         raise InputError(f"{folder} has no case called {', '.join(unknown)}.")
     return [load_case(folder, config, name) for name in (known if names is None else names)]
+
+
+class LazyCases(Sequence[Case]):
+    """The named cases, each read when it is asked for and not kept: 800 patients need the memory of one."""
+
+    def __init__(self, folder: Path, config: Config, names: Sequence[str]) -> None:
+        self._folder, self._config, self.names = folder, config, tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return LazyCases(self._folder, self._config, self.names[place])
+        return load_case(self._folder, self._config, self.names[place])
 
 
 def case_files(folder: Path, name: str) -> dict[str, Path]:

@@ -7,12 +7,14 @@ its features as Johnson et al. (ECCV 2016) and Zhang et al. (CVPR 2018) do those
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -21,9 +23,16 @@ from imagetranslation import __version__
 from imagetranslation.errors import InputError
 from imagetranslation.files import atomic_folder
 
+from . import leaks, splits
+from .config import Config, read_config
+from .console import run as run_command
+from .dataset import case_names
+from .training.cache import TARGET, WEIGHT, fingerprints, open_cases
+
 NAME, WEIGHTS = "encoder.json", "weights.safetensors"
 CHANNELS = (16, 32, 64, 64)
 NOISE = 0.3  # SD of what is added in training, of images in [-1, 1]
+MOST_SLICES = 4096  # held in memory for the training
 EPSILON = 1e-10  # keeps the unit length of an empty feature finite
 
 
@@ -116,8 +125,11 @@ def save(encoder: Encoder, folder: Path, about: dict[str, Any]) -> None:
         (temporary / NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def load(folder: str | Path) -> Encoder:
-    """Read an encoder's folder; InputError where it is none or its weights are not those it was written with."""
+def load(folder: str | Path, *, trained: Sequence[str] | None = None) -> Encoder:
+    """Read an encoder's folder; InputError where it is none or its weights are not those it was written with.
+
+    trained: cases of the training set; an encoder that learnt on others is refused.
+    """
     from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
@@ -135,7 +147,47 @@ def load(folder: str | Path) -> Encoder:
         raise InputError(
             f"{folder} holds no encoder of features ({NAME} and {WEIGHTS}); make one with training_tools.encoder."
         ) from error
+    if trained is not None:
+        leaks.require_within(f"The encoder {folder.name}", map(str, record.get("cases", [])), trained)
     return encoder.eval().requires_grad_(False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training_tools.encoder", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help="how targets are brought to the network's grid")
+    parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
+    parser.add_argument("--split", type=Path, help="file written by training_tools.splits; without it, all cases")
+    parser.add_argument("--fold", type=int, help="of a cross-validation's split")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the encoder")
+    options = parser.parse_args(arguments)
+    config = read_config(options.config)
+    if options.split is None:
+        cases = case_names(options.data)
+    else:
+        cases = splits.read_split(options.split, options.data).train_and_test(options.fold)[0]
+    fit_on(options.data, config, cases, options.output, steps=options.steps, seed=options.seed)
+    print(json.dumps({"encoder": str(options.output), "cases": len(cases)}))
+    return 0
+
+
+def fit_on(
+    data: Path, config: Config, cases: Sequence[str], output: Path, *, steps: int = 500, seed: int = 0
+) -> Encoder:
+    """Train an encoder on slices of these cases' targets, evenly taken from all, and write its folder."""
+    stored = open_cases(data, config, fingerprints(data, list(cases)))
+    places = [(case, k) for case in stored for k in np.flatnonzero(case.arrays[WEIGHT].any(axis=(1, 2)))]
+    if not places:
+        raise InputError("No slice of these cases holds a target, so no encoder can be trained on them.")
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_SLICES)).astype(int))
+    slices = [places[n][0].arrays[TARGET, places[n][1]] for n in chosen]
+    if len({part.shape for part in slices}) != 1:
+        raise InputError("The cases' slices differ in size; choose resampling mode 'fit' in the configuration.")
+    encoder = fit(torch.from_numpy(np.stack(slices))[:, None], steps=steps, seed=seed)
+    save(encoder, output, {"cases": list(cases), "steps": steps, "seed": seed, "noise": NOISE})
+    return encoder
 
 
 def _pair(before: int, after: int) -> nn.Sequential:
@@ -146,3 +198,7 @@ def _pair(before: int, after: int) -> nn.Sequential:
 
 def _unit(features: torch.Tensor) -> torch.Tensor:
     return features / (features.square().sum(dim=1, keepdim=True) + EPSILON).sqrt()
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

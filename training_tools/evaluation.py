@@ -14,6 +14,7 @@ references, in the array frame all share (other sizes are stretched to it).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,18 +39,28 @@ def score(image: np.ndarray, case: Case, config: Config) -> dict[str, float]:
     return {metric: round(scores[metric], 6) for metric in METRICS}
 
 
-def floors(train: list[Case], config: Config, tested: list[Case]) -> dict[str, dict[str, np.ndarray]]:
+def floors(train: Sequence[Case], config: Config, tested: Sequence[Case]) -> dict[str, dict[str, np.ndarray]]:
     """For each tested case the three floor images; `train` must not hold any of them."""
     shared = {case.name for case in train} & {case.name for case in tested}
     if shared:
         raise ValueError(f"cases are both trained and tested on: {sorted(shared)}")
-    gain, offset = _line(train, config)
-    mean = mean_image(train)
-    made = {}
-    for case in tested:
-        own = identity(case, config)
-        made[case.name] = {IDENTITY: own, LINE: gain * own + offset, MEAN: _stretch(mean, case.reference.shape)}
-    return made
+    fitted = Floors(train, config)
+    return {case.name: fitted.images(case) for case in tested}
+
+
+class Floors:
+    """The floors, fitted on training cases once."""
+
+    def __init__(self, train: Sequence[Case], config: Config) -> None:
+        self._config = config
+        self._gain, self._offset = _line(train, config)
+        self._mean = mean_image(train)
+
+    def images(self, case: Case) -> dict[str, np.ndarray]:
+        """The three floor images of a case, in the output's value range."""
+        own = identity(case, self._config)
+        mean = _stretch(self._mean, case.reference.shape)
+        return {IDENTITY: own, LINE: self._gain * own + self._offset, MEAN: mean}
 
 
 def identity(case: Case, config: Config) -> np.ndarray:
@@ -58,7 +69,7 @@ def identity(case: Case, config: Config) -> np.ndarray:
     return intensity.denormalise(normalised, config.outputs())
 
 
-def mean_image(train: list[Case]) -> np.ndarray:
+def mean_image(train: Sequence[Case]) -> np.ndarray:
     """Mean of the references over the cases valid at each voxel (their overall mean where none is); float32 (k, j, i).
 
     The frame is the largest training grid along each axis.
@@ -110,11 +121,17 @@ def _difference(values: np.ndarray, metric: str) -> dict[str, Any]:
     return {**result, "low": _rounded(low), "high": _rounded(high), "beaten": beaten}
 
 
-def _line(train: list[Case], config: Config) -> tuple[float, float]:
-    sources = np.concatenate([identity(case, config)[case.valid] for case in train])
-    references = np.concatenate([case.reference[case.valid] for case in train])
-    gain, offset = np.polyfit(sources.astype(np.float64), references.astype(np.float64), 1)
-    return float(gain), float(offset)
+def _line(train: Sequence[Case], config: Config) -> tuple[float, float]:
+    """Gain and offset of the least-squares line from sources to references, from sums: one case at a time."""
+    sums = np.zeros(5)  # n, x, y, x squared, x y
+    for case in train:
+        x = identity(case, config)[case.valid].astype(np.float64)
+        y = case.reference[case.valid].astype(np.float64)
+        sums += (len(x), x.sum(), y.sum(), x @ x, x @ y)
+    count, mean_x, mean_y = sums[0], sums[1] / sums[0], sums[2] / sums[0]
+    spread = sums[3] / count - mean_x**2
+    gain = (sums[4] / count - mean_x * mean_y) / spread if spread > 0 else 0.0
+    return float(gain), float(mean_y - gain * mean_x)
 
 
 def _stretch(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

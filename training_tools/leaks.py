@@ -47,8 +47,13 @@ class Report:
     closest: dict[str, Any] | None
 
 
-def check(data: Path, split: Split, *, threshold: float = NEAR_DUPLICATE) -> Report:
-    """Raise InputError where two sides of the split share an image, or two images that are nearly the same."""
+def check(data: Path, split: Split) -> Report:
+    """Raise InputError where two sides of the split share an image, or two images that are nearly the same.
+
+    The split's setting `alike` is the correlation from which on images count as one (`NEAR_DUPLICATE` by default): data
+    in which different patients look more alike, such as simulated ones, need a higher one.
+    """
+    threshold = float(split.settings.get("alike") or NEAR_DUPLICATE)
     most: Closest | None = None
     side = {case: name for name, cases in split.sides().items() for case in cases}
     cases = sorted(side)
@@ -59,7 +64,7 @@ def check(data: Path, split: Split, *, threshold: float = NEAR_DUPLICATE) -> Rep
             raise InputError(
                 f"The {part} images of {found.first} ({side[found.first]}) and {found.second} ({side[found.second]}) "
                 f"are nearly the same (correlation {found.correlation:.3f}): if they are one patient's, name the "
-                "patient in the data and draw the split again."
+                "patient in the data and draw the split again; if they are two patients, raise --alike there."
             )
         if found is not None and (most is None or found.correlation > most.correlation):
             most = found

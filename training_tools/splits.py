@@ -135,13 +135,20 @@ def make_split(
     seed: int = 0,
     stratify: Sequence[str] = (),
     by: str = "patient",
+    alike: float | None = None,
 ) -> Split:
-    """A split of prepared data: `folds` test sets, or (folds 0) three parts. InputError for an unknown fact."""
+    """A split of prepared data: `folds` test sets, or (folds 0) three parts; alike: see `leaks.check`.
+
+    InputError for a fact that some cases lack.
+    """
     known = subjects(data)
     for fact in {*stratify, *({by} - {"patient"})}:
         if lacking := [case for case, subject in known.items() if not subject.facts.get(fact)]:
             raise InputError(f"The data do not tell the {fact} of {', '.join(lacking[:5])}; leave it out, or add it.")
+    if alike is not None and not 0 < alike <= 1:
+        raise InputError("--alike is a correlation: above 0, at most 1.")
     settings = {"seed": seed, "stratify": list(stratify), "by": by, "shares": None if folds else list(shares)}
+    settings["alike"] = alike
     prints = fingerprints(data, list(known))
     if folds:
         drawn = draw_folds(known, folds, seed=seed, stratify=stratify, by=by)
@@ -272,11 +279,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stratify", nargs="+", default=(), metavar="FACT", help="spread evenly: site, scanner, label")
     parser.add_argument("--by", default="patient", help="what must stay on one side: patient, or a fact such as site")
+    parser.add_argument("--alike", type=float, help="correlation from which on images of two patients count as one")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the split's file, JSON")
     options = parser.parse_args(arguments)
     split = make_split(
         options.data, folds=options.folds, shares=options.shares, seed=options.seed, stratify=options.stratify,
-        by=options.by,
+        by=options.by, alike=options.alike,
     )  # fmt: skip
     report = check(options.data, split)
     write_split(split, options.output)

@@ -182,6 +182,14 @@ class TestLeaks:
         with pytest.raises(InputError, match=rf"{part} images of a \(fold \d\) and e \(fold \d\) are nearly the same"):
             leaks.check(data, splits.make_split(data, folds=5))
 
+    def test_patients_who_look_alike_can_be_declared_different(self, data: Path, tmp_path: Path) -> None:
+        array = read_volume(data / "source" / "a.nrrd").array + np.random.default_rng(0).normal(0, 4, (12, 20, 18))
+        write_volume(Volume(array.astype(np.float32)), data / "source" / "e.nrrd")
+        splits.write_split(splits.make_split(data, folds=5, alike=0.9999), tmp_path / "splits.json")
+        assert leaks.check(data, splits.read_split(tmp_path / "splits.json", data)).closest["correlation"] > 0.9
+        with pytest.raises(InputError, match="is a correlation"):
+            splits.make_split(data, folds=5, alike=2)
+
     def test_one_patients_alike_images_may_share_a_side(self, data: Path) -> None:
         write_volume(read_volume(data / "source" / "b1.nrrd"), data / "source" / "b2.nrrd")
         leaks.check(data, splits.make_split(data, folds=3))

@@ -1,0 +1,207 @@
+"""Every measure for every method on the same tested patients, beside floors and ceiling, with intervals and tests.
+
+    python -m training_tools.evaluate --config CONFIG --data PREPARED --split splits.json --fold 0
+        --method ours=PACKAGE --method theirs=FOLDER_OF_IMAGES -o OUT
+
+A method is a model package, or a folder with one image a case (named as the case) on the source's grid in the output's
+value range. The configuration says how targets are normalised and which range is the output's. Written: `scores.csv`
+(case, patient, method, measure, value), `summary.csv`, `tests.csv`, `evaluation.json` with all settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagetranslation import __version__
+from imagetranslation.errors import InputError
+from imagetranslation.files import make_folder, write_text
+from imagetranslation.volume import read_volume
+
+from . import evaluation, leaks
+from .config import Config, read_config
+from .console import run as run_command
+from .dataset import Case, LazyCases
+from .evaluating import comparing, frechet, writing
+from .evaluating.measures import defined, measure_image, scaled
+from .splits import Split, read_split
+
+TARGET = "real target"
+RETEST = "real target, noise added"
+REFERENCES = (*evaluation.FLOORS, RETEST, TARGET)  # beside the methods, not among them
+# Of the added noise, as a share of the output's range: what a repeated scan might differ by. Our choice.
+RETEST_NOISE = 0.02
+# An image (k, j, i) of a case in the output's value range.
+Method = Callable[[Case], np.ndarray]
+
+
+@dataclass
+class Evaluation:
+    """scores: method to case to measure. frechet: method to distance, or why there is none. patients: of the cases."""
+
+    scores: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    frechet: dict[str, float | str] = field(default_factory=dict)
+    patients: dict[str, str] = field(default_factory=dict)
+
+    def tables(self) -> list[comparing.Table]:
+        """The comparison of the methods; floors and ceilings stand beside them."""
+        competing = [method for method in self.scores if method not in REFERENCES]
+        return comparing.compare(self.scores, self.patients, competing=competing)
+
+
+def evaluate(
+    data: Path,
+    config: Config,
+    methods: Mapping[str, Method],
+    train: Sequence[str],
+    tested: Sequence[str],
+    patients: Mapping[str, str],
+    *,
+    encoder: Any = None,
+    told: Callable[[str], None] = lambda sentence: None,
+) -> Evaluation:
+    """Score methods, floors (fitted on `train`) and ceilings on the tested cases, one case in memory at a time."""
+    if shared := {patients[case] for case in train} & {patients[case] for case in tested}:
+        raise InputError(f"{sorted(shared)[0]} is both trained and tested on; draw the split by patient.")
+    cases = LazyCases(data, config, tested)
+    fit = evaluation.Floors(LazyCases(data, config, train), config)
+    result = Evaluation(patients={case: patients[case] for case in tested})
+    gathered: dict[str, list[np.ndarray]] = {}
+    for number, case in enumerate(cases):
+        images = {name: method(case) for name, method in methods.items()}
+        images.update({**fit.images(case), **ceilings(case, config)})
+        for name, image in images.items():
+            result.scores.setdefault(name, {})[case.name] = defined(measure_image(image, case, config, encoder))
+            if encoder is not None:
+                shown = np.where(case.valid, image, config.target.value_range[0])
+                gathered.setdefault(name, []).append(_features(encoder, shown, case, config))
+        told(f"Scored {case.name} ({number + 1} of {len(cases)}).")
+    for name, parts in gathered.items():
+        if name != TARGET:
+            result.frechet[name] = _distance(parts, gathered[TARGET])
+    return result
+
+
+def ceilings(case: Case, config: Config) -> dict[str, np.ndarray]:
+    """The target itself, and the target with a little noise: what a perfect method and a repeated scan would score."""
+    lower, upper = config.target.value_range
+    random = np.random.default_rng(list(case.name.encode()))
+    noise = random.normal(0.0, RETEST_NOISE * (upper - lower), case.reference.shape).astype(np.float32)
+    return {RETEST: np.clip(case.reference + noise, lower, upper), TARGET: case.reference}
+
+
+def package_method(path: Path, train: Sequence[str], device: str = "auto") -> Method:
+    """A model package as a method. InputError where it says that it was trained on cases that are tested here."""
+    from imagetranslation.inference import translate
+    from imagetranslation.models import load_package
+
+    package = load_package(path)
+    learnt = package.metadata["training"].get("cases", [])
+    leaks.require_within(f"The model {path.name}", learnt, train)
+    return lambda case: translate(case.source, package, device=device).array
+
+
+def folder_method(folder: Path) -> Method:
+    """A folder of images, one a case, as a method."""
+
+    def image(case: Case) -> np.ndarray:
+        found = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] == case.name]
+        if len(found) != 1:
+            raise InputError(f"{folder} holds {len(found)} images called {case.name}; one is needed.")
+        volume = read_volume(found[0])
+        if not volume.same_grid(case.source):
+            raise InputError(f"{found[0]} is not on the grid of the source of {case.name}.")
+        return volume.array.astype(np.float32)
+
+    return image
+
+
+def _features(encoder: Any, image: np.ndarray, case: Case, config: Config) -> np.ndarray:
+    used = [k for k in range(len(image)) if case.valid[k].any()]
+    return frechet.features(encoder, scaled(image, config)[used])
+
+
+def _distance(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float | str:
+    try:
+        return frechet.frechet_distance(np.concatenate(made), np.concatenate(real))
+    except frechet.Undefined as reason:
+        return str(reason)
+
+
+def _methods(options: argparse.Namespace, train: Sequence[str]) -> Iterator[tuple[str, Method]]:
+    for text in options.method:
+        name, _, place = text.partition("=")
+        path = Path(place)
+        if not name or not place or not path.is_dir():
+            raise InputError(f"--method {text}: give a name and a folder, as in ours=PACKAGE.")
+        if name in REFERENCES:
+            raise InputError(f"The name {name!r} is taken; choose another for the method.")
+        yield name, package_method(path, train) if (path / "model.json").is_file() else folder_method(path)
+
+
+def write(result: Evaluation, output: Path, settings: Mapping[str, Any]) -> list[comparing.Table]:
+    """Write tables and settings; returns the comparison."""
+    tables = result.tables()
+    make_folder(output)
+    writing.write_scores(result.scores, result.patients, output / "scores.csv")
+    writing.write_rows(comparing.as_rows(tables), output / "summary.csv")
+    writing.write_rows(
+        [{"measure": t.measure, **writing.flat(test)} for t in tables for test in t.tests], output / "tests.csv"
+    )
+    record = {
+        "settings": {**settings, "software": {"imagetranslation": __version__, "numpy": np.__version__}},
+        "measures": writing.definitions(tables),
+        "tables": [writing.as_dict(table) for table in tables],
+        "frechet": result.frechet,
+    }
+    write_text(output / "evaluation.json", json.dumps(record, indent=2) + "\n")
+    return tables
+
+
+def sides(split: Split, fold: int | None) -> tuple[list[str], list[str]]:
+    """Cases that models may have seen (training and validation) and tested cases."""
+    train, validation, tested = split.train_and_test(fold)
+    return [*train, *validation], tested
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    from . import encoder as encoders
+
+    parser = argparse.ArgumentParser(prog="python -m training_tools.evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help="how targets are normalised; the output's range")
+    parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
+    parser.add_argument("--split", type=Path, required=True, help="file written by training_tools.splits")
+    parser.add_argument("--fold", type=int, help="of a cross-validation's split")
+    parser.add_argument("--method", action="append", required=True, metavar="NAME=FOLDER", help="package or images")
+    parser.add_argument("--encoder", type=Path, help="folder written by training_tools.encoder")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    config, split = read_config(options.config), read_split(options.split, options.data)
+    leaks.check(options.data, split)
+    train, tested = sides(split, options.fold)
+    encoder = None if options.encoder is None else encoders.load(options.encoder, trained=train)
+    patients = {case: subject.patient for case, subject in split.subjects.items()}
+    result = evaluate(
+        options.data, config, dict(_methods(options, train)), train, tested, patients, encoder=encoder,
+        told=lambda sentence: print(sentence, file=sys.stderr),
+    )  # fmt: skip
+    settings = {
+        "config": config.model_dump(mode="json", exclude={"card"}), "split": str(options.split), "fold": options.fold,
+        "tested": tested, "encoder": options.encoder and str(options.encoder), "retest_noise": RETEST_NOISE,
+        "methods": dict(text.partition("=")[::2] for text in options.method),
+    }  # fmt: skip
+    tables = write(result, options.output, settings)
+    print(writing.as_text(tables))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
