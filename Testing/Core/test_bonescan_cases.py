@@ -189,6 +189,9 @@ def test_one_seed_gives_one_image_and_another_seed_another() -> None:
 def test_counts_follow_the_region_and_the_blood_pools_follow_kinetics_and_decay() -> None:
     _, (hands,) = bonescan.simulate(3, "none", "hands")
     assert hands.delayed.sum() == pytest.approx(3e5 * 1.02, rel=0.02)
+    twice = bonescan.patient_of(Body(), Rates(), "hands", counts=2.0)
+    dosed = bonescan.acquire(twice, "anterior", bonescan.Settings(), np.random.default_rng(0))
+    assert dosed.delayed.sum() == pytest.approx(6e5 * 1.02, rel=0.02)
     settings = bonescan.Settings(camera=IDEAL)
     patient = bonescan.patient_of(Body(), Rates(), "whole_body", settings)
     pair = bonescan.acquire(patient, "anterior", settings, np.random.default_rng(0))

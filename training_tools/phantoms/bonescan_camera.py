@@ -1,7 +1,7 @@
 """A gamma camera: what a low-energy high-resolution parallel-hole collimator makes of activity at set distances.
 
-Resolution: R(x) = sqrt(Ri^2 + Rc(x)^2), Rc = D (Le + x + c) / Le with Le = L - 2 / mu_lead (Cecchin et al., PeerJ 2015,
-3:e722; after Anger). The hole size and length are those of a common commercial LEHR collimator; with the intrinsic
+Resolution: R(x) = sqrt(Ri^2 + Rc(x)^2), Rc = D (Le + x + c) / Le with Le = L - 2 / mu_lead (Cecchin et al., PeerJ
+article 722; after Anger). The hole size and length are those of a common commercial LEHR collimator; with the intrinsic
 resolution chosen the model gives 7.4 mm at 10 cm, the typical value for LEHR (King's College London, gamma-camera
 tutorial). Attenuation: narrow beam, 0.15 per cm in soft tissue at 140 keV (bone's 0.27 is left out). Scatter in the 20
 % window: 30 to 60 % of the primary photons, rising linearly with depth and spreading with a mono-exponential line

@@ -58,7 +58,7 @@ GROUPS: dict[str, Relation] = {
         0.45,
         0.7,
         (2, 8),
-        source="joints: wrists, MCP, PIP, elbows (BMC Med Imaging 2021; 21:177); rest ours",
+        source="joints: wrists, MCP, PIP, elbows (doi 10.1186/s12880-021-00712-2); rest ours",
     ),
     "osteomyelitis": Relation(
         1.2,
@@ -85,7 +85,7 @@ GROUPS: dict[str, Relation] = {
         0.60,
         0.5,
         source="diffuse early, little late (Sutter); fourfold flow alone raised bone uptake by 33 % in dogs "
-        "(studies of skeletal tracer kinetics III, J Nucl Med 1979); values ours",
+        "("Studies of skeletal tracer kinetics. III", Tc-99m MDP in the canine tibia); values ours",
     ),
     "recent bone injury": Relation(
         0.5,
