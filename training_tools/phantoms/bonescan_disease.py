@@ -85,7 +85,7 @@ GROUPS: dict[str, Relation] = {
         0.60,
         0.5,
         source="diffuse early, little late (Sutter); fourfold flow alone raised bone uptake by 33 % in dogs "
-        "("Studies of skeletal tracer kinetics. III", Tc-99m MDP in the canine tibia); values ours",
+        "(Studies of Skeletal Tracer Kinetics III, MDP in the canine tibia); values ours",
     ),
     "recent bone injury": Relation(
         0.5,
