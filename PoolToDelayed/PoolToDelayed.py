@@ -43,6 +43,7 @@ class PoolToDelayed(ScriptedLoadableModule):
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
         slicer.app.connect("startupCompleted()", markSyntheticImages)
+        slicer.app.connect("startupCompleted()", registerSegmentStatistics)
 
 
 def registerSampleData():
@@ -57,6 +58,13 @@ def markSyntheticImages():
     from imagetranslation.panels.marking import mark_all_views
 
     mark_all_views()
+
+
+def registerSegmentStatistics():
+    """Offer radiomic features in the Segment Statistics module, where people look for them."""
+    from imagetranslation.panels.segmentstatistics import register
+
+    register()
 
 
 @parameterNodeWrapper

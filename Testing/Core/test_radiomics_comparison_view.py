@@ -104,7 +104,7 @@ def test_a_number_shows_four_digits_that_matter(value, text):
 def test_a_row_shows_digits_enough_to_see_its_difference(found):
     close = a_row("mean")
     close = replace(close, values={"source": 1.0, "synthetic": 100.01, "reference": 100.0}, difference=0.01)
-    assert view.cells(found, close)[2:6] == ["1.00000", "100.010", "100.000", "0.01000"]
+    assert view.cells(found, close)[1:5] == ["1.00000", "100.010", "100.000", "0.01000"]
 
 
 def test_the_table_has_a_cell_for_each_heading_and_the_cohorts_only_where_there_is_one(found, with_cohort):
@@ -112,16 +112,16 @@ def test_the_table_has_a_cell_for_each_heading_and_the_cohorts_only_where_there_
         headings = [column.title for column in view.columns(one)]
         assert ("% of cohort SD" in headings) == there
         assert all(len(view.cells(one, row)) == len(headings) for row in one.rows)
-    assert view.cells(with_cohort, with_cohort.rows[0])[-2:] == ["200", "outside"]
-    assert view.cells(with_cohort, with_cohort.rows[1])[-2] == "–"
+    assert view.cells(with_cohort, with_cohort.rows[0])[-3:-1] == ["200", "outside"]
+    assert view.cells(with_cohort, with_cohort.rows[1])[-3] == "–"
 
 
 def test_copied_text_says_which_image_is_synthetic_and_keeps_every_digit(found):
     first, headings, *lines = view.clipboard_text(found, view.shown(found, Selection(text="energy"))).splitlines()
     assert "SYNTHETIC: model 1.0" in first
-    assert headings.split("\t")[2:5] == list(ROLES)
+    assert headings.split("\t")[1:4] == list(ROLES)
     assert len(lines) == 1
-    assert float(lines[0].split("\t")[4]) == 2e9 + 1e4
+    assert float(lines[0].split("\t")[3]) == 2e9 + 1e4
 
 
 def test_csv_holds_the_rows_that_are_shown(found):

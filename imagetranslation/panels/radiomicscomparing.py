@@ -130,7 +130,7 @@ class RadiomicsComparison:
         if request.tissue is not None:
             tissue = yield from self._send_region(request.tissue, "", source, folder / "tissue")
         self._job = {
-            "images": images, "region": region, "tissue": tissue, "features": request.features,
+            "task": "compare", "images": images, "region": region, "tissue": tissue, "features": request.features,
             "settings": request.settings, "cohort": request.cohort, "mirp_python": request.mirp_python,
             "record": str(folder / f"comparison {self._number}.json"), "cache": str(folder / "cache"),
             "paths": [path for path in sys.path if path], "parent_pid": os.getpid(),

@@ -32,15 +32,28 @@ class RadiomicsWorker(Worker):
         self._engines: dict[tuple[str, str], Engine] = {}
 
     def do(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """images: role to {path, name}. region, tissue: {path, name}, tissue may be None. features: name of a set.
-        settings, cohort: paths, or "". mirp_python: see `make_engine`. record: where the comparison goes. cache:
-        folder. paths: where the application finds Python packages.
+        """task: "compare" or "extract", which needs the source alone. images: role to {path, name}. region, tissue:
+        {path, name}, tissue may be None. features: name of a set. settings, cohort: paths, or "". mirp_python: see
+        `make_engine`. record: where the outcome goes. cache: folder. paths: where the application finds packages.
         """
+        _look_also_in(settings["paths"])
+        record = {"compare": self._compare, "extract": self._extract}[settings["task"]](settings)
+        write_text(Path(settings["record"]), json.dumps(record, allow_nan=False))
+        return {"record": settings["record"]}
+
+    def _extract(self, settings: dict[str, Any]) -> dict[str, Any]:
+        from ..radiomics.extraction import extract_one
+
+        image = self._volume(**settings["images"]["source"])
+        roi = region(image, **settings["region"])
+        engine = self._engine(settings["features"], settings["mirp_python"])
+        return extract_one(image, roi, chosen_settings("", False), engine, cancelled=self.stop.is_set).to_dict()
+
+    def _compare(self, settings: dict[str, Any]) -> dict[str, Any]:
         from ..radiomics.cache import Cache
         from ..radiomics.comparison import compare, read_cohort
         from ..radiomics.comparisonrecord import to_record
 
-        _look_also_in(settings["paths"])
         images = {role: self._volume(**image) for role, image in settings["images"].items()}
         roi = region(images["source"], **settings["region"])
         tissue = _tissue(images["source"], **settings["tissue"]) if settings["tissue"] else None
@@ -55,8 +68,7 @@ class RadiomicsWorker(Worker):
         except Cancelled:
             self._engines.clear()
             raise
-        write_text(Path(settings["record"]), json.dumps(to_record(found), allow_nan=False))
-        return {"record": settings["record"]}
+        return to_record(found)
 
     def _volume(self, path: str, name: str) -> Volume:
         from ..volume import read_volume

@@ -18,7 +18,7 @@ from . import ui
 from .radiomicscomparing import ComparisonRequest, RadiomicsComparison
 from .radiomicsengines import TITLES, readiness
 from .radiomicsparameters import choices_of
-from .radiomicstable import MARKED, FeatureTable
+from .radiomicstable import FeatureTable
 
 if TYPE_CHECKING:
     from ..radiomics.comparison import Comparison
@@ -250,8 +250,6 @@ class RadiomicsPanel:
         self.ui.featureTable.enabled = True
         self.table.show(found)
         self._say("\n".join([view.status_text(found), *view.notes(found)]))
-        self.ui.imagesNotice.text = "\n".join(view.image_text(found, role) for role in view.roles(found))
-        self.ui.imagesNotice.styleSheet = MARKED if any(image["mark"] for image in found.images.values()) else ""
         self._update()
 
     def onFailed(self, error: ImageTranslationError) -> None:
@@ -279,7 +277,7 @@ class RadiomicsPanel:
         """What the controls say now."""
         state, busy, choices = self._readiness(), self._comparison.busy, self.choices
         ready = choices is not None and None not in (choices.source, choices.synthetic, choices.region)
-        self.ui.engineNotice.text = f"{self._doubt()} {state.sentence}".strip()
+        ui.say(self.ui.engineNotice, f"{self._doubt()} {state.sentence}".strip())
         self.ui.mirpButton.visible = state.installable
         self.ui.drawButton.enabled = choices is not None and choices.source is not None
         self.ui.radiomicsButton.enabled = busy or ready
@@ -297,6 +295,4 @@ class RadiomicsPanel:
         return ""
 
     def _say(self, text: str, style: str = "") -> None:
-        self.ui.radiomicsNotice.text = text
-        self.ui.radiomicsNotice.styleSheet = style
-        self.ui.radiomicsNotice.visible = bool(text)
+        ui.say(self.ui.radiomicsNotice, text, style)

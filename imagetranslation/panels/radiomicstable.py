@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from ..radiomics.comparison import Comparison, Row
 
 HISTOGRAM, BLAND_ALTMAN, RADAR = range(3)
-LEAST_WIDTH, HEIGHT = 320, 290
-NAME_WIDTH, CLASS_WIDTH, NUMBER_WIDTH = 170, 96, 76
-_WIDTHS = {view.FEATURE: NAME_WIDTH, view.FAMILY: CLASS_WIDTH, view.FLAG: NAME_WIDTH}
+LEAST_WIDTH, HEIGHT = 320, 276
+NAME_WIDTH, TEXT_WIDTH = 130, 170
 # The controls that show results, hidden until there are some.
 _RESULTS = (
-    "imagesNotice", "pictureChoiceLabel", "pictureComboBox", "pictureLabel", "classComboBox", "flagComboBox",
+    "pictureChoiceLabel", "pictureComboBox", "pictureLabel", "classComboBox", "flagComboBox",
     "filterEdit", "featureTable", "countNotice", "copyButton", "saveButton", "reportButton",
 )  # fmt: skip
 MARKED = "background-color: #FFC208; color: #1A1A1A; padding: 2px;"
@@ -57,18 +56,24 @@ class FeatureTable:
     def show(self, found: Comparison | None) -> None:
         """Another comparison, or none; the filters stay where they still apply."""
         self.found = found
+        lines = [view.image_text(found, role) for role in view.roles(found)] if found is not None else []
+        marked = found is not None and any(image["mark"] for image in found.images.values())
+        panel_ui.say(self.ui.imagesNotice, "\n".join(lines), MARKED if marked else "")
         self._fillFilters()
         self.onFilter()
         for name in ("copyButton", "saveButton"):
             getattr(self.ui, name).enabled = found is not None
         self.refreshVisible()
+        # What is shown for the first time gets its width when it is laid out.
+        qt.QTimer.singleShot(0, self.draw)
 
     def refreshVisible(self) -> None:
         """Show only what there is something to say in; also after unfolding, which shows all."""
         there = self.found is not None
         for name in _RESULTS:
             getattr(self.ui, name).visible = there
-        self.ui.pictureNotice.visible = there and bool(self.ui.pictureNotice.text)
+        for label in (self.ui.imagesNotice, self.ui.pictureNotice):
+            label.visible = there and bool(label.text)
 
     def chosen(self) -> list[Row]:
         """The rows that are selected, or all that are listed."""
@@ -135,8 +140,7 @@ class FeatureTable:
             rows = radar_choice(rows) if len(rows) == len(self._rows) else rows
             picture, sentence = pictures.radar(self.found, rows, *size)
         self.ui.pictureLabel.setPixmap(picture)
-        self.ui.pictureNotice.text = sentence
-        self.ui.pictureNotice.visible = bool(sentence)
+        panel_ui.say(self.ui.pictureNotice, sentence)
 
     def _fillFilters(self) -> None:
         families = view.families(self.found) if self.found is not None else []
@@ -165,6 +169,11 @@ class FeatureTable:
         self._cells = []
         for number, row in enumerate(self._rows):
             self._fillRow(number, row, columns)
+        for place, column in enumerate(columns):
+            if column.numeric:
+                table.resizeColumnToContents(place)
+            else:
+                table.setColumnWidth(place, NAME_WIDTH if column.id == view.FEATURE else TEXT_WIDTH)
         for number, row in enumerate(self._rows):
             if row.key in chosen:
                 self._select(number)
@@ -181,7 +190,6 @@ class FeatureTable:
             heading.setToolTip(column.meaning)
             self._cells.append(heading)
             table.setHorizontalHeaderItem(number, heading)
-            table.setColumnWidth(number, _WIDTHS.get(column.id, NUMBER_WIDTH))
         header = table.horizontalHeader()
         sorted_by = [number for number, column in enumerate(columns) if column.id == self.selection.sort]
         header.setSortIndicatorShown(bool(sorted_by))

@@ -7,6 +7,8 @@ from typing import Any
 
 import slicer
 
+# What a label is taken to have before it was shown.
+LEAST_WIDTH = 320
 FOLDER = Path(__file__).resolve().parent / "Resources" / "UI"
 
 
@@ -16,6 +18,16 @@ def load(name: str) -> tuple[Any, Any]:
     children = slicer.util.childWidgetVariables(widget)
     widget.setMRMLScene(slicer.mrmlScene)
     return widget, children
+
+
+def say(label: Any, text: str, style: str = "") -> None:
+    """Show a sentence or more in a wrapped label, or hide it. The label asks for all its lines by itself: in a form
+    inside a section that folds it would otherwise get one, and what stands below would be drawn over the others."""
+    label.text, label.styleSheet = text, style
+    # A minimum of its own would count in the height that it asks for.
+    label.minimumHeight = 0
+    label.minimumHeight = label.heightForWidth(max(int(label.width), LEAST_WIDTH)) if text else 0
+    label.visible = bool(text)
 
 
 def fill(combo: Any, labels: list[str], chosen: int) -> None:

@@ -43,4 +43,4 @@ def picture(found: Comparison) -> str:
 
 def _table(found: Comparison) -> str:
     header = [column.title for column in columns(found)]
-    return table_html(header, [cells(found, row) for row in found.rows], 2)
+    return table_html(header, [cells(found, row) for row in found.rows], 1)

@@ -69,11 +69,11 @@ def columns(found: Comparison) -> list[Column]:
     cohort = Column(PERCENT, "% of cohort SD", "Difference in SDs of the cohort's real targets, times 100.", True)
     return [
         Column(FEATURE, "Feature", "IBSI's name, where the standard has one.", False),
-        Column(FAMILY, "Class", "The family of features that IBSI puts it in.", False),
         *images,
         Column(DIFFERENCE, f"synthetic - {found.against}", f"Synthetic minus {found.against}.", True),
         *([cohort] if has_cohort(found) else []),
         Column(FLAG, "Flag", "What to look at.", False),
+        Column(FAMILY, "Class", "The family of features that IBSI puts it in.", False),
     ]
 
 
@@ -157,7 +157,7 @@ def cells(found: Comparison, row: Row) -> list[str]:
     digits = _digits([*values], row.difference)
     percent = [f"{row.percent:.0f}" if math.isfinite(row.percent) else NOT_DEFINED] if has_cohort(found) else []
     numbers = [number_text(value, digits) for value in values]
-    return [name_text(row), row.family, *numbers, number_text(row.difference), *percent, row.flag]
+    return [name_text(row), *numbers, number_text(row.difference), *percent, row.flag, row.family]
 
 
 def _digits(values: Sequence[float], difference: float) -> int:
@@ -176,7 +176,7 @@ def clipboard_text(found: Comparison, rows: Iterable[Row]) -> str:
         numbers = [*(row.values.get(role, math.nan) for role in roles(found)), row.difference]
         numbers += [row.percent] if has_cohort(found) else []
         texts = [repr(float(value)) if math.isfinite(value) else "" for value in numbers]
-        lines.append("\t".join([name_text(row), row.family, *texts, row.flag]))
+        lines.append("\t".join([name_text(row), *texts, row.flag, row.family]))
     return "\n".join(lines) + "\n"
 
 

@@ -68,6 +68,20 @@ _OTHERS = {
 }
 
 
+# Those that PyRadiomics computes only where they are asked for by name.
+_DEPRECATED = {
+    ("firstorder", "StandardDeviation"), ("shape", "Compactness1"), ("shape", "Compactness2"),
+    ("shape", "SphericalDisproportion"),
+}  # fmt: skip
+
+
+def usual() -> list[tuple[str, str]]:
+    """(class, feature) of the 107 that PyRadiomics makes by default, without importing it."""
+    named = [(kind, pair.split("=")[0]) for kind, (_, text) in _CLASSES.items() for pair in text.split()]
+    found = [feature for feature in (*named, *_OTHERS) if feature not in _DEPRECATED]
+    return sorted(found, key=lambda feature: list(_CLASSES).index(feature[0]))
+
+
 @cache
 def identity(feature_class: str, feature: str) -> Identity:
     """What PyRadiomics' `feature` of `feature_class` is; one that is not in the standard keeps PyRadiomics' name."""

@@ -139,9 +139,10 @@ def _add_python_parts() -> None:
         setattr(slicer.util, function, deferred)
     for name in ("Volumes", "Colors", "Segmentations", "Markups", "Sequences"):
         setattr(slicer.modules, name.lower(), _CppModule(name))
-    from . import sample_data
+    from . import sample_data, segment_statistics
 
     sys.modules["SampleData"] = sample_data
+    sys.modules["SegmentStatistics"] = sys.modules["SegmentStatisticsPlugins"] = segment_statistics
     slicer.modules.sampleDataSources = {}
 
 

@@ -111,7 +111,7 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
             self._python.exit()
 
 
-class qMRMLSegmentEditorWidget(_SceneWidget):
+class qMRMLSegmentEditorWidget(qMRMLWidget):
     """Slicer's editor of segments without its effects: what is drawn in, on which image, which segment."""
 
     _segmentation: Any = None
