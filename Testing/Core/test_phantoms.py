@@ -35,6 +35,7 @@ SMALL = Settings(
     mr_size=(64, 64, 32),
     mr_spacing=(1.6, 1.6, 3.0),
     step=1.4,
+    samples=(32, 90, 110),
     volume_ml=45.0,
 )
 LEFT = LesionSpec("PZ", 0.8, "high", -0.4, -6.0, centre=(12.0, 9.0, -4.0))

@@ -38,7 +38,7 @@ class Settings:
     axes: three letters, the direction in which the written arrays' i, j and k grow; headers are right for any. probe:
     "side-fire", "end-fire", or "either" (by chance). least, most: number of lesions drawn. mr_on_us_grid: MR and
     its labels on the ultrasound's grid, so that the pair is aligned voxel by voxel. step: mm of the grid the
-    anatomy is drawn on. vary: whether scanners differ between cases.
+    anatomy is drawn on. samples: of the probe (planes, beams, depths). vary: whether scanners differ between cases.
     """
 
     us_size: tuple[int, int, int] = (128, 128, 64)
@@ -52,6 +52,7 @@ class Settings:
     most: int = 3
     volume_ml: float | None = None
     step: float = 0.8
+    samples: tuple[int, int, int] = (66, 160, 224)
     vary: bool = True
     protocol: Protocol = field(default_factory=Protocol)
     scanner: Scanner = field(default_factory=Scanner)
@@ -111,6 +112,7 @@ DEMO = Settings(
     mr_spacing=(1.0, 1.0, 2.0),
     axes=PUBLIC_AXES,
     step=1.0,
+    samples=(48, 144, 200),
 )
 
 
@@ -219,9 +221,9 @@ def _probe(settings: Settings, anatomy: Anatomy, random: np.random.Generator) ->
     kind = str(random.choice(KINDS)) if settings.probe == "either" else settings.probe
     if kind == "side-fire":
         length = settings.us_size[2] * settings.us_spacing[2]
-        return Probe(kind, (0, anatomy.frame.rectum, 0), radius=PROBE_RADIUS, length=length)
+        return Probe(kind, (0, anatomy.frame.rectum, 0), radius=PROBE_RADIUS, length=length, samples=settings.samples)
     below = -0.9 * float(anatomy.gland.semi[2]) - 4
-    return Probe(kind, (0, anatomy.frame.rectum, below), radius=PROBE_RADIUS, depth=78.0)
+    return Probe(kind, (0, anatomy.frame.rectum, below), radius=PROBE_RADIUS, depth=78.0, samples=settings.samples)
 
 
 def _texture(fine: Grid, random: np.random.Generator) -> np.ndarray:
@@ -260,7 +262,7 @@ def _volume(array: np.ndarray, grid: Grid, axes: str, name: str, modality: str) 
     """An array along (z, y, x) as a volume whose i, j, k grow as the axes code says, with the header to it."""
     turned = [_LETTERS[letter] for letter in axes]
     array = np.transpose(array, [2 - axis for axis, _ in reversed(turned)])
-    array = np.flip(array, [2 - n for n, (_, sign) in enumerate(turned) if sign < 0])
+    array = np.flip(array, tuple(2 - n for n, (_, sign) in enumerate(turned) if sign < 0))
     direction = np.zeros((3, 3))
     origin = [0.0, 0.0, 0.0]
     for n, (axis, sign) in enumerate(turned):

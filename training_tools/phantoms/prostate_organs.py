@@ -6,12 +6,11 @@ chance. The gland itself is left to `prostate_anatomy`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .prostate_shapes import Bend, Grid, Layer, Points, coverage, ellipsoid, segment
+from .prostate_shapes import Bend, Grid, Layer, Points, Vector, coverage, ellipsoid, segment
 from .prostate_tissues import TISSUES
 
 
@@ -41,9 +40,7 @@ def surroundings(grid: Grid, frame: Frame, random: np.random.Generator) -> list[
     return layers
 
 
-def _solid(
-    grid: Grid, points: Points, tissue: str, centre: Sequence[float], axes: Sequence[float] | np.ndarray
-) -> Layer:
+def _solid(grid: Grid, points: Points, tissue: str, centre: Vector, axes: Vector) -> Layer:
     """An ellipsoid of a tissue in the bent pelvis."""
     box = grid.box(centre, np.asarray(axes) + 7)
     gap = ellipsoid((points[0][box], points[1][box], points[2][box]), centre, list(axes))

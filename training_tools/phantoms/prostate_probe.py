@@ -63,7 +63,7 @@ class Probe:
         reach = (self.radius + self.depths)[None, None, :]
         angle, plane = self.angles[None, :, None], self.planes[:, None, None]
         if self.kind == "side-fire":
-            parts = np.broadcast_arrays(reach * np.sin(angle), -reach * np.cos(angle), plane)
+            parts = [reach * np.sin(angle), -reach * np.cos(angle), plane]
         else:
             along = reach * np.cos(angle)
             frame = (along * np.cos(plane), reach * np.sin(angle), along * np.sin(plane))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Union
 
 import numpy as np
 
 from .prostate_tissues import Tissue
 
 Box = tuple[slice, slice, slice]
+Vector = Union[Sequence[float], np.ndarray]
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -28,7 +30,7 @@ class Grid:
     first: tuple[float, float, float]
 
     @staticmethod
-    def around(centre: Sequence[float], size: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
+    def around(centre: Vector, size: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
         """The grid of that size whose middle lies at `centre` (mm, LPS)."""
         x, y, z = (c - (n - 1) / 2 * step for c, n, step in zip(centre, size, spacing))
         return Grid(size, spacing, (x, y, z))
@@ -53,7 +55,7 @@ class Grid:
         x, y, z = (self.axis(n).astype(np.float32) for n in range(3))
         return x[i][None, None, :], y[j][None, :, None], z[k][:, None, None]
 
-    def box(self, centre: Sequence[float], reach: Sequence[float] | float) -> Box:
+    def box(self, centre: Vector, reach: Vector | float) -> Box:
         """The voxels within `reach` mm of `centre` along each axis, cut at the grid's border; it may be empty."""
         bounds = []
         for n, half in enumerate(np.broadcast_to(reach, 3)):
@@ -117,7 +119,7 @@ def coverage(distance: np.ndarray, step: float) -> np.ndarray:
     return np.clip(0.5 - distance / np.float32(step), 0, 1).astype(np.float32, copy=False)
 
 
-def ellipsoid(points: Points, centre: Sequence[float], axes: Sequence[float]) -> np.ndarray:
+def ellipsoid(points: Points, centre: Vector, axes: Vector) -> np.ndarray:
     """Signed distance to an ellipsoid, to first order: (r - 1) r / |q / a| with q the scaled position, r = |q|."""
     scaled = [(p - np.float32(c)) / np.float32(a) for p, c, a in zip(points, centre, axes)]
     radius = np.sqrt(sum(q * q for q in scaled))
@@ -126,7 +128,7 @@ def ellipsoid(points: Points, centre: Sequence[float], axes: Sequence[float]) ->
     return np.where(slope > 1e-6, (radius - 1) * radius / np.maximum(slope, 1e-6), -np.float32(min(axes)))
 
 
-def segment(points: Points, start: Sequence[float], end: Sequence[float], radius: float) -> np.ndarray:
+def segment(points: Points, start: Vector, end: Vector, radius: float) -> np.ndarray:
     """Signed distance to a round tube with round ends from start to end (mm)."""
     along = np.asarray(end, float) - np.asarray(start, float)
     length = float(along @ along)

@@ -47,12 +47,12 @@ class Scanner:
     lateral: float = 3.0
     elevation: float = 5.0
     focus: float = 30.0
-    compensation: float = 0.44
+    compensation: float = 0.42
     noise: float = 62.0
     specular: float = 27.0
     clutter: float = 10.0
     dynamic_range: float = 50.0
-    level: float = 150.0
+    level: float = 185.0
 
 
 def draw_scanner(random: np.random.Generator, base: Scanner) -> Scanner:
@@ -202,9 +202,11 @@ def compress(amplitude: np.ndarray, probe: Probe, scanner: Scanner) -> np.ndarra
 
 def scan_convert(values: np.ndarray, probe: Probe, grid: Grid) -> np.ndarray:
     """uint8 (k, j, i): grey values of the beams on a regular grid, linearly between samples; 0 outside of the
-    volume."""
-    from scipy.ndimage import map_coordinates
+    volume. Samples along a beam are finer than voxels: their grey values are averaged over a voxel before."""
+    from scipy.ndimage import gaussian_filter1d, map_coordinates
 
+    voxel = (grid.spacing[0] + grid.spacing[1]) / 2
+    values = gaussian_filter1d(values, voxel / np.sqrt(8 * np.log(2)) / probe.depths[1], axis=2)
     at = probe.indices(*grid.mesh())
     inside = probe.covers(at)
     found = np.zeros(grid.shape, np.uint8)

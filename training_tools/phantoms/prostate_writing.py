@@ -224,7 +224,7 @@ def _upright(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     volume = read_volume(path)
     direction = np.reshape(volume.direction, (3, 3))
     patient = np.abs(direction).argmax(axis=0)  # the patient axis of i, j, k
-    array = np.flip(volume.array, [2 - n for n in range(3) if direction[patient[n], n] < 0])
+    array = np.flip(volume.array, tuple(2 - n for n in range(3) if direction[patient[n], n] < 0))
     order = [int(np.nonzero(patient == axis)[0][0]) for axis in (2, 1, 0)]
     spacing = [volume.spacing[n] for n in order]
     return np.transpose(array, [2 - n for n in order]), (spacing[0], spacing[1], spacing[2])
