@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from imagetranslation.readerstudy.checking import verify
 from imagetranslation.readerstudy.readingset import ReadingSet, reading_image
+from imagetranslation.slices import picture
 from Testing.studies import a_document
 
 from .reading_rooms import Physician, Served, a_reading, served, wait_until
@@ -223,18 +225,23 @@ def test_pausing_hides_the_images_saving_stays_and_back_leads_back(browser, simp
     assert [k for k in simple.kinds("R1") if k in ("pause", "resume", "save")] == ["pause", "resume", "save"]
 
 
+def sampled_at(drawn: np.ndarray, size: Sequence[int], spacing_mm: Sequence[float]) -> np.ndarray:
+    """What is drawn at the centre of each voxel (row, column) of a picture that fills its pane."""
+    scale = min(across / (count * mm) for across, count, mm in zip(drawn.shape, size, spacing_mm))
+    centres = [
+        across / 2 + scale * mm * (np.arange(count) + 0.5 - count / 2)
+        for across, count, mm in zip(drawn.shape, size, spacing_mm)
+    ]
+    assert scale * min(spacing_mm) > 3
+    return drawn[np.ix_(*[np.round(centre - 0.5).astype(int) for centre in centres])]
+
+
 def test_the_picture_is_the_image_and_says_that_it_is_a_study_reading(browser, simple: Served) -> None:
     reader = Physician.at(browser, simple.link("R1")).sees_case(1)
     trial = simple.reading.trials("R1")[0]
     volume = reading_image(simple.reading, trial, "A")
-    drawn = reader.pixels()
-    rows, columns = volume.array.shape[1:]
-    scale = min(drawn.shape[0] / rows, drawn.shape[1] / columns)
-    centre = [(size - scale * count) / 2 + scale * (np.arange(count) + 0.5) for size, count in
-              zip(drawn.shape, (rows, columns))]  # fmt: skip
-    sampled = drawn[np.ix_(*[np.round(c - 0.5).astype(int) for c in centre])][8:-4, 4:-4]  # words stand at the edges
+    sampled = sampled_at(reader.pixels(), volume.array.shape[1:], volume.spacing[1::-1])[8:-4, 4:-4]  # words at edges
     wanted = volume.array[2].astype(float)[8:-4, 4:-4] / 4095 * 255
-    assert scale > 8
     assert np.median(np.abs(sampled - wanted)) < 6
     words = reader.page.get_by_role("img").first.get_attribute("aria-label")
     assert words == "Image. STUDY READING, not for diagnosis"
@@ -244,6 +251,42 @@ def test_the_picture_is_the_image_and_says_that_it_is_a_study_reading(browser, s
           for (let i = 0; i < d.length; i += 4) if (d[i] > 180 && d[i + 2] < 120) n++; return n; }"""
     )
     assert yellow > 100
+
+
+def test_the_reader_chooses_the_plane_of_all_pictures(browser, every: Served) -> None:
+    reader = Physician.at(browser, every.link("R2")).sees_case(1)
+    planes = reader.page.locator("#planes button")
+    assert planes.all_inner_texts() == ["Axial", "Sagittal", "Coronal"]
+    trial = every.reading.trials("R2")[0]
+    for plane, count in (("coronal", 48), ("sagittal", 60), ("axial", 5)):
+        if plane == "sagittal":
+            planes.filter(has_text="Sagittal").click()
+        else:
+            reader.press("v", "v")
+        assert reader.page.locator("#planes [aria-pressed=true]").inner_text().lower() == plane
+        middle = (count - 1) // 2
+        assert reader.page.inner_text("#slicetext") == f"Slice {middle + 1} of {count}"
+        for pane, slot in enumerate(("source", "A", "B")):
+            shown = picture(reading_image(every.reading, trial, slot), plane, middle)
+            mm = (shown.height_mm / shown.pixels.shape[0], shown.width_mm / shown.pixels.shape[1])
+            sampled = sampled_at(reader.pixels(pane), shown.pixels.shape, mm)
+            wanted = shown.pixels.astype(float) / 4095 * 255
+            inner = (slice(1, -1), slice(6, -6))  # words stand at the edges
+            assert np.median(np.abs(sampled[inner] - wanted[inner])) < 8, (plane, slot)
+    planes.filter(has_text="Coronal").click()
+    reader.choose("artifacts", "No")
+    assert every.answers("R2")[-1]["view"]["plane"] == "coronal"
+    assert reader.faults == []
+
+
+def test_every_case_starts_in_the_plane_of_the_study(browser, simple: Served) -> None:
+    reader = Physician.at(browser, simple.link("R1")).sees_case(1)
+    reader.press("v")
+    pressed = reader.page.locator("#planes [aria-pressed=true]")
+    assert pressed.inner_text() == "Sagittal"
+    reader.press("3", "Enter", "2", "Enter")
+    reader.sees_case(2)
+    assert pressed.inner_text() == "Axial"
 
 
 def test_leafing_zoom_and_window_move_all_pictures_together(browser, every: Served) -> None:

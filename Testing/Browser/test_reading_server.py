@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 from imagetranslation.browser.reading.access import HEADERS, Attempts, Readers, public_origin, require_safe
-from imagetranslation.browser.reading.pictures import Pictures, plane_of, slices_of, to_lps
+from imagetranslation.browser.reading.pictures import Pictures, _plane, planes_of
 from imagetranslation.browser.reading.telling import without_paths
 from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.readerstudy.building import build
 from imagetranslation.readerstudy.key import load_key
 from imagetranslation.readerstudy.readingset import load_reading_set, reading_image
-from imagetranslation.slices import picture, slice_centre
+from imagetranslation.slices import picture, slice_centre, slice_count
 from imagetranslation.volume import Volume, index_to_lps, write_volume
 from Testing.studies import a_document, a_study, write_images
 
@@ -288,18 +288,31 @@ def test_a_sentence_for_a_reader_names_no_path(hosted: Served) -> None:
         assert not any(part in told for part in (str(folder), folder.parent.name + "/", "us2mri", "jsonl"))
 
 
-def unpacked(block: bytes) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """The panes of a block and their voxels (slice, row, column), as the page unpacks them."""
+def unpacked(block: bytes) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """The panes of a block and their planes, each (slice, row, column), as the page unpacks them."""
     (length,) = struct.unpack("<I", block[:4])
     panes, at, found = json.loads(block[4 : 4 + length])["panes"], 4 + length, []
     for pane in panes:
-        shape = (pane["slices"], pane["rows"], pane["columns"])
-        size = int(np.prod(shape))
+        size = pane["voxels"]
         low, high = (np.frombuffer(block, np.uint8, size, at + n * size).astype(int) for n in range(2))
-        found.append((pane, (low + 256 * high).reshape(shape)))
+        found.append((pane, {plane["name"]: turned_to(low + 256 * high, plane) for plane in pane["planes"]}))
         at += 2 * size
     assert at == len(block)
     return found
+
+
+def turned_to(voxels: np.ndarray, plane: dict[str, Any]) -> np.ndarray:
+    """(slice, row, column) of the flat voxels, by the offset and the strides of a plane."""
+    s, r, c = np.ogrid[: plane["slices"], : plane["rows"], : plane["columns"]]
+    across, down, deep = plane["strides"]
+    return voxels[plane["offset"] + s * deep + r * down + c * across]
+
+
+def pictures_of(volume: Volume, plane: str) -> np.ndarray:
+    """(slice, row, column) of a plane as the other viewers show it; "acquired": as the array lies."""
+    if plane == "acquired":
+        return volume.array
+    return np.stack([picture(volume, plane, n).pixels for n in range(slice_count(volume, plane))])
 
 
 def test_a_block_holds_the_voxels_of_every_image_and_nothing_else(hosted: Served) -> None:
@@ -310,10 +323,14 @@ def test_a_block_holds_the_voxels_of_every_image_and_nothing_else(hosted: Served
     trial = hosted.reading.trials("R8")[0]
     panes = unpacked(content)
     assert [pane["slot"] for pane, _ in panes] == ["source", "A", "B"]
-    for pane, voxels in panes:
+    for pane, planes in panes:
         volume = reading_image(hosted.reading, trial, pane["slot"])
-        assert (voxels == slices_of(volume, "axial")).all()
-        assert set(pane) == {"slot", "label", "columns", "rows", "slices", "to_lps", "sides"}
+        assert list(planes) == ["axial", "sagittal", "coronal"]
+        for plane, voxels in planes.items():
+            assert (voxels == pictures_of(volume, plane)).all()
+        assert set(pane) == {"slot", "label", "voxels", "planes"}
+        told = {"name", "columns", "rows", "slices", "offset", "strides", "to_lps", "sides"}
+        assert all(set(plane) == told for plane in pane["planes"])
 
 
 def test_a_real_and_a_made_image_are_answered_alike_in_all_but_their_pixels(tmp_path: Path) -> None:
@@ -321,8 +338,8 @@ def test_a_real_and_a_made_image_are_answered_alike_in_all_but_their_pixels(tmp_
     document = a_document(cases=4, readers=1)
     write_images(tmp_path / "study", document, (5, 48, 60))
     smooth = np.add.outer(np.arange(5), np.add.outer(np.arange(48), np.arange(60))).astype(np.float32)
-    for case in document["cases"]:
-        volume = Volume(smooth, (0.5, 0.5, 2.0), (7.0, 8.0, 9.0))
+    for n, case in enumerate(document["cases"]):
+        volume = Volume(smooth + n, (0.5, 0.5, 2.0), (7.0, 8.0, 9.0))
         write_volume(volume, tmp_path / "study" / case["images"]["model1"])
     (tmp_path / "study" / "study.json").write_text(json.dumps(document))
     build(tmp_path / "study")
@@ -344,27 +361,34 @@ def test_a_real_and_a_made_image_are_answered_alike_in_all_but_their_pixels(tmp_
     assert not {"etag", "last-modified", "content-encoding"} & {name for name, _ in told[0][1]}
 
 
-@pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", ""])
-def test_voxels_and_places_of_an_oblique_volume_belong_together(plane: str) -> None:
-    turn = np.array([[0.0, -0.8, 0.6], [0.0, 0.6, 0.8], [-1.0, 0.0, 0.0]])
-    array = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)
-    volume = Volume(array, (0.5, 0.7, 2.0), (3.0, -4.0, 5.0), tuple(turn.ravel()))
-    shown, matrix = slices_of(volume, plane), to_lps(volume, plane)
+@pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", "acquired"])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 1, 6), (1, 1, 4)])
+def test_voxels_and_places_of_an_oblique_volume_belong_together(plane: str, shape: tuple[int, int, int]) -> None:
+    turned = np.array([[0.0, -0.8, 0.6], [0.0, 0.6, 0.8], [-1.0, 0.0, 0.0]])
+    array = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    volume = Volume(array, (0.5, 0.7, 2.0), (3.0, -4.0, 5.0), tuple(turned.ravel()))
+    told = _plane(volume, plane.replace("acquired", ""))
+    shown, matrix = turned_to(array.ravel(), told), np.array(told["to_lps"])
+    assert (shown == pictures_of(volume, plane)).all()
     for place in np.ndindex(shown.shape):
         k, j, i = np.argwhere(array == shown[place])[0]
         s, r, c = place
-        assert matrix @ [c, r, s, 1] == pytest.approx((index_to_lps(volume) @ [i, j, k, 1])[:3])
-    if plane:
-        assert (shown[1] == picture(volume, plane, 1).pixels).all()
-        middle = [(shown.shape[2] - 1) / 2, (shown.shape[1] - 1) / 2, 1, 1]
-        assert matrix @ middle == pytest.approx(slice_centre(volume, plane, 1))
+        assert matrix @ [c, r, s, 1] == pytest.approx((index_to_lps(volume) @ [i, j, k, 1])[:3], abs=1e-5)
+    assert np.linalg.matrix_rank(matrix[:, :3]) == 3  # places can be told also where an axis has one voxel
+    if plane != "acquired":
+        middle = [(shown.shape[2] - 1) / 2, (shown.shape[1] - 1) / 2, 0, 1]
+        assert matrix @ middle == pytest.approx(slice_centre(volume, plane, 0), abs=1e-5)
 
 
-def test_an_image_of_one_slice_is_shown_the_way_it_has_something_to_show() -> None:
+def test_planes_to_choose_from_have_something_to_show_and_the_studys_own_comes_first() -> None:
     flat = Volume(np.zeros((40, 1, 30), np.uint16), (1.0, 1.0, 1.0))
-    assert plane_of(flat, "Axial") == "coronal"
-    assert plane_of(flat, "Acquired") == ""
-    assert np.linalg.matrix_rank(to_lps(flat, "coronal")[:, :3]) == 3  # places on it can be told
+    assert planes_of(flat, "Axial") == ("coronal",)
+    assert planes_of(flat, "Acquired") == ("", "coronal")
+    thick = Volume(np.zeros((4, 5, 6), np.uint16), (1.0, 1.0, 1.0))
+    assert planes_of(thick, "Sagittal") == ("sagittal", "axial", "coronal")
+    assert planes_of(thick, "Acquired") == ("", "sagittal", "coronal")  # axial slices are those as acquired
+    one = Volume(np.zeros((1, 5, 6), np.uint16), (1.0, 1.0, 1.0))
+    assert planes_of(one, "Acquired") == ("",)
 
 
 def test_blocks_are_made_once_and_let_go_when_they_fill_the_memory(hosted: Served, monkeypatch) -> None:

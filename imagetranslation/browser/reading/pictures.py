@@ -10,12 +10,13 @@ import json
 import struct
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...readerstudy.readingset import SOURCE, ReadingSet, Trial, reading_images
-from ...slices import picture, slice_count, useful_planes
+from ...slices import array_axis, picture, slice_count, useful_planes
 from ...volume import Volume, index_to_lps
 
 _CACHE_BYTES = 384 << 20
@@ -40,7 +41,44 @@ def plane_of(volume: Volume, layout: str) -> str:
     return "" if wanted == "acquired" else wanted if wanted in useful else useful[0]
 
 
-def slices_of(volume: Volume, plane: str) -> np.ndarray:
+def planes_of(volume: Volume, layout: str) -> tuple[str, ...]:
+    """The planes a reader may choose from, the study's own first: those that cut the volume in another direction and
+    have something to show."""
+    first = plane_of(volume, layout)
+    cut = array_axis(volume, first) if first else 0
+    return (first, *(plane for plane in useful_planes(volume) if array_axis(volume, plane) != cut))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a plane's slices lie in a volume's array. sizes: columns, rows, slices. corner: voxel index (i, j, k) at the
+    first column, row and slice. steps: (3, 3), whose columns are the steps in (i, j, k) to the next column, row and
+    slice; zero along an axis of one voxel."""
+
+    sizes: tuple[int, int, int]
+    corner: np.ndarray
+    steps: np.ndarray
+
+
+def turn(volume: Volume, plane: str) -> Turn:
+    """See `Turn`. Found by turning the indices of a volume of two voxels an axis as `slices.picture` turns voxels."""
+    shape = np.array(volume.array.shape)
+    small = tuple(int(n) for n in np.minimum(shape, 2))
+    grids = [Volume(grid, volume.spacing, volume.origin, volume.direction) for grid in reversed(np.indices(small))]
+    turned = [_slices(grid, plane) for grid in grids]
+    size = np.array(turned[0].shape)
+    corner = np.array([axis[0, 0, 0] for axis in turned])
+    steps = np.zeros((3, 3), dtype=int)
+    for n, axis in enumerate((2, 1, 0)):
+        there = [0, 0, 0]
+        there[axis] = min(1, size[axis] - 1)
+        steps[:, n] = [one[tuple(there)] for one in turned] - corner
+    last = shape[::-1] - 1
+    long = np.array([last[np.abs(column).argmax()] + 1 if column.any() else 1 for column in steps.T])
+    return Turn((int(long[0]), int(long[1]), int(long[2])), np.where(corner > 0, last, 0), steps)
+
+
+def _slices(volume: Volume, plane: str) -> np.ndarray:
     """(slice, row down, column right) of the volume's voxels in that plane, in leafing order."""
     if not plane:
         return volume.array
@@ -48,33 +86,25 @@ def slices_of(volume: Volume, plane: str) -> np.ndarray:
 
 
 def to_lps(volume: Volume, plane: str) -> np.ndarray:
-    """(3, 4) matrix from (column, row, slice, 1) of `slices_of` to LPS millimetres."""
-    shape = volume.array.shape
-    grids = [np.broadcast_to(np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)]), shape)
-             for axis, n in enumerate(shape)]  # fmt: skip
-    # Which voxel lies at the corner and at its three neighbours, found by turning the indices as the voxels are turned.
-    turned = [slices_of(volume.with_array(grid), plane) for grid in reversed(grids)]
-    corner = np.array([axis[0, 0, 0] for axis in turned], dtype=float)
-    size = turned[0].shape
-    columns = []
-    for axis in (2, 1, 0):
-        there = [0, 0, 0]
-        there[axis] = min(1, size[axis] - 1)
-        columns.append(np.array([one[tuple(there)] for one in turned], dtype=float) - corner)
+    """(3, 4) matrix from (column, row, slice, 1) in that plane to LPS millimetres."""
+    turned = turn(volume, plane)
+    columns = [column.astype(float) for column in turned.steps.T]
     missing = [n for n, column in enumerate(columns) if not column.any()]
     free = [e for e in np.eye(3) if not any(np.abs(column @ e) for column in columns)]
     for n, direction in zip(missing, free):  # an axis of one voxel
         columns[n] = direction
     index = np.eye(4)
-    index[:3, :4] = np.column_stack([*columns, corner])
+    index[:3, :4] = np.column_stack([*columns, turned.corner])
     return np.asarray((index_to_lps(volume) @ index)[:3])
 
 
 def block(reading: ReadingSet, trial: Trial) -> bytes:
     """Every image of a trial: length of the header (uint32, little endian), header (JSON), voxels.
 
-    The header lists the panes in the order they are shown: slot, label, columns, rows, slices, the matrix `to_lps`, the
-    letters of the patient sides. Voxels follow pane by pane, slice by slice, all low bytes and then all high bytes.
+    The header lists the panes in the order they are shown: slot, label, number of voxels, planes. A plane says where
+    among the voxels its first one lies (offset), how far it is to the next column, row and slice (strides) and how many
+    there are of each, the matrix `to_lps`, the letters of the patient sides. Voxels follow pane by pane in the order of
+    the volume's array, all low bytes and then all high bytes.
     Nothing is compressed, because a synthetic image compresses to another length than a real one: the length follows
     from the grid alone, which all images of a case share.
     Raises InputError naming the case by its number where an image is gone or was changed.
@@ -82,23 +112,29 @@ def block(reading: ReadingSet, trial: Trial) -> bytes:
     panes: list[dict[str, Any]] = []
     voxels: list[bytes] = []
     for slot, volume in reading_images(reading, trial).items():
-        plane = plane_of(volume, reading.layout)
-        values = np.clip(slices_of(volume, plane), 0, 65535).astype("<u2")
-        matrix = to_lps(volume, plane)
-        panes.append(
-            {
-                "slot": slot,
-                "label": pane_label(reading, trial, slot),
-                "columns": values.shape[2],
-                "rows": values.shape[1],
-                "slices": values.shape[0],
-                "to_lps": [[round(float(v), 6) for v in row] for row in matrix],
-                "sides": [*_side_letters(matrix[:, 0]), *_side_letters(matrix[:, 1])],
-            }
-        )
+        values = np.clip(volume.array, 0, 65535).astype("<u2")
+        planes = [_plane(volume, plane) for plane in planes_of(volume, reading.layout)]
+        label = pane_label(reading, trial, slot)
+        panes.append({"slot": slot, "label": label, "voxels": values.size, "planes": planes})
         voxels += [(values & 255).astype(np.uint8).tobytes(), (values >> 8).astype(np.uint8).tobytes()]
     header = json.dumps({"panes": panes}).encode("utf-8")
     return b"".join([struct.pack("<I", len(header)), header, *voxels])
+
+
+def _plane(volume: Volume, plane: str) -> dict[str, Any]:
+    turned, matrix = turn(volume, plane), to_lps(volume, plane)
+    strides = np.cumprod([1, *volume.array.shape[:0:-1]])
+    columns, rows, slices = turned.sizes
+    return {
+        "name": plane or "acquired",
+        "columns": columns,
+        "rows": rows,
+        "slices": slices,
+        "offset": int(turned.corner @ strides),
+        "strides": [int(step) for step in turned.steps.T @ strides],
+        "to_lps": [[round(float(v), 6) for v in row] for row in matrix],
+        "sides": [*_side_letters(matrix[:, 0]), *_side_letters(matrix[:, 1])],
+    }
 
 
 class Pictures:

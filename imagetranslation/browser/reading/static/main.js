@@ -139,8 +139,6 @@ async function showImages() {
     if (shown !== images) return;
     clearTimeout(late);
     panes.show(made);
-    at("slice").max = panes.slices;
-    at("slicebar").hidden = panes.slices < 2;
     showSlice();
     refresh();
     panes.root.dataset.trial = trial;
@@ -165,8 +163,35 @@ async function showImages() {
 
 function showSlice() {
   if (!panes) return;
+  showPlanes();
+  at("slice").max = panes.slices;
   at("slice").value = panes.slice + 1;
   at("slicetext").textContent = panes.slices > 1 ? `Slice ${panes.slice + 1} of ${panes.slices}` : "";
+}
+
+// Which plane is shown, and the others to choose from; nothing where the images have but one.
+function showPlanes() {
+  const { planes, plane } = panes;
+  at("slicebar").hidden = panes.slices < 2 && planes.length < 2;
+  const drawn = [...at("planes").children].map((button) => button.value);
+  if (drawn.join() !== (planes.length > 1 ? planes.join() : "")) {
+    const buttons = planes.length > 1 ? planes : [];
+    at("planes").replaceChildren(...buttons.map((name) => make("button", {
+      type: "button", value: name, title: "Show this plane (V: next)", onclick: () => turn(name),
+    }, name[0].toUpperCase() + name.slice(1))));
+  }
+  for (const button of at("planes").children) button.setAttribute("aria-pressed", String(button.value === plane));
+}
+
+function turn(name) {
+  active();
+  panes.turn(name);
+  refresh(); // marks say on which slice they are
+}
+
+function nextPlane() {
+  const { planes, plane } = panes;
+  if (planes.length > 1) turn(planes[(planes.indexOf(plane) + 1) % planes.length]);
 }
 
 function give(key, value) {
@@ -296,7 +321,7 @@ const KEYS = [
   ["1 to 9", "answer the marked question"], ["Enter", "next open question, then next case"],
   ["← →", "question before, question after"], ["↑ ↓, wheel", "leaf through the slices (Page ↑ ↓: five at once)"],
   ["Drag", "window: sideways wider, down brighter"], ["Right drag, Ctrl + wheel", "zoom; with Shift + drag move"],
-  ["R", "undo zoom, position and window"], ["P", "pause"],
+  ["V", "next plane (axial, sagittal, coronal), where the images have several"], ["R", "undo zoom, position and window"], ["P", "pause"],
 ];
 
 function help(close = "Close") {
@@ -317,6 +342,7 @@ function end() {
   form.show("", [], {}, new Set());
   shown = "";
   at("slicebar").hidden = true;
+  at("planes").replaceChildren();
   const choices = [...(state.more ? [["Go on", () => reopen(false)]] : []), ...(state.can_go_back ? [["Look at the last case again", () => act("back").then(() => { if (state.trial) closeOverlay(); })]] : [])];
   overlay("ended", state.more ? "End of the session" : "The end", [paragraph(state.ended)], choices);
 }
@@ -374,7 +400,7 @@ function handled(key, target) {
   if (key in LEAFING) { panes.go(panes.slice + LEAFING[key]); return true; }
   if (key === "ArrowLeft" || key === "ArrowRight") { form.step(key === "ArrowLeft" ? -1 : 1); return true; }
   if (form.takesLetter(key)) return inTurn(() => form.letter(key));
-  const command = { r: () => panes.reset(), p: () => act("pause"), "?": () => help() }[key];
+  const command = { r: () => panes.reset(), v: nextPlane, p: () => act("pause"), "?": () => help() }[key];
   command?.();
   return !!command;
 }

@@ -1,6 +1,6 @@
 // The pictures side by side: slices linked, zoom, position, window, and marks made on them. Knows no question.
 
-import { moved } from "./pictures.js";
+import { moved, turnTo } from "./pictures.js";
 
 const MARK = "#7dff9b";
 const DRAFT = "#ffd34d";
@@ -24,10 +24,34 @@ export class Panes {
     return this.panes.length ? this.panes[0].slices : 1;
   }
 
+  // Names of the planes that all images have, the study's own first, and of the one that is shown.
+  get planes() {
+    return this.panes.length ? this.panes[0].planes.map((one) => one.name) : [];
+  }
+
+  get plane() {
+    return this.panes.length ? this.panes[0].plane : "";
+  }
+
+  // Show another plane, at the place in the middle of what was shown.
+  turn(name) {
+    if (name === this.plane || !this.planes.includes(name)) return;
+    this.stopMarking();
+    const [first] = this.panes;
+    const middle = moved(first.toLps, [(first.columns - 1) / 2, (first.rows - 1) / 2, this.slice]);
+    for (const pane of this.panes) turnTo(pane, name);
+    this.slice = Math.max(0, Math.min(this.slices - 1, Math.floor(moved(first.fromLps, middle)[2] + 0.25)));
+    this.zoom = 1;
+    this.shift = [0, 0];
+    this.draw();
+    this.changed();
+  }
+
   // Put the images of a trial on the screen, at once and before this returns.
   show(panes) {
     this.stopMarking();
     this.panes = panes;
+    for (const pane of panes) turnTo(pane, pane.planes[0].name);
     this.slice = Math.floor((this.slices - 1) / 2);
     this.root.replaceChildren(...panes.map((pane) => this.#element(pane)));
     const columns = panes.length <= 3 ? panes.length : Math.ceil(Math.sqrt(panes.length));
@@ -61,7 +85,7 @@ export class Panes {
   // What an answer is kept with.
   view() {
     const round = (value) => Math.round(value * 1000) / 1000;
-    return { slice: this.slice + 1, slices: this.slices, window: this.window.map(Math.round), zoom: round(this.zoom),
+    return { plane: this.plane, slice: this.slice + 1, slices: this.slices, window: this.window.map(Math.round), zoom: round(this.zoom),
       shift_mm: this.shift.map(round) };
   }
 
@@ -259,12 +283,15 @@ export class Panes {
     const image = context.createImageData(pane.columns, pane.rows);
     const pixels = new Uint32Array(image.data.buffer);
     const [low, high] = this.window;
-    const size = pixels.length;
-    const from = Math.min(this.slice, pane.slices - 1) * size;
-    for (let n = 0; n < size; n++) {
-      let grey = Math.max(0, Math.min(255, (255 * (pane.voxels[from + n] - low)) / (high - low)));
-      if (this.study.inverted) grey = 255 - grey;
-      pixels[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    const [across, down, deep] = pane.strides;
+    const from = pane.offset + Math.min(this.slice, pane.slices - 1) * deep;
+    for (let row = 0, n = 0; row < pane.rows; row++) {
+      let at = from + row * down;
+      for (let column = 0; column < pane.columns; column++, n++, at += across) {
+        let grey = Math.max(0, Math.min(255, (255 * (pane.voxels[at] - low)) / (high - low)));
+        if (this.study.inverted) grey = 255 - grey;
+        pixels[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+      }
     }
     context.putImageData(image, 0, 0);
     return pane.sheet;
@@ -296,7 +323,8 @@ export class Panes {
     for (const mark of this.marks) {
       if (mark.image !== pane.slot) continue;
       const places = (mark.points || [mark.point]).map((point) => moved(pane.fromLps, point));
-      if (Math.round(places[0][2]) !== this.slice) continue;
+      // An outline is of the plane it was drawn in, and across it no line.
+      if (places.some((place) => Math.round(place[2]) !== this.slice)) continue;
       this.#drawMark(context, places.map((place) => this.#toScreen(pane, place)), MARK, !!mark.points, String(mark.number));
     }
     const tool = this.tool;

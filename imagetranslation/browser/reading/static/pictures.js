@@ -8,18 +8,25 @@ function unpacked(buffer) {
   const { panes } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let at = 4 + length;
   for (const pane of panes) {
-    const size = pane.columns * pane.rows * pane.slices;
+    const size = pane.voxels;
     const low = new Uint8Array(buffer, at, size);
     const high = new Uint8Array(buffer, at + size, size);
     const voxels = new Uint16Array(size);
     for (let n = 0; n < size; n++) voxels[n] = low[n] | (high[n] << 8);
     at += 2 * size;
     pane.voxels = voxels;
-    pane.toLps = pane.to_lps;
-    pane.fromLps = inverse(pane.to_lps);
-    pane.spacing = [0, 1, 2].map((axis) => Math.hypot(...pane.to_lps.map((row) => row[axis])));
+    turnTo(pane, pane.planes[0].name);
   }
   return panes;
+}
+
+// Let a pane show another of its planes: sizes, places and sides are those of that plane from now on.
+export function turnTo(pane, name) {
+  const plane = pane.planes.find((one) => one.name === name);
+  const { columns, rows, slices, offset, strides, sides, to_lps: toLps } = plane;
+  const spacing = [0, 1, 2].map((axis) => Math.hypot(...toLps.map((row) => row[axis])));
+  Object.assign(pane, { plane: name, columns, rows, slices, offset, strides, sides, toLps, spacing,
+    fromLps: inverse(toLps), sheet: null, drawn: "" });
 }
 
 // The inverse of a 3 x 4 affine matrix.
