@@ -7,7 +7,7 @@ sources) into pairs of count images. Files are left to `bonescan_writing`. One s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .bonescan_scene import Patient, Scene, add_lesions, project
 from .bonescan_shapes import Canvas
 
 VIEWS = ("anterior", "posterior")
+UNEVEN = 0.12  # SD of the logarithm of the avidity of one bone or joint beside its like; our choice
 MARGIN = 16  # pixels around the image, so that what is blurred in from outside is there
 
 
@@ -122,6 +123,8 @@ def invent(
     body = anatomy_of.invent(random)
     rates = individual(random, settings.rates)
     anatomy = REGIONS[region].build(body)
+    unevenly = np.exp(random.normal(0.0, UNEVEN, len(anatomy.parts)))
+    anatomy.parts = [replace(part, gain=part.gain * float(f)) for part, f in zip(anatomy.parts, unevenly)]
     lesions = plan(group, settings.relations, anatomy, canvas_of(region, body), random, settings.degenerative)
     counts = float(np.exp(random.normal(0.0, 1.0) * REGIONS[region].count_spread))
     return _patient(body, rates, region, settings, group, tuple(lesions), counts, anatomy), random
@@ -194,13 +197,13 @@ def acquire(patient: Patient, view: str, settings: Settings, random: np.random.G
 
 
 def canvas_of(region: str, body: Body) -> Canvas:
-    """The padded grid of a region's anterior view for a body: the middle of the region in the middle of the image."""
+    """The padded grid of a region's anterior view for a body: the region about the middle of the image."""
     r = REGIONS[region]
     s = body.height / anatomy_of.HEIGHT
     rows, columns = r.rows + 2 * _margin(r.rows), r.columns + 2 * MARGIN
-    return Canvas(
-        rows, columns, r.spacing, -0.5 * (columns - 1) * r.spacing, r.middle * s - 0.5 * (rows - 1) * r.spacing
-    )
+    across, down = 4.0 * body.pose[0], 8.0 * body.pose[1]  # mm; nobody lies quite in the middle
+    left = across - 0.5 * (columns - 1) * r.spacing
+    return Canvas(rows, columns, r.spacing, left, down + r.middle * s - 0.5 * (rows - 1) * r.spacing)
 
 
 def _patient(

@@ -55,7 +55,8 @@ class Body:
     """One invented patient. height: mm. girth: of trunk and limbs, 1 for a slim adult. arms: mm away from the trunk.
 
     bladder_ml: at the delayed image; retained: share of the urine up to then that voiding left behind. gains: relative
-    avidity of skull, face, shoulder, chest, spine, pelvis, knee, long bones in this patient.
+    avidity of skull, face, shoulder, chest, spine, pelvis, knee, long bones in this patient. pose: standard normal
+    numbers for place in the image (x, d), spread of the legs, and turn and shift of right and left hand or foot.
     """
 
     height: float = HEIGHT
@@ -64,6 +65,7 @@ class Body:
     bladder_ml: float = 90.0
     retained: float = 0.08
     gains: tuple[float, ...] = (1.0,) * 8
+    pose: tuple[float, ...] = (0.0,) * 8
 
     def __post_init__(self) -> None:
         if not (1200 <= self.height <= 2100 and 0.7 <= self.girth <= 1.6 and 5 <= self.bladder_ml <= 800):
@@ -73,6 +75,8 @@ class Body:
             )
         if not 0 <= self.retained <= 1 or len(self.gains) != 8 or min(self.gains) < 0:
             raise InputError("A body has a retained share of urine from 0 to 1 and eight gains of at least 0.")
+        if len(self.pose) != 8 or max(abs(v) for v in self.pose) > 3:
+            raise InputError("A body's pose is eight numbers from -3 to 3.")
 
 
 def invent(random: np.random.Generator) -> Body:
@@ -84,6 +88,7 @@ def invent(random: np.random.Generator) -> Body:
         bladder_ml=float(random.uniform(30, 200)),
         retained=float(random.uniform(0.03, 0.15)),
         gains=tuple(float(v) for v in np.exp(random.normal(0, 0.15, 8))),
+        pose=tuple(float(v) for v in np.clip(random.normal(0, 1, 8), -2, 2)),
     )
 
 
@@ -121,7 +126,7 @@ def whole_body(body: Body) -> Anatomy:
     for side in ("right", "left"):
         m = 1.0 if side == "left" else -1.0
         arm(anatomy, s, g, m, side, body.arms, shoulder, shafts)
-        leg(anatomy, s, g, m, side, pelvis, knee, shafts)
+        leg(anatomy, s, g, m, side, pelvis, knee, shafts, 7.0 * body.pose[2])
     _trunk(anatomy, s, g)
     return anatomy
 
@@ -129,16 +134,20 @@ def whole_body(body: Body) -> Anatomy:
 def hands(body: Body) -> Anatomy:
     """Both hands with raised fingers, as in a palmar view: thumbs towards the middle, the wrists at d = 0."""
     anatomy, s = Anatomy(), body.height / HEIGHT
-    for side, m in (("right", -1.0), ("left", 1.0)):
-        hand(anatomy, Frame((m * 74.0, 0.0, 0.0), (m * 0.06, -0.998), (-m, 0.0), s), side)
+    for n, (side, m) in enumerate((("right", -1.0), ("left", 1.0))):
+        turn, away, up = 0.06 + 0.05 * body.pose[3 + n], 74.0 + 3.0 * body.pose[5 + n], 5.0 * body.pose[6 + n]
+        along = m * float(np.sin(turn)), -float(np.cos(turn))
+        hand(anatomy, Frame((m * away, 0.0, up), along, (m * along[1], -m * along[0]), s), side)
     return anatomy
 
 
 def feet(body: Body) -> Anatomy:
     """Both feet from above, toes down, the ankles at d = 0."""
     anatomy, s = Anatomy(), body.height / HEIGHT
-    for side, m in (("right", -1.0), ("left", 1.0)):
-        frame = Frame((m * 58.0, 0.0, 0.0), (m * 0.12, 0.993), (-m * 0.993, m * m * 0.12), s)
+    for n, (side, m) in enumerate((("right", -1.0), ("left", 1.0))):
+        turn, away, down = 0.12 + 0.06 * body.pose[3 + n], 60.0 + 3.0 * body.pose[5 + n], 5.0 * body.pose[6 + n]
+        along = m * float(np.sin(turn)), float(np.cos(turn))
+        frame = Frame((m * away, 0.0, down), along, (-m * along[1], m * along[0]), s)
         foot(anatomy, frame, side)
         shin, top = frame.at(0.0, -25.0), frame.at(4.0, -120.0)
         anatomy.add("shaft", Tube(shin, top, 15 * s, 11 * s))

@@ -192,11 +192,26 @@ def arm(anatomy: Anatomy, s: float, g: float, m: float, side: str, away: float, 
     ]
 
 
-def leg(anatomy: Anatomy, s: float, g: float, m: float, side: str, pelvis: float, knee: float, shafts: float) -> None:
-    """Add hip, leg and foot; arguments as for `arm`, with relative avidity of pelvis, knee and long bones."""
+def leg(
+    anatomy: Anatomy,
+    s: float,
+    g: float,
+    m: float,
+    side: str,
+    pelvis: float,
+    knee: float,
+    shafts: float,
+    spread: float = 0.0,
+) -> None:
+    """Add hip, leg and foot; arguments as for `arm`, with relative avidity of pelvis, knee and long bones.
+
+    spread: mm by which the ankle lies further from the middle.
+    """
 
     def at(x: float, y: float, d: float) -> tuple[float, float, float]:
-        return (m * x * s, y * s, d * s)
+        return (m * (x + spread * max(d - 780.0, 0.0) / 800.0) * s, y * s, d * s)
+
+    calf = g**0.5  # fat sits on the thighs rather than the calves
 
     anatomy.add("joint", Ball(at(94, 0, 780), (23 * s, 23 * s, 23 * s)), gain=0.5 * pelvis)
     anatomy.add(
@@ -227,10 +242,10 @@ def leg(anatomy: Anatomy, s: float, g: float, m: float, side: str, pelvis: float
     anatomy.add("joint", Tube(at(64, 0, 1535), at(61, 2, 1570), 13 * s, 20 * s), gain=0.6)
     foot(anatomy, Frame(at(62, 6, 1580), (m * 0.15, 0.989), (-m * 0.989, 0.15), 0.97 * s, 0.62), side)
     anatomy.outline += [
-        Tube(at(98, 5, 800), at(93, 4, 1140), 88 * s * g, 60 * s * g),
-        Tube(at(93, 2, 1140), at(92, 4, 1200), 59 * s * g, 56 * s * g),
-        Tube(at(92, 8, 1200), at(86, 12, 1310), 55 * s * g, 56 * s * g),
-        Tube(at(86, 12, 1310), at(63, 8, 1560), 56 * s * g, 37 * s * g),
+        Tube(at(98, 5, 800), at(93, 4, 1140), 82 * s * g, 56 * s * calf),
+        Tube(at(93, 2, 1140), at(92, 4, 1200), 55 * s * calf, 51 * s * calf),
+        Tube(at(92, 8, 1200), at(86, 12, 1310), 51 * s * calf, 53 * s * calf),
+        Tube(at(86, 12, 1310), at(63, 8, 1560), 53 * s * calf, 35 * s * calf),
     ]
     anatomy.sites += [
         Site("hip", f"{side} hip", side, "joint", at(95, 0, 780), 22 * s),
