@@ -63,6 +63,11 @@ def compared(images: Mapping[str, Volume], roi: Roi) -> Comparison:
     return compare(images, roi, replace(Settings(), minimum_voxels=16), PyRadiomicsEngine())
 
 
+def few(found: Comparison) -> Comparison:
+    """With every tenth feature."""
+    return replace(found, rows=found.rows[8::10])
+
+
 def reported(images: Mapping[str, Volume], roi: Roi, folder: Path, **options: Any) -> Written:
-    """The DICOM objects of a comparison."""
-    return write_dicom(compared(images, roi), images, roi, folder, **options)
+    """The DICOM objects of a comparison, with every tenth feature to be quick."""
+    return write_dicom(few(compared(images, roi)), images, roi, folder, **options)

@@ -19,7 +19,7 @@ from imagetranslation.radiomics.segmentations import read_rois
 from imagetranslation.volume import read_volume
 
 from .dicom_checker import UNKNOWN_TO_IT, flaws
-from .reported_regions import compared, write_dicom
+from .reported_regions import compared, reported, write_dicom
 from .synthetic_objects import made_from
 
 pytest.importorskip("radiomics")
@@ -213,7 +213,7 @@ def test_a_series_written_before_is_referred_to_and_not_written_again(lesion, tm
     synthetic = read_dicom(tmp_path / "series")
     images = {"source": lesion.images["source"], "synthetic": synthetic}
     assert not availability(images).series
-    written = write_dicom(compared(images, lesion.roi), images, lesion.roi, tmp_path / "dicom")
+    written = reported(images, lesion.roi, tmp_path / "dicom")
     assert written.series == ()
     assert sorted(file.name for file in (tmp_path / "dicom").iterdir()) == ["report.dcm", "segmentation.dcm"]
     assert written.sentences == ()

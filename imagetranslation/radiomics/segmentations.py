@@ -21,6 +21,7 @@ ALL = "all"
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 # More segments than any atlas has.
 MOST_SEGMENTS = 4096
+_PARALLEL = 0.999
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_rois(
     """
     path = Path(path)
     if _is_dicom_segmentation(path):
-        rois = _dicom_regions(path, label, default)
+        rois = [_of_one_slice(roi, image) for roi in _dicom_regions(path, label, default)]
     elif segments := _segments(path):
         rois = _segment_regions(path, segments, label, default)
     else:
@@ -82,6 +83,14 @@ def _chosen(rois: list[Roi], label: int | str | None, default: int | None, name:
         listed = ", ".join(str(roi.label) for roi in rois[:12]) + (", ..." if len(rois) > 12 else "")
         raise InputError(f"{name} holds {len(rois)} regions: {listed}. Choose one with --label, or --label all.")
     return rois
+
+
+def _of_one_slice(roi: Roi, image: Volume) -> Roi:
+    """A region of a DICOM SEG with a single frame gets the image's slice thickness: readers do not tell its own."""
+    normals = [np.reshape(grid.direction, (3, 3))[:, 2] for grid in (roi.grid, Grid.of(image))]
+    if roi.grid.shape[0] > 1 or abs(normals[0] @ normals[1]) < _PARALLEL:
+        return roi
+    return replace(roi, grid=replace(roi.grid, spacing=(*roi.grid.spacing[:2], image.spacing[2])))
 
 
 def place(roi: Roi, image: Volume) -> Roi:

@@ -22,8 +22,8 @@ from ...errors import InputError
 from ...volume import Volume
 
 # What says how the source was acquired or stored and is no part of a report or a segmentation.
-_OF_THE_IMAGE = ("PatientPosition", "AcquisitionDate", "AcquisitionTime", "LossyImageCompression",
-                 "LossyImageCompressionRatio", "LossyImageCompressionMethod")  # fmt: skip
+_OF_THE_IMAGE = ("BodyPartExamined", "Laterality", "PatientPosition", "AcquisitionDate", "AcquisitionTime",
+                 "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")  # fmt: skip
 _SAME_DIRECTION = 1e-3
 
 
@@ -147,13 +147,10 @@ def series_backing(folder: Path, synthetic: Volume) -> Backing:
     return _checked(found, bare)
 
 
-def patient_and_study(evidence: Evidence, dataset: Any, image: bool) -> list[str]:
-    """Copy patient and study of the base into `dataset`; returns sentences on what had to be left out.
-
-    image: whether `dataset` is an image, which keeps the body part.
-    """
+def patient_and_study(evidence: Evidence, dataset: Any) -> list[str]:
+    """Copy patient and study of the base into `dataset`; returns sentences on what had to be left out."""
     sentences = carry_over(evidence.base.source, dataset)
-    for keyword in (*_OF_THE_IMAGE, *(() if image else ("BodyPartExamined", "Laterality"))):
+    for keyword in _OF_THE_IMAGE:
         dataset.pop(keyword, None)
     dataset.StudyInstanceUID = evidence.study
     return sentences

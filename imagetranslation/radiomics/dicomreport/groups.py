@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from ...dicomio.opening import text_of
 from ...volume import Volume
@@ -18,7 +21,7 @@ from ..names import MORPHOLOGY
 from ..roi import Roi
 from . import codes, statements
 from .codes import OURS, Code
-from .contours import outline
+from .contours import Outline, outline
 from .evidence import Backing, Evidence, Reference
 from .meaning import Meaning
 from .segmentation import SEGMENT_NUMBER, Tracking
@@ -51,6 +54,15 @@ class Content:
     tracking: Tracking
     sentences: Sequence[str]
     fit: Callable[[str], str]
+
+    @cached_property
+    def outlines(self) -> dict[int, Outline]:
+        """By slice, in the whole grid's columns and rows; of slices that the region has; none with a segmentation."""
+        if self.segmentation is not None:
+            return {}
+        first, row, column = self.roi.start
+        found = {k: outline(mask) for k, mask in enumerate(self.roi.mask, first) if mask.any()}
+        return {k: replace(each, points=np.add(each.points, (column, row))) for k, each in found.items()}
 
     def groups(self) -> list[Any]:
         """The images' in their order, then the difference's."""
@@ -89,7 +101,7 @@ def _group(content: Content, role: str) -> Any:
     if content.segmentation is not None:
         segment = _segment(content, base.references(slices))
         made = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **shared)
-    elif len(regions := _regions(content.roi, backings.get(role, base))) == 1:
+    elif len(regions := _regions(content, backings.get(role, base))) == 1:
         made = sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=regions[0], **shared)
     else:
         made = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_regions=regions, **shared)
@@ -109,17 +121,15 @@ def _segment(content: Content, references: Sequence[Reference]) -> Any:
     return sr.ReferencedSegment(drawn.SOPClassUID, drawn.SOPInstanceUID, SEGMENT_NUMBER, source_images=images)
 
 
-def _regions(roi: Roi, backing: Backing) -> list[Any]:
+def _regions(content: Content, backing: Backing) -> list[Any]:
     """The outline in every slice that the region has, on that slice's image."""
     from highdicom import sr
 
     made = []
-    for k, mask in enumerate(roi.mask, roi.start[0]):
-        if mask.any():
-            points = outline(mask).points.astype(float) + roi.start[:0:-1]
-            image = backing.references([k])[0]
-            source = sr.SourceImageForRegion(image.sop_class, image.uid, _frames(image))
-            made.append(sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, points, source))
+    for k, drawn in content.outlines.items():
+        image = backing.references([k])[0]
+        source = sr.SourceImageForRegion(image.sop_class, image.uid, _frames(image))
+        made.append(sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, drawn.points.astype(float), source))
     return made
 
 

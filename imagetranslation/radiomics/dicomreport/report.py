@@ -21,7 +21,6 @@ from ...volume import Volume
 from ..comparison import Comparison
 from ..roi import Roi
 from .codes import SCHEMES, Code
-from .contours import outline
 from .evidence import Evidence, patient_and_study, series_number
 from .groups import Content
 from .meaning import Meaning
@@ -52,23 +51,22 @@ def make_report(
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
     common: Any = pydicom.Dataset()
-    said = [*sentences, *patient_and_study(evidence, common, image=False)]
+    said = [*sentences, *patient_and_study(evidence, common)]
     charset = common.get("SpecificCharacterSet")
 
     def fit(text: str) -> str:
         return plain(encodable(text, charset))
 
-    content = highdicom.sr.MeasurementReport(
+    content = Content(found, images, roi, evidence, segmentation, meaning, tracking, said, fit)
+    measured = highdicom.sr.MeasurementReport(
         observation_context=_context(meaning, fit),
         procedure_reported=_PROCEDURES.get(images["source"].modality, _ANY_PROCEDURE).concept(),
-        imaging_measurements=Content(
-            found, images, roi, evidence, segmentation, meaning, tracking, said, fit
-        ).groups(),
+        imaging_measurements=content.groups(),
     )  # fmt: skip
     objects, classes = _evidence(evidence, segmentation)
-    many = segmentation is None and any(len(outline(mask).points) > _MANY_POINTS for mask in roi.mask if mask.any())
+    many = any(len(each.points) > _MANY_POINTS for each in content.outlines.values())
     dataset = highdicom.sr.ComprehensiveSR(
-        evidence=objects, content=content[0], series_instance_uid=str(generate_uid()),
+        evidence=objects, content=measured[0], series_instance_uid=str(generate_uid()),
         series_number=series_number(evidence, SERIES_STEP), sop_instance_uid=str(generate_uid()), instance_number=1,
         manufacturer=MANUFACTURER, is_complete=True, is_final=False, is_verified=False,
         transfer_syntax_uid=ImplicitVRLittleEndian if many else ExplicitVRLittleEndian,

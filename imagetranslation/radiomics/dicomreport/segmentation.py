@@ -48,7 +48,7 @@ def make_segmentation(evidence: Evidence, roi: Roi, meaning: Meaning, tracking: 
 
     base = evidence.base
     common: Any = pydicom.Dataset()
-    patient_and_study(evidence, common, image=True)
+    patient_and_study(evidence, common)
     first, end = roi.box[0]
     mask = np.zeros((end - first, *roi.grid.shape[1:]), bool)
     mask[(slice(None), *roi.slices[1:])] = roi.mask

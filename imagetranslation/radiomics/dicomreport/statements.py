@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .contours import outline
-
 if TYPE_CHECKING:
     from .groups import Content
 
@@ -50,8 +48,8 @@ def of_difference(content: Content) -> list[str]:
 
 def _of_outline(content: Content) -> list[str]:
     """How rings were joined into the one line that a 2-D region can be."""
-    outlines = [outline(mask) for mask in content.roi.mask if mask.any()]
-    if content.segmentation is not None or all(each.parts + each.holes == 1 for each in outlines):
+    outlines = content.outlines.values()
+    if all(each.parts + each.holes == 1 for each in outlines):
         return []
     parts, holes = sum(each.parts for each in outlines), sum(each.holes for each in outlines)
     return [

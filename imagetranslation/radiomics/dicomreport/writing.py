@@ -13,7 +13,7 @@ from ...dicomio.marking import in_zone
 from ...dicomio.modules import without_place
 from ...dicomio.opening import damage_means, quiet_pydicom, text_of
 from ...dicomio.writing import write_dicom_series
-from ...errors import Cancelled, InputError
+from ...errors import Cancelled, InputError, RunFailed
 from ...files import atomic_folder, make_folder
 from ...inference import voxels_sha256
 from ...volume import Volume
@@ -111,7 +111,7 @@ def write_dicom(
     with atomic_folder(target.resolve()) as stage:
         made: list[Path] = []
         if evidence.to_write:
-            made = _write_series(stage, images, evidence, source, series)
+            made = _write_series(stage, target, images, evidence, source, series)
             evidence = evidence.with_series(series_backing(stage / SERIES, images["synthetic"]))
         _stop(cancelled)
         segmented, sentences = _write_objects(stage, found, images, roi, evidence, meaning or Meaning(), cancelled)
@@ -154,7 +154,7 @@ def _stop(cancelled: Cancel | None) -> None:
 
 
 def _write_series(
-    stage: Path, images: Mapping[str, Volume], evidence: Evidence, source: Any, series: str | None
+    stage: Path, target: Path, images: Mapping[str, Volume], evidence: Evidence, source: Any, series: str | None
 ) -> list[Path]:
     """The synthetic image's own series, which names its source's very frames where the voxels prove them."""
     synthetic, about = images["synthetic"], images["source"].attributes
@@ -163,7 +163,10 @@ def _write_series(
             synthetic = replace(synthetic, attributes=about)
         elif source is None:
             source, series = list(evidence.backings["source"].source.datasets), None
-    return write_dicom_series(synthetic, stage / SERIES, source=source, series=series)
+    try:
+        return write_dicom_series(synthetic, stage / SERIES, source=source, series=series)
+    except RunFailed as error:  # the folder that a person knows, not the hidden one that all is made in
+        raise RunFailed(str(error).replace(str(stage), str(target))) from error
 
 
 def _made_from(images: Mapping[str, Volume]) -> bool:
