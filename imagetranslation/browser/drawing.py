@@ -74,6 +74,7 @@ class Drawing:
         self._tool = POINTER
         self._on_change = on_change
         self._quiet = False
+        self.set_scissors(through=False)
         self._editor.segmentation_modified.connect(self._changed)
         self._undo.index_changed.connect(self._changed)
 

@@ -56,7 +56,9 @@ class RadiomicsDesk:
         self._engines: dict[str, str] | None = None
         self._cohort: Any = None
         self._roi: Roi | None = None
+        # What the table is of, and what was asked for last: region, settings, features, cohort.
         self._compared: tuple[object, ...] = ()
+        self._asked: tuple[object, ...] = ()
         self._running: threading.Event | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +87,7 @@ class RadiomicsDesk:
                 "rx_brush_range": [smallest, largest], "rx_brush": default,
             }
         )  # fmt: skip
-        self._compared = ()
+        self._compared = self._asked = ()
         self.table.show(None)
         self._drawing.open(case.source, self._stage.source_node, self._kept.pop(index, []))
         self._drawing.set_brush(default, bool(self._state.rx_ball))
@@ -103,9 +105,10 @@ class RadiomicsDesk:
         if name.startswith("tool-") and name[5:] in TOOLS:
             self._state.rx_tool = name[5:]
         elif name in ("brush+", "brush-"):
-            low, high = self._state.rx_brush_range
+            assert self._case is not None
             factor = 1.25 if name == "brush+" else 0.8
-            self._state.rx_brush = round(min(high, max(low, float(self._state.rx_brush) * factor)), 2)
+            before = pagevalues.brush_of(self._state.rx_brush, self._case.source)
+            self._state.rx_brush = round(pagevalues.brush_of(factor * before, self._case.source), 2)
         elif name in ("undo", "redo", "compare"):
             getattr(self, name)()
         else:
@@ -166,7 +169,7 @@ class RadiomicsDesk:
     async def _compare(self, roi: Roi, settings: Settings, feature_set: str) -> None:
         state, mine = self._state, threading.Event()
         self._running = mine
-        of = (roi.sha256, settings, feature_set, id(self._cohort))
+        self._asked = of = (roi.sha256, settings, feature_set, id(self._cohort))
         state.update({"rx_running": True, "rx_progress": 0, "rx_status": ""})
         state.flush()
         loop = asyncio.get_running_loop()
@@ -197,7 +200,7 @@ class RadiomicsDesk:
             state.rx_status = sentence
             self._files.compared = roi
             self.table.show(found)
-            state.rx_stale = False
+            self._check()
 
     def _take_cohort(self, cohort: Any, name: str) -> None:
         self._cohort, self._state.rx_cohort = cohort, name
@@ -243,7 +246,7 @@ class RadiomicsDesk:
         now = None if self._roi is None else self._roi.sha256
         wanted = (now, self._settings(), str(state.rx_features), id(self._cohort))
         state.rx_stale = self.table.found is not None and wanted != self._compared
-        if self._compared and wanted != self._compared:
+        if self._asked and wanted != self._asked:
             self._stop()
             if state.rx_live and state.rx_open and not state.rx_refusal:
                 self._later("compare", REST_S, self.compare)

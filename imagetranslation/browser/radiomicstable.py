@@ -62,7 +62,7 @@ class RadiomicsTable:
 
     def mark(self, key: object) -> None:
         """Take a feature into the pictures of features, or out of them."""
-        if self.found is None or key not in {row.key for row in self.found.rows}:
+        if self.found is None or key not in [row.key for row in self.found.rows]:
             return
         taken = str(key)
         self._marked = [each for each in self._marked if each != taken] + [taken] * (taken not in self._marked)
