@@ -400,7 +400,7 @@ class ReadingPanel:
         self.ui.readFrame.visible = on
         self.ui.readingNotice.visible = bool(self.ui.readingNotice.text)
         if self.desk is None:
-            self.ui.takeOverButton.visible = False
+            self.ui.takeOverButton.visible = self.ui.skipButton.visible = False
             return
         session = self.desk.session
         shown = session.trial is not None and bool(self.form.shown)
