@@ -186,6 +186,15 @@ def test_one_seed_gives_one_image_and_another_seed_another() -> None:
     assert not np.array_equal(first.delayed, other.delayed)
 
 
+def test_invented_patients_stand_differently_and_their_bones_differ_from_their_like() -> None:
+    patient, _ = bonescan.invent(4, "none", "hands", bonescan.Settings(degenerative=0.0))
+    usual = bonescan.REGIONS["hands"].build(patient.body).parts
+    logs = np.log([part.gain / like.gain for part, like in zip(patient.anatomy.parts, usual)])
+    assert logs.std() == pytest.approx(bonescan.UNEVEN, rel=0.25)
+    middles = {bonescan.canvas_of("hands", bonescan.invent(seed, "none", "hands")[0].body).left for seed in range(4)}
+    assert len(middles) == 4
+
+
 def test_counts_follow_the_region_and_the_blood_pools_follow_kinetics_and_decay() -> None:
     _, (hands,) = bonescan.simulate(3, "none", "hands")
     assert hands.delayed.sum() == pytest.approx(3e5 * 1.02, rel=0.02)
