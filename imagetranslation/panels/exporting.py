@@ -10,7 +10,7 @@ import glob
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,16 +161,21 @@ class Export:
     def _clear(self) -> None:
         """Take away what a process that was ended had written: part of the series, or all but the last word of it."""
         target, self._target = self._target, None
-        if target is None:
-            return
-        # `atomic_folder` writes beside its target; the name is nobody else's, since the target is ours.
-        for unfinished in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
-            shutil.rmtree(unfinished, ignore_errors=True)
-        if self._cancelled:
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                target.rmdir()
+        if target is not None:
+            clear(target, self._cancelled)
+
+
+def clear(target: Path, cancelled: bool) -> None:
+    """Take away a folder of `new_folder` into which nothing was written after all, and what stands half written beside
+    it; with what is in it, where it was cancelled."""
+    # `atomic_folder` writes beside its target; the name is nobody else's, since the target is ours.
+    for unfinished in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if cancelled:
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            target.rmdir()
 
 
 def _stopped() -> Cancelled:
@@ -182,13 +187,19 @@ def source_files(node: Any) -> tuple[tuple[str, ...], str]:
     instances = (node.GetAttribute(SOURCE_INSTANCES) or "").split()
     if not instances:
         return (), "The scan was not loaded from DICOM: the series gets a study of its own, without a patient."
+    if found := files_of(instances):
+        return found, ""
+    return (), (
+        "The scan is no longer in Slicer's DICOM database: the series gets a study of its own, without a patient."
+    )
+
+
+def files_of(instances: Iterable[str]) -> tuple[str, ...]:
+    """The files of these SOP instances in Slicer's DICOM database; none where it lacks any of them."""
     database = transfer.dicom_database()
     found = [str(database.fileForInstance(uid) or "") for uid in instances] if database is not None else []
-    if not found or not all(name and Path(name).is_file() for name in found):
-        return (), (
-            "The scan is no longer in Slicer's DICOM database: the series gets a study of its own, without a patient."
-        )
-    return tuple(dict.fromkeys(found)), ""
+    complete = all(name and Path(name).is_file() for name in found)
+    return tuple(dict.fromkeys(found)) if complete else ()
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -27,6 +27,7 @@ from .process import QtTicker, QtWorkerProcess
 from .radiomicscomparing import RadiomicsComparison
 from .radiomicsengines import MIRP
 from .radiomicspanel import RadiomicsPanel
+from .radiomicsreporting import RadiomicsReport
 from .readingpanel import ReadingPanel
 from .translate import TranslatePanel
 from .translation import Translation
@@ -75,7 +76,8 @@ class ModulePanel:
         self.compare = ComparePanel(task)
         self.translate.translated.connect(self.compare.show)
         comparison = RadiomicsComparison(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath)
-        self.radiomics = RadiomicsPanel(comparison, slicer_installer([MIRP], "MIRP"))
+        report = RadiomicsReport(QtWorkerProcess, slicer.app.temporaryPath)
+        self.radiomics = RadiomicsPanel(comparison, report, slicer_installer([MIRP], "MIRP"))
         self.translate.translated.connect(self.onTranslated)
         self.export = ExportPanel(Export(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
         self.translate.translated.connect(self.export.show)

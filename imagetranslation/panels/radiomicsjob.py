@@ -32,12 +32,17 @@ class RadiomicsWorker(Worker):
         self._engines: dict[tuple[str, str], Engine] = {}
 
     def do(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """task: "compare" or "extract", which needs the source alone. images: role to {path, name}. region, tissue:
-        {path, name}, tissue may be None. features: name of a set. settings, cohort: paths, or "". mirp_python: see
+        """task: "compare", "extract", which needs the source alone, or "report".
+
+        images: role to {path, name}. region, tissue: {path, name}, tissue may be None. features: name of a set.
+        settings, cohort: paths, or "". found: record of the comparison that is reported; folder, finding: see
+        `write_dicom`. files: role to DICOM files. mirp_python: see
         `make_engine`. record: where the outcome goes. cache: folder. paths: where the application finds packages.
         """
         _look_also_in(settings["paths"])
-        record = {"compare": self._compare, "extract": self._extract}[settings["task"]](settings)
+        record = {"compare": self._compare, "extract": self._extract, "report": self._report}[settings["task"]](
+            settings
+        )
         write_text(Path(settings["record"]), json.dumps(record, allow_nan=False))
         return {"record": settings["record"]}
 
@@ -48,6 +53,21 @@ class RadiomicsWorker(Worker):
         roi = region(image, **settings["region"])
         engine = self._engine(settings["features"], settings["mirp_python"])
         return extract_one(image, roi, chosen_settings("", False), engine, cancelled=self.stop.is_set).to_dict()
+
+    def _report(self, settings: dict[str, Any]) -> dict[str, Any]:
+        from ..radiomics.comparisonrecord import from_record
+        from ..radiomics.dicomreport import Meaning, finding_called, write_dicom
+
+        images = {role: self._volume(**image) for role, image in settings["images"].items()}
+        for role, files in settings["files"].items():
+            # As if the image itself had been read from these files; the writer checks where their slices lie.
+            images[role] = replace(images[role], attributes={"format": "DICOM", "files": files})
+        roi = region(images["source"], **settings["region"])
+        found = from_record(json.loads(Path(settings["found"]).read_text(encoding="utf-8")))
+        meaning = Meaning(*finding_called(settings["finding"]))
+        written = write_dicom(found, images, roi, settings["folder"], meaning=meaning, cancelled=self.stop.is_set)
+        names = [str(path.relative_to(settings["folder"])) for path in written.files]
+        return {"files": names, "folder": settings["folder"], "sentences": list(written.sentences)}
 
     def _compare(self, settings: dict[str, Any]) -> dict[str, Any]:
         from ..radiomics.cache import Cache

@@ -14,15 +14,18 @@ from ..errors import Cancelled, ImageTranslationError, InputError
 from ..mrml.provenance import is_synthetic
 from ..mrml.regions import follow, new_region, parts
 from ..radiomics import comparisonview as view
+from ..radiomics.comparison import ROLES
 from . import ui
 from .radiomicscomparing import ComparisonRequest, RadiomicsComparison
 from .radiomicsengines import TITLES, readiness
 from .radiomicsparameters import choices_of
+from .radiomicsreportcontrols import ReportControls
 from .radiomicstable import FeatureTable
 
 if TYPE_CHECKING:
     from ..radiomics.comparison import Comparison
     from .installation import Installer
+    from .radiomicsreporting import RadiomicsReport
 
 FAILED = "color: #d9534f"
 # A brush stroke is often followed by the next one.
@@ -31,9 +34,9 @@ MIRP_PYTHON = "ImageTranslation/MirpPython"
 
 
 class RadiomicsPanel:
-    """Face of one `RadiomicsComparison`. installer: of MIRP."""
+    """Face of one `RadiomicsComparison` and its `RadiomicsReport`. installer: of MIRP."""
 
-    def __init__(self, comparison: RadiomicsComparison, installer: Installer) -> None:
+    def __init__(self, comparison: RadiomicsComparison, report: RadiomicsReport, installer: Installer) -> None:
         self.widget, self.ui = ui.load("RadiomicsPanel")
         self._comparison, self._installer = comparison, installer
         self.choices: Any = None
@@ -49,9 +52,9 @@ class RadiomicsPanel:
         ui.fill(self.ui.featuresComboBox, [_(title) for title in TITLES.values()], 0)
         self.ui.mirpPath.currentPath = str(slicer.app.userSettings().value(MIRP_PYTHON, "") or "")
         self.table = FeatureTable(self.ui)
+        self.report = ReportControls(self.ui, report, comparison, self.volumes)
         self._connect()
         self._say("")
-        self.ui.reportNotice.visible = False
         self._update()
 
     def _connect(self) -> None:
@@ -96,6 +99,8 @@ class RadiomicsPanel:
         """Stop, and show nothing."""
         self._timer.stop()
         self._stale = False
+        self.report.close()
+        self.report.say("")
         self._comparison.close()
         self.table.show(None)
         self._say("")
@@ -119,6 +124,7 @@ class RadiomicsPanel:
     def onFolded(self, *_arguments: object) -> None:
         """The section was folded or unfolded, which shows what was hidden in it."""
         self.table.refreshVisible()
+        self.ui.reportNotice.visible = bool(self.ui.reportNotice.text)
         self._update()
 
     def onChoices(self, *_arguments: object) -> None:
@@ -229,6 +235,7 @@ class RadiomicsPanel:
             self.onFailed(error)
             return
         self.ui.featureTable.enabled = False
+        self.report.say("")
         self._say(_("Comparing..."))
         self._update()
 
@@ -238,12 +245,15 @@ class RadiomicsPanel:
         if not state.ready:
             raise InputError(state.sentence)
         choices = self.choices
-        roles = {"source": choices.source, "synthetic": choices.synthetic, "reference": choices.reference}
-        images = {role: node for role, node in roles.items() if node is not None}
         return ComparisonRequest(
-            images, choices.region, choices.part, choices.tissue, choices.features, choices.settings, choices.cohort,
-            self.ui.mirpPath.currentPath,
+            self.volumes(), choices.region, choices.part, choices.tissue, choices.features, choices.settings,
+            choices.cohort, self.ui.mirpPath.currentPath,
         )  # fmt: skip
+
+    def volumes(self) -> dict[str, Any]:
+        """The volumes that are chosen, by role."""
+        found = {role: getattr(self.choices, role) for role in ROLES}
+        return {role: node for role, node in found.items() if node is not None}
 
     def onFinished(self, found: Comparison) -> None:
         """There is a comparison."""

@@ -27,7 +27,8 @@ NAME_WIDTH, TEXT_WIDTH = 130, 170
 # The controls that show results, hidden until there are some.
 _RESULTS = (
     "pictureChoiceLabel", "pictureComboBox", "pictureLabel", "classComboBox", "flagComboBox",
-    "filterEdit", "featureTable", "countNotice", "copyButton", "saveButton", "reportButton",
+    "filterEdit", "featureTable", "countNotice", "findingLabel",
+    "findingComboBox", "copyButton", "saveButton", "reportButton",
 )  # fmt: skip
 MARKED = "background-color: #FFC208; color: #1A1A1A; padding: 2px;"
 
