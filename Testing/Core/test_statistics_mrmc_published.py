@@ -1,9 +1,9 @@
 """Two more published outputs of OR-DBM MRMC 2.51 (University of Iowa; trapezoidal areas, jackknife): figures only.
 
 The FED study has five tests, so pairs and a global test of four degrees of freedom; Franken's (Invest Radiol 1992,
-27:732-737) has Cov2 below Cov3 and a negative variance component, where the analysis must not go below zero. Ratings are
-not ours to distribute; areas, error variances and covariances are enough to reproduce all that is tested. Of the
-covariance matrix only means enter, so that each block is filled with its published mean.
+27:732-737) has Cov2 below Cov3 and a negative variance component, where the analysis must not go below zero. The
+ratings are not ours to distribute; areas, error variances and covariances are enough to reproduce all that is tested.
+Of the covariance matrix only means enter, so that each block is filled with its published mean.
 """
 
 from __future__ import annotations
