@@ -13,6 +13,7 @@ import csv
 import json
 import multiprocessing
 import re
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -125,7 +126,11 @@ def _patients(order: Order, output: Path, workers: int) -> Iterator[list[dict[st
         yield from (_patient(order, number, output) for number in numbers)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, order.cases), mp_context=context) as pool:
+    # Ctrl-C reaches the whole group; the parent alone answers it.
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(
+        min(workers, order.cases), mp_context=context, initializer=signal.signal, initargs=quiet
+    ) as pool:
         try:
             yield from pool.map(_patient, repeat(order), numbers, repeat(output), chunksize=4)
         finally:
