@@ -13,6 +13,7 @@ from . import (
     overhead,
     radiomics,
     reader_latency,
+    simulators,
     ssim3d,
     transfer,
     translate2d,
@@ -35,5 +36,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "radiomics1": radiomics.one,
     "radiomics16": radiomics.sixteen,
     "reader_latency": reader_latency.measure,
+    "phantom_prostate": simulators.prostate,
     "icc": icc.measure,
 }

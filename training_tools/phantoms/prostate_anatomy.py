@@ -164,8 +164,8 @@ def _zones(
     rim = np.minimum(coverage(np.abs(inner) - np.float32(0.2), step), coverage(surface + np.float32(0.5), step))
     front = ellipsoid(points, (0, -0.97 * b, 0.05 * c), (0.36 * a, 0.34 * b, 0.72 * c))
     tubes = np.minimum(
-        segment(points, (0, -0.45 * b, 1.05 * c), (0, 0.08 * b, -0.05 * c), 2.3),
-        segment(points, (0, 0.08 * b, -0.05 * c), (0, -0.15 * b, -1.05 * c), 2.6),
+        segment(points, (0, -0.45 * b, 1.05 * c), (0, 0.08 * b, -0.05 * c), 1.6),
+        segment(points, (0, 0.08 * b, -0.05 * c), (0, -0.15 * b, -1.05 * c), 2.0),
     )
     layers.append(Layer(TISSUES["capsule"], box, rim))
     layers.append(Layer(TISSUES["fibromuscular stroma"], box, np.minimum(coverage(front, step), inside)))
