@@ -32,8 +32,7 @@ def pool2delayed(
 
     The folder is laid out as `training_tools.prepare` leaves one. A run that was stopped goes on where it was.
     """
-    from imagetranslation.cli.console import Console
-
+    from ..commands import progress
     from .bonescan import Settings
     from .bonescan_disease import GROUPS, with_rho
     from .bonescan_writing import AUTO, Order, write_cases
@@ -45,8 +44,8 @@ def pool2delayed(
         chosen = with_rho(chosen, rho)
     settings = Settings(relations=chosen)
     order = Order(number, seed, region, tuple(view or ()), tuple(group or AUTO), dicom, settings)
-    with Console().progress("Simulating") as bar:
-        rows = write_cases(order, output, bar.update, workers)
+    with progress("Simulating") as report:
+        rows = write_cases(order, output, report, workers)
     typer.echo(json.dumps({"folder": str(output), "cases": len(rows), "sheet": str(output / "sheet.png")}))
 
 
