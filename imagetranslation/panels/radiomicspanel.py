@@ -176,6 +176,9 @@ class RadiomicsPanel:
         """Another set of features was chosen."""
         if self.choices is not None:
             self.choices.features = list(TITLES)[index]
+        if self._readiness().installable:
+            # What helps is in there.
+            self.ui.settingsBox.collapsed = False
         self._update()
 
     def onPaths(self, *_arguments: object) -> None:

@@ -36,7 +36,7 @@ class MirpProcess:
         command = [self.python, str(RUNNER)]
         # One thread each: several runners share the machine. An environment pointed to finds its own packages.
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-        kept = {key: value for key, value in os.environ.items() if not python or not key.startswith("PYTHON")}
+        kept = {key: value for key, value in os.environ.items() if not python or not _of_this_program(key)}
         environment = {**kept, **dict.fromkeys(threads, "1"), "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
         try:
             self._process = subprocess.Popen(
@@ -97,6 +97,12 @@ class MirpProcess:
             return answer if isinstance(answer, dict) else {}
         self.close()
         raise RunFailed(f"MIRP did not answer within {limit_s:.0f} s and was ended.")
+
+
+def _of_this_program(key: str) -> bool:
+    """Whether an environment variable is about this Python, or about the libraries of the Slicer that it runs in."""
+    libraries = "SLICER_HOME" in os.environ and key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    return key.startswith("PYTHON") or libraries
 
 
 def _listen(stream: Any, answers: queue.Queue[str]) -> None:
