@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import (
+    bonescans,
     gpu,
     growth,
     gui_block,
@@ -37,5 +38,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "radiomics16": radiomics.sixteen,
     "reader_latency": reader_latency.measure,
     "phantom_prostate": simulators.prostate,
+    "phantom_bonescan": bonescans.measure,
     "icc": icc.measure,
 }
