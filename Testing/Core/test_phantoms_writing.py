@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from imagetranslation.errors import InputError
+from imagetranslation.errors import Cancelled, InputError
 from imagetranslation.files import sha256_of
 from imagetranslation.volume import axis_codes, read_volume
 from training_tools import commands
@@ -93,6 +93,17 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(a_folder: Path, tmp_
     seen.clear()
     write_cases(folder, range(3, 6), SMALL, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 3)]
+
+
+def test_ctrl_c_keeps_the_finished_cases_and_says_how_to_go_on(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled, match="1 of 3 cases"):
+        write_cases(tmp_path / "cases", range(3, 6), SMALL, progress=interrupt)
+    assert [case["case"] for case in read_truth(tmp_path / "cases")] == ["case00003"]
+    assert not list((tmp_path / "cases").rglob(".*"))
 
 
 def test_other_settings_or_other_data_in_the_folder_are_refused(a_folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from imagetranslation import __version__
-from imagetranslation.errors import InputError
+from imagetranslation.errors import Cancelled, InputError
 from imagetranslation.files import as_sentence, atomic_path, make_folder, write_text
 from imagetranslation.volume import read_volume, write_volume
 
@@ -53,7 +54,8 @@ def write_cases(
 ) -> list[dict[str, Any]]:
     """Simulate and write a case for every seed that is not there yet; returns the truth of all cases in the folder.
 
-    progress(done, total) is called after each case. Raises InputError when the folder holds cases of other settings.
+    progress(done, total) is called after each case. Raises InputError when the folder holds cases of other settings
+    and Cancelled on Ctrl-C; finished cases stay.
     """
     make_folder(output)
     _settings_file(output, settings)
@@ -62,8 +64,14 @@ def write_cases(
     missing = [seed for seed in seeds if not _is_there(output, seed)]
     before = len(seeds) - len(missing)
     progress(before, len(seeds))
-    for done, _ in enumerate(_made(output, missing, settings, workers), before + 1):
-        progress(done, len(seeds))
+    try:
+        for done, _ in enumerate(_made(output, missing, settings, workers), before + 1):
+            progress(done, len(seeds))
+    except KeyboardInterrupt as error:
+        there = sum(_is_there(output, seed) for seed in seeds)
+        raise Cancelled(
+            f"Cancelled; {there} of {len(seeds)} cases are in {output}, and the same command goes on with the rest."
+        ) from error
     truth = read_truth(output)
     _tables(output, truth)
     write_sheet(output, [case["case"] for case in truth])
@@ -108,7 +116,11 @@ def _made(output: Path, seeds: list[int], settings: Settings, workers: int) -> I
         return
     # Not forked: the parent may hold threads of numerical libraries.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(seeds)), mp_context=context) as pool:
+    # Ctrl-C reaches the whole group; the parent alone answers it.
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(
+        min(workers, len(seeds)), mp_context=context, initializer=signal.signal, initargs=quiet
+    ) as pool:
         try:
             yield from pool.map(write_one, [output] * len(seeds), seeds, [settings] * len(seeds))
         finally:
