@@ -65,8 +65,8 @@ def test_the_18_real_pairs_with_the_models_own_images_are_read_and_the_report_fi
 
 @pytest.mark.parametrize(
     ("at_the_browser", "positives", "negatives"),
-    [(2, 8, 8), pytest.param(5, 30, 30, marks=pytest.mark.soak)],
-    ids=["two of five readers, 16 cases", "all readers, 60 cases"],
+    [(2, 6, 6), pytest.param(5, 30, 30, marks=pytest.mark.soak)],
+    ids=["two of five readers, 12 cases", "all readers, 60 cases"],
 )
 def test_lesions_with_truth_are_rated_and_marked_and_the_report_finds_the_planted_difference(
     browser, tmp_path: Path, at_the_browser: int, positives: int, negatives: int
@@ -89,4 +89,4 @@ def require_marks_on_lesions(kept: list[dict[str, Any]], crowd: Crowd) -> None:
             far = sum((a - b) ** 2 for a, b in zip(mark["point"], lesion_places([case])[case])) ** 0.5
             assert far < RADIUS_MM, entry
             on += 1
-    assert on >= 5
+    assert on >= 3

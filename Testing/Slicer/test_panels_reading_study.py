@@ -66,7 +66,7 @@ def test_real_pairs_with_the_models_own_images_go_through_the_panel_to_the_repor
         require_planted_in_pairs(report, crowd.planted)
 
 
-@pytest.mark.parametrize(("positives", "negatives"), [(8, 8), pytest.param(30, 30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("positives", "negatives"), [(6, 6), pytest.param(30, 30, marks=pytest.mark.soak)])
 def test_lesions_are_rated_and_marked_in_the_panel_and_the_report_finds_the_planted_difference(
     read_at_the_panel, tmp_path, positives, negatives
 ):
