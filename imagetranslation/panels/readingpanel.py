@@ -18,7 +18,7 @@ from ..errors import ImageTranslationError, InputError
 from ..mrml.reading import ReadingViews
 from ..mrml.readingmarks import OUTLINES, POINTS, Marks
 from ..readerstudy.replay import form as whole_form
-from . import readinglock, readingwords, ui
+from . import readingkeys, readinglock, readingwords, ui
 from .process import QtTicker
 from .readingdesk import Desk
 from .readingform import Form
@@ -268,7 +268,7 @@ class ReadingPanel:
         self.desk.arrived.connect(self.onArrived)
         self.desk.lost.connect(self.onLost)
         self._lock = readinglock.ApplicationLock(self._module, self.views.hold_layout, self._orphaned)
-        self._makeShortcuts()
+        self._shortcuts = readingkeys.shortcuts(self)
         self.began()
         self._showCase()
         self._watch.start()
@@ -364,18 +364,6 @@ class ReadingPanel:
             return False
         self._notice("")
         return True
-
-    def _makeShortcuts(self) -> None:
-        wanted: list[tuple[str, Any]] = [
-            (str(digit), functools.partial(self.onDigit, str(digit))) for digit in range(10)
-        ]
-        wanted += [("Return", self.onEnter), ("Enter", self.onEnter)]
-        for key, down, right in (("Down", 1, 0), ("Up", -1, 0), ("Right", 0, 1), ("Left", 0, -1)):
-            wanted.append((key, functools.partial(self.onArrow, down, right)))
-        for key, receiver in wanted:
-            shortcut = qt.QShortcut(qt.QKeySequence(key), self.widget)
-            shortcut.connect("activated()", receiver)
-            self._shortcuts.append(shortcut)
 
     def _showForm(self) -> None:
         if self.desk is not None:
