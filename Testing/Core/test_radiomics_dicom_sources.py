@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -329,6 +330,29 @@ def test_what_changed_since_it_was_compared_is_refused(tmp_path):
     brighter = {**images, "synthetic": images["synthetic"].with_array(images["synthetic"].array + 1)}
     with pytest.raises(InputError, match="has changed since it was compared"):
         write_dicom(found, brighter, roi, tmp_path / "dicom")
+
+
+def test_a_feature_that_is_not_defined_is_named_and_has_no_value(tmp_path):
+    scan = read_volume(a_series(tmp_path / "scan"))
+    images, roi = pair(scan), drawn(scan, WHOLE)
+    found = few(compared(images, roi))
+    odd = replace(found.rows[3], values={**found.rows[3].values, "synthetic": math.nan}, difference=math.nan)
+    written = write_dicom(replace(found, rows=(odd,)), images, roi, tmp_path / "dicom")
+    groups = highdicom.sr.srread(written.report).content.get_volumetric_roi_measurement_groups()
+    assert [[each.value for each in group.get_measurements()] for group in groups] == [[odd.values["source"]], [], []]
+    assert said_in(written.report).count(f"Not defined here, and so without a value: {odd.name} ({odd.key})") == 2
+    assert flaws(written.report, "ComprehensiveSR") == [UNKNOWN_TO_IT]
+
+
+def test_intensities_of_two_modalities_are_not_subtracted(tmp_path):
+    scan = replace(read_volume(a_series(tmp_path / "scan")), modality="US")
+    images, roi = pair(scan), drawn(scan, WHOLE)
+    found = compared(images, roi)
+    found = replace(found, rows=tuple(row for row in found.rows if row.ibsi in ("Q4LE", "KE2A")))
+    written = write_dicom(found, images, roi, tmp_path / "dicom")
+    difference = highdicom.sr.srread(written.report).content.get_volumetric_roi_measurement_groups()[-1]
+    assert [each.name.value for each in difference.get_measurements()] == ["KE2A"]
+    assert "Differences of features in units of intensity are left out" in said_in(written.report)
 
 
 def test_a_folder_in_use_is_left_alone_and_a_cancel_leaves_nothing(tmp_path):

@@ -34,7 +34,6 @@ KINDS = {
     "reference": Code("real-target", "Real image of the target modality", OURS),
     DIFFERENCE: Code("difference", "Difference that involves a SYNTHETIC image", OURS),
 }
-_NOT_A_NUMBER = Code("114000", "Not a number", "DCM")
 _COMMENT = Code("121106", "Comment", "DCM")
 _SOURCE_OF_MEASUREMENT = Code("121112", "Source of Measurement", "DCM")
 
@@ -63,6 +62,14 @@ class Content:
         first, row, column = self.roi.start
         found = {k: outline(mask) for k, mask in enumerate(self.roi.mask, first) if mask.any()}
         return {k: replace(each, points=np.add(each.points, (column, row))) for k, each in found.items()}
+
+    def values(self, role: str) -> list[tuple[Row, float]]:
+        """The features of an image, or of the difference. Shape is the region's alone and was taken once."""
+        own = self.found.results["synthetic" if role == DIFFERENCE else role].values
+        rows = [row for row in self.found.rows if row.key in own or row.family != MORPHOLOGY]
+        if role != DIFFERENCE:
+            return [(row, row.values[role]) for row in rows]
+        return [(row, row.difference) for row in rows if self.subtractable or "intensity" not in row.unit]
 
     def groups(self) -> list[Any]:
         """The images' in their order, then the difference's."""
@@ -173,33 +180,20 @@ def _algorithm(content: Content, role: str) -> Any:
 
 
 def _measurements(content: Content, role: str) -> list[Any]:
-    if role != DIFFERENCE:
-        unit = content.intensity(role)
-        return [_measurement(row, row.values[role], unit, None) for row in _rows(content, role)]
+    """The values that are defined; the others are named in words, since readers fail on an empty value."""
     against = content.found.against
-    derivation = Code(f"minus-{against}", f"Synthetic minus {against}", OURS)
-    unit, subtractable = content.intensity("synthetic"), content.subtractable
-    rows = [row for row in _rows(content, "synthetic") if subtractable or "intensity" not in row.unit]
-    return [_measurement(row, row.difference, unit, derivation) for row in rows]
-
-
-def _rows(content: Content, role: str) -> list[Row]:
-    """The features of an image: shape is the region's alone and was taken once, with the first."""
-    own = content.found.results[role].values
-    return [row for row in content.found.rows if row.key in own or row.family != MORPHOLOGY]
+    derivation = Code(f"minus-{against}", f"Synthetic minus {against}", OURS) if role == DIFFERENCE else None
+    unit = content.intensity("synthetic" if role == DIFFERENCE else role)
+    values = [(row, value) for row, value in content.values(role) if math.isfinite(value)]
+    return [_measurement(row, value, unit, derivation) for row, value in values]
 
 
 def _measurement(row: Row, value: float, intensity: Code, derivation: Code | None) -> Any:
-    """One value; one that is not defined is left empty with the reason (PS3.16 CID 42)."""
     from highdicom.sr import Measurement
 
-    method, defined = codes.method_code(row), math.isfinite(value)
-    made = Measurement(
-        name=codes.feature_code(row).concept(), value=float(value) if defined else 0.0,
-        unit=codes.unit_code(row.unit, intensity).concept(), qualifier=None if defined else _NOT_A_NUMBER.concept(),
-        method=None if method is None else method.concept(),
+    method = codes.method_code(row)
+    return Measurement(
+        name=codes.feature_code(row).concept(), value=float(value),
+        unit=codes.unit_code(row.unit, intensity).concept(), method=None if method is None else method.concept(),
         derivation=None if derivation is None else derivation.concept(),
     )  # fmt: skip
-    if not defined:
-        made[0].MeasuredValueSequence = []
-    return made

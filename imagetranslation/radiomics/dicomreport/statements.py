@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,13 +38,19 @@ def of_image(content: Content, role: str) -> list[str]:
         said += [f"{feature.name}: {feature.note}" for feature in result.features if feature.note]
     elif len(result.features) < len(content.found.rows):
         said.append(SHAPE_ONCE)
-    return [*said, *result.warnings]
+    return [*said, *_undefined(content, role), *result.warnings]
 
 
 def of_difference(content: Content) -> list[str]:
     """Of the differences, and of the report as a whole."""
     said = [f"Values are synthetic minus {content.found.against}. {OF_A_DIFFERENCE}", *content.found.notes]
-    return [*said, *([] if content.subtractable else [NOT_SUBTRACTED]), *content.sentences]
+    said += [] if content.subtractable else [NOT_SUBTRACTED]
+    return [*said, *_undefined(content, "difference"), *content.sentences]
+
+
+def _undefined(content: Content, role: str) -> list[str]:
+    names = [f"{row.name} ({row.key})" for row, value in content.values(role) if not math.isfinite(value)]
+    return [f"Not defined here, and so without a value: {', '.join(names)}."] if names else []
 
 
 def _of_outline(content: Content) -> list[str]:
