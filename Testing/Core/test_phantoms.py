@@ -24,7 +24,8 @@ from training_tools.phantoms.prostate import (
     volumes,
 )
 from training_tools.phantoms.prostate_anatomy import build, draw_gland
-from training_tools.phantoms.prostate_lesions import ZONES, LesionSpec
+from training_tools.phantoms.prostate_lesions import ZONES, LesionSpec, place, place_drawn
+from training_tools.phantoms.prostate_mr import Protocol
 from training_tools.phantoms.prostate_shapes import Grid
 from training_tools.phantoms.prostate_tissues import CODES
 
@@ -207,6 +208,17 @@ def test_a_lesion_that_does_not_fit_is_refused() -> None:
         simulate_case(3, SMALL, [outside])
     with pytest.raises(InputError, match="PZ or TZ"):
         LesionSpec("XZ", 0.5, "low", -0.3, -4.0)
+
+
+def test_drawn_lesions_get_smaller_where_a_small_gland_has_no_room_for_them() -> None:
+    grid = Grid.around((0, 0, 0), (42, 36, 36), (1.5, 1.5, 1.5))
+    anatomy = build(grid, draw_gland(np.random.default_rng(1), 20.0), np.random.default_rng(1))
+    many = [LesionSpec("TZ", 4.0, "low", -0.3, -4.0)] * 6
+    with pytest.raises(InputError, match="do not fit beside"):
+        place(many, anatomy, Protocol(), np.random.default_rng(2))
+    placed = place_drawn(many, anatomy, Protocol(), np.random.default_rng(2))
+    assert len(placed) == 6
+    assert all(0.01 < lesion.volume_ml < 1 for lesion in placed)
 
 
 def test_the_phantom_command_writes_what_the_simulator_makes(tmp_path: Path, a_pair: SimulatedPair) -> None:

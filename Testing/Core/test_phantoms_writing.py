@@ -113,6 +113,10 @@ def test_other_settings_or_other_data_in_the_folder_are_refused(a_folder: Path, 
     with pytest.raises(InputError, match="other settings"):
         write_cases(a_folder, [3], replace(SMALL, volume_ml=40.0))
     assert hashes(a_folder) == before
+    (tmp_path / "hurt" / "truth").mkdir(parents=True)
+    (tmp_path / "hurt" / "truth" / "case00001.json").write_bytes(b"\xff{")
+    with pytest.raises(InputError, match="remove it"):
+        read_truth(tmp_path / "hurt")
     (tmp_path / "mine" / "us").mkdir(parents=True)
     with pytest.raises(InputError, match="other data"):
         write_cases(tmp_path / "mine", [3], SMALL)

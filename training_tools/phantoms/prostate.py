@@ -18,7 +18,7 @@ from imagetranslation.volume import Volume
 
 from . import prostate_mr, prostate_ultrasound
 from .prostate_anatomy import LEAST_ML, MOST_ML, PROBE_RADIUS, Anatomy, build, draw_gland
-from .prostate_lesions import ZONES, GradeEffect, Lesion, LesionSpec, draw_specs, place
+from .prostate_lesions import ZONES, GradeEffect, Lesion, LesionSpec, draw_specs, place, place_drawn
 from .prostate_mr import Protocol, draw_protocol
 from .prostate_probe import KINDS, Probe
 from .prostate_shapes import Grid
@@ -136,8 +136,10 @@ def simulate_case(seed: int, settings: Settings | None = None, lesions: Sequence
     protocol = draw_protocol(streams[3], settings.protocol) if settings.vary else settings.protocol
     scanner = draw_scanner(streams[4], settings.scanner) if settings.vary else settings.scanner
     if lesions is None:
-        lesions = draw_specs(streams[1], settings.effect, settings.least, settings.most)
-    placed = place(lesions, anatomy, protocol, streams[1])
+        drawn = draw_specs(streams[1], settings.effect, settings.least, settings.most)
+        placed = place_drawn(drawn, anatomy, protocol, streams[1])
+    else:
+        placed = place(lesions, anatomy, protocol, streams[1])
     layers = [*anatomy.layers, *(lesion.layer for lesion in placed)]
     common, mr_own, us_own = (_texture(fine, streams[2]) for _ in range(3))
     probe = _probe(settings, anatomy, streams[5])

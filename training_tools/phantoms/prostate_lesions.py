@@ -138,6 +138,18 @@ def place(
     return [found[number] for number in range(len(specs))]
 
 
+def place_drawn(
+    specs: Sequence[LesionSpec], anatomy: Anatomy, protocol: Protocol, random: np.random.Generator
+) -> list[Lesion]:
+    """`place` for lesions that nobody asked for: where they do not fit into a small gland, all are drawn smaller."""
+    for _ in range(4):
+        try:
+            return place(specs, anatomy, protocol, random)
+        except InputError:
+            specs = [replace(spec, volume_ml=max(round(spec.volume_ml / 2, 3), 0.02)) for spec in specs]
+    return place(specs, anatomy, protocol, random)
+
+
 def _fitting(spec: LesionSpec, anatomy: Anatomy) -> LesionSpec:
     """A drawn lesion gets smaller in a small zone; one with its own centre was asked for and is refused."""
     most = anatomy.zone_ml(*ZONES[spec.zone]) / 3

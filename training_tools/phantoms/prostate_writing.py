@@ -84,8 +84,14 @@ def case_name(seed: int) -> str:
 
 
 def read_truth(output: Path) -> list[dict[str, Any]]:
-    """The truth of every finished case in a folder, by name."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((output / "truth").glob("case*.json"))]
+    """The truth of every finished case in a folder, by name. Raises InputError for a damaged file."""
+    found = []
+    for path in sorted((output / "truth").glob("case*.json")):
+        try:
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is not readable ({error}): remove it, and the case is made again.") from error
+    return found
 
 
 def write_one(output: Path, seed: int, settings: Settings) -> str:
