@@ -269,7 +269,7 @@ def test_perfect_readers_are_refused_rather_than_infinitely_sure() -> None:
 
 
 def test_one_case_of_a_kind_is_not_enough() -> None:
-    with pytest.raises(Undefined, match="1 cases with the condition"):
+    with pytest.raises(Undefined, match="in 1 of 5 cases"):
         roc.areas(np.zeros((1, 5)), np.array([True, False, False, False, False]))
 
 
