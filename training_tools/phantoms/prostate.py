@@ -229,10 +229,10 @@ def _probe(settings: Settings, anatomy: Anatomy, random: np.random.Generator) ->
 
 
 def _texture(fine: Grid, random: np.random.Generator) -> np.ndarray:
-    """float32 (k, j, i), mean 0 and SD 1: unevenness over about 1.5 and 4 mm in equal parts (ours)."""
+    """float32 (k, j, i), mean 0 and SD 1: unevenness over about 1 and 4 mm in equal parts (ours)."""
     from scipy.ndimage import gaussian_filter, zoom
 
-    small = gaussian_filter(random.standard_normal(fine.shape, np.float32), 1.2 / fine.spacing[0])
+    small = gaussian_filter(random.standard_normal(fine.shape, np.float32), 0.8 / fine.spacing[0])
     coarse = random.standard_normal(tuple(n // 3 + 2 for n in fine.shape), np.float32)
     coarse = zoom(gaussian_filter(coarse, 3.0 / (3 * fine.spacing[0])), 3, order=1)
     coarse = coarse[tuple(slice(0, n) for n in fine.shape)]

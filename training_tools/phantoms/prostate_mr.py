@@ -11,9 +11,9 @@
   its mean is sigma sqrt(pi / 2). Several coils combined would be non-central chi: left out. So are motion, chemical
   shift, ghosts.
 
-Defaults: TR 5000 and TE 100 ms, 3 mm slices of 0.7 mm (PI-RADS v2.1 asks for 3 mm, <= 0.7 x 0.4 mm; TR/TE 5800/100 ms
-is a published 3 T protocol). TR, TE, noise and sensitivity vary between cases by our choice. Which tissue is where
-is left to `prostate_anatomy`.
+Defaults: TR 5000 and TE 100 ms, 3 mm slices of 0.55 mm (PI-RADS v2.1 asks for 3 mm and at most 0.7 x 0.4 mm; TR/TE
+5800/100 ms is a published 3 T protocol). TR, TE, noise and sensitivity vary between cases by our choice. Which tissue is
+where is left to `prostate_anatomy`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Protocol:
 
     tr: float = 5000.0
     te: float = 100.0
-    resolution: float = 0.7
+    resolution: float = 0.55
     thickness: float = 3.0
     snr: float = 35.0
     shading: float = 0.25

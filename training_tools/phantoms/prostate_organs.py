@@ -72,10 +72,10 @@ def _strands(grid: Grid, points: Points, frame: Frame, random: np.random.Generat
     """Vessels and septa that run through the fat."""
     step = float(np.mean(grid.spacing))
     layers = []
-    for _ in range(22):
+    for _ in range(45):
         start = np.array([random.uniform(-45, 45), random.uniform(-42, 40), random.uniform(-40, 40)])
         end = start + random.normal(0, 1, 3) * (9, 9, 16)
-        radius = float(random.uniform(0.7, 1.7))
+        radius = float(random.uniform(0.4, 1.3))
         box = grid.box((start + end) / 2, np.abs(end - start) / 2 + radius + 6)
         tube = segment((points[0][box], points[1][box], points[2][box]), start, end, radius)
         tissue = "bundle" if random.random() < 0.5 else "muscle"
@@ -91,12 +91,12 @@ def _muscles(grid: Grid, points: Points, frame: Frame, random: np.random.Generat
     x, y, z = points
     a, b, c = (float(s) for s in frame.semi)
     side = np.abs(x)
-    wall = max(a + 12, 41) + random.uniform(0, 4) + 0.10 * z - 0.0075 * (y + 8) ** 2
+    wall = max(a + 8, 34) + random.uniform(0, 5) + 0.10 * z - 0.0075 * (y + 8) ** 2
     ends = np.maximum(y - (frame.rectum + 14), -y - (b + 24))
     obturator = np.maximum(np.abs(side - wall - 8) - 8, ends)
     bone = np.maximum(wall + 17.5 - side, ends)
-    sling = random.uniform(5, 8) + a * np.clip(0.8 + 0.42 * z / c, 0.25, 1.3) - 0.007 * (y - 0.2 * b) ** 2
-    levator = np.maximum(np.abs(side - sling) * 0.9 - random.uniform(1.4, 2.2), z - 0.8 * c)
+    sling = random.uniform(2.5, 5) + a * np.clip(0.8 + 0.42 * z / c, 0.25, 1.3) - 0.007 * (y - 0.2 * b) ** 2
+    levator = np.maximum(np.abs(side - sling) * 0.9 - random.uniform(1.7, 2.8), z - 0.8 * c)
     levator = np.maximum(levator, np.maximum(-y - 0.7 * b, y - (frame.rectum + 8)))
     layers = [
         Layer(TISSUES[tissue], whole, coverage(gap.astype(np.float32), step))

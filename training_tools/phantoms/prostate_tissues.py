@@ -42,15 +42,15 @@ class Tissue:
 # fmt: off
 _TABLE = (
     #      name                    T1     T2    PD    Z     echo   att  power texture MR, echo
-    Tissue("fat",                  382,   120, 0.90, 1.39,   1.0, 0.80, 1.0, 0.14, 2.5),  # B, P (echo train), A
-    Tissue("peripheral zone",     1597,   149, 0.90, 1.62,   0.0, 0.50, 1.0, 0.11, 1.2),  # B, L and S; D: as liver
-    Tissue("transition zone",     1597,    92, 0.88, 1.63,  -5.5, 0.50, 1.0, 0.12, 2.0),  # B; between R and S
-    Tissue("central zone",        1597,    80, 0.87, 1.63,  -2.0, 0.50, 1.0, 0.08, 1.2),  # B, R
+    Tissue("fat",                  382,   120, 0.90, 1.39,   1.0, 0.80, 1.0, 0.16, 2.5),  # B, P (echo train), A
+    Tissue("peripheral zone",     1597,   149, 0.90, 1.62,   0.0, 0.50, 1.0, 0.17, 1.2),  # B, L and S; D: as liver
+    Tissue("transition zone",     1597,    78, 0.88, 1.63,  -5.5, 0.50, 1.0, 0.28, 2.0),  # B, R (S is longer)
+    Tissue("central zone",        1597,    76, 0.87, 1.63,  -2.0, 0.50, 1.0, 0.12, 1.2),  # B, R
     Tissue("fibromuscular stroma", 1200,   48, 0.80, 1.66,  -7.0, 0.90, 1.0, 0.06, 1.0),  # ours: between muscle and TZ
     Tissue("urethra",             1597,   160, 0.90, 1.60,  -8.0, 0.40, 1.0, 0.04, 1.0),  # B
     Tissue("capsule",             1000,    45, 0.75, 1.70,  -1.0, 1.57, 1.0, 0.00, 0.5),  # D: connective tissue
-    Tissue("glandular nodule",    1597,   150, 0.92, 1.62,  -1.5, 0.50, 1.0, 0.14, 1.5),  # as PZ
-    Tissue("stromal nodule",      1597,    68, 0.85, 1.64,  -8.0, 0.60, 1.0, 0.08, 1.2),  # ours
+    Tissue("glandular nodule",    1597,   150, 0.92, 1.62,  -1.5, 0.50, 1.0, 0.25, 1.5),  # as PZ
+    Tissue("stromal nodule",      1597,    60, 0.85, 1.64,  -8.0, 0.60, 1.0, 0.12, 1.2),  # ours
     Tissue("seminal vesicle",     1800,   230, 0.95, 1.58, -14.0, 0.30, 1.0, 0.12, 1.5),  # ours
     Tissue("vesicle wall",        1200,    60, 0.80, 1.66,  -4.0, 0.70, 1.0, 0.05, 1.0),  # ours
     Tissue("bladder",             3000,  1200, 1.00, 1.53, -45.0, 0.002, 2.0),            # ours; A: water
