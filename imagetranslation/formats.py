@@ -61,10 +61,13 @@ def quiet_sitk() -> Any:
     return sitk
 
 
-def read_file(path: Path, component: int | str | None = None, mapped: bool = False) -> Volume:
+def read_file(
+    path: Path, component: int | str | None = None, mapped: bool = False, map_from: int | None = None
+) -> Volume:
     """Read one NRRD, NIfTI or MetaImage file; InputError with one sentence where it cannot be used.
 
     mapped: leave voxels that lie in the file as they are there; see `rawvoxels` for what that asks of the file.
+    map_from: bytes of voxels from which on they are, `rawvoxels.MAP_FROM` by default.
     """
     header = inspect(path)
     told: dict[str, Any] = {}
@@ -78,7 +81,7 @@ def read_file(path: Path, component: int | str | None = None, mapped: bool = Fal
             if math.prod(reader.GetSize()) * reader.GetNumberOfComponents() != header.numbers:
                 raise InputError(f"{path.name} is damaged: its header gives two different sizes.")
             raw = raw_voxels(header, reader.GetSize()) if reader.GetNumberOfComponents() == 1 else None
-            if raw is not None and mapped and raw.mappable():
+            if raw is not None and mapped and raw.mappable(map_from):
                 told = {MAPPED: fingerprint(raw.file)}
                 array = raw.map()
             elif raw is not None:

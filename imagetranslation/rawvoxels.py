@@ -55,9 +55,10 @@ class RawVoxels:
         array = np.fromfile(self.file, self.kind, self._count, offset=self.offset).reshape(self.shape)
         return array if self.kind.isnative else array.byteswap(inplace=True).view(self.kind.newbyteorder("="))
 
-    def mappable(self) -> bool:
-        """Whether mapping the file saves anything, and no byte needs to be turned."""
-        return self.kind.isnative and self.kind.itemsize * self._count >= MAP_FROM
+    def mappable(self, least: int | None = None) -> bool:
+        """Whether mapping the file saves anything, and no byte needs to be turned. least: bytes from which on it does,
+        MAP_FROM by default."""
+        return self.kind.isnative and self.kind.itemsize * self._count >= (MAP_FROM if least is None else least)
 
     def map(self) -> np.ndarray:
         """The voxels in the file, read-only."""

@@ -28,8 +28,7 @@ def trial(reading: ReadingSet) -> Trial:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every image counts as one that is too large to be read at once."""
-    monkeypatch.setattr(rawvoxels, "MAP_FROM", 1)
+    """An image that is larger than a step must not be read at once."""
 
     def at_once(*_: object, **__: object) -> None:
         raise AssertionError("the voxels were read at once")
@@ -46,9 +45,14 @@ def test_a_large_image_is_read_piece_by_piece(reading: ReadingSet, trial: Trial,
 
 def test_it_is_the_image_in_the_file_and_lies_in_memory(reading: ReadingSet, trial: Trial) -> None:
     whole = read_volume(reading.image_file(trial.images["A"]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rawvoxels, "MAP_FROM", 1)
-        image = reading_image(reading, trial, "A")
+    steps = image_in_steps(reading, trial, "A", STEP)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            image = end.value
+            break
+    assert np.array_equal(reading_image(reading, trial, "A").array, whole.array)
     assert np.array_equal(image.array, whole.array)
     assert image.array.dtype == whole.array.dtype
     assert image.same_grid(whole)

@@ -175,12 +175,9 @@ def reading_image(reading: ReadingSet, trial: Trial, slot: str) -> Volume:
 def image_in_steps(
     reading: ReadingSet, trial: Trial, slot: str, step_bytes: int = 1 << 20
 ) -> Generator[None, None, Volume]:
-    """`reading_image` for a face that must not stand still: yields after so many bytes, returns the image.
-
-    One step, checking the header, also reads the voxels of an image that is too small to be mapped (see `rawvoxels`).
-    """
+    """`reading_image` for a face that must not stand still: yields after so many bytes, returns the image."""
+    from ..formats import read_file
     from ..rawvoxels import MAPPED
-    from ..volume import read_volume
 
     which = "The source image" if slot == SOURCE else f"Image {slot}"
     name = trial.images[slot]
@@ -197,11 +194,13 @@ def image_in_steps(
                 yield
         if digest.hexdigest() != reading.document["images"][name]:
             raise changed
-        volume = read_volume(file, mapped=True)
+        volume = read_file(file, mapped=True, map_from=step_bytes)
         if MAPPED in volume.attributes:
             volume = volume.with_array((yield from _voxels_in_steps(file, volume.array, step_bytes)))
     except EOFError:
         raise changed from None
+    except MemoryError as error:
+        raise InputError(f"{which} of case {trial.number} does not fit into the free memory; {remedy}.") from error
     except OSError as error:
         raise InputError(f"{which} of case {trial.number} cannot be read: {error.strerror}; {remedy}.") from error
     shown = "Source" if slot == SOURCE else f"Image {slot}"
