@@ -166,6 +166,12 @@ class TestComparing:
         (table,) = comparing.compare(scores, self.PATIENTS)
         assert [s.rank for s in table.summaries] == [1, 2]
 
+    def test_a_method_without_a_value_does_not_take_the_measure_from_others(self) -> None:
+        scores = self.scores(a=30, bb=31)
+        scores["perfect"] = {case: {"ssim": 1.0} for case in self.PATIENTS}
+        (table,) = comparing.compare(scores, self.PATIENTS, competing=["a", "bb"])
+        assert [(s.method, s.n) for s in table.summaries] == [("a", 12), ("bb", 12)]
+
     def test_several_cases_of_a_patient_are_one(self) -> None:
         scores = {"x": {c: {"mae": float(n)} for n, c in enumerate(self.PATIENTS)}}
         (table,) = comparing.compare(scores, {c: f"p{n // 2}" for n, c in enumerate(self.PATIENTS)})
@@ -252,6 +258,8 @@ class TestCommand:
             rows = {(row["measure"], row["method"]): row for row in csv.DictReader(stream)}
         assert rows["mae", "theirs"]["rank"] == "1"
         assert rows["mae", evaluate.TARGET]["rank"] == ""
+        assert ("psnr", "identity") in rows
+        assert ("psnr", "theirs") not in rows
         record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
         assert "gaussian window, sigma 1.5" in record["measures"]["ssim"]["parameters"]
         assert record["settings"]["fold"] == 0

@@ -1,1 +1,1 @@
-"""All networks on the same patients with the same means: what is run, what it costs, the page. Training is `train`'s."""
+"""All networks on the same patients with the same means: what is run, what it costs, the page."""

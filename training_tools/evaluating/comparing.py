@@ -88,12 +88,17 @@ def _table(
     competing: Sequence[str],
     resampling: Resampling,
 ) -> tuple[tuple[Summary, ...], tuple[TestResult, ...]] | None:
-    values = np.array([[scores[m][case].get(measure, math.nan) for m in scores] for case in common])
+    # A perfect image has no PSNR: a method that never has a value does not take it from the others.
+    having = [method for method in scores if any(measure in scores[method][case] for case in common)]
+    competing = [method for method in competing if method in having]
+    values = np.array([[scores[m][case].get(measure, math.nan) for m in having] for case in common])
+    if not having:
+        return None
     kept = np.isfinite(values).all(axis=1)
     if not kept.any():
         return None
     by_patient = per_patient(values[kept], np.array([patients[case] for case, k in zip(common, kept) if k]))
-    columns = dict(zip(scores, by_patient.T))
+    columns = dict(zip(having, by_patient.T))
     summaries = [summarise(method, column, resampling) for method, column in columns.items()]
     tests = _tests({method: columns[method] for method in competing})
     sign = 1 if MEASURES[measure].better == "higher" else -1

@@ -16,14 +16,14 @@ LEAST_PER_FEATURE = 2  # slices for each feature, below which the covariances me
 
 
 def features(encoder: Any, slices: np.ndarray, batch: int = 32) -> np.ndarray:
-    """(n, H, W) in [-1, 1] -> (n, features): the mean of every channel of every level, float64."""
+    """(n, H, W) in [-1, 1] -> (n, features): the mean of every channel of the coarsest level, float64."""
     import torch
 
     made = []
     with torch.no_grad():
         for start in range(0, len(slices), batch):
             part = torch.from_numpy(np.ascontiguousarray(slices[start : start + batch], np.float32))[:, None]
-            made.append(torch.cat([level.mean(dim=(2, 3)) for level in encoder(part)], dim=1).double().numpy())
+            made.append(encoder(part)[-1].mean(dim=(2, 3)).double().numpy())
     return np.concatenate(made)
 
 

@@ -1,0 +1,214 @@
+"""All networks trained and compared on the same patients, and the page that says how they did.
+
+    python -m training_tools.benchmark --task us2mri --data PREPARED --preset quick -o OUT
+
+Stopped at any moment and started again with the same command, it goes on; finished cells (a network on a fold) are
+kept. Every cell is a process of its own. On a cluster: `--cells` lists them, `--cell N` (by default
+$SLURM_ARRAY_TASK_ID) runs one, `--scheduler ADDRESS` spreads them over a Dask cluster that sees the folder, `--page`
+writes the page from what is done. Written: `OUT/index.html`, `leaderboard.csv`, `summary.csv`, `scores.csv`, and a
+folder for each cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from imagetranslation.errors import ImageTranslationError, InputError, RunFailed
+from imagetranslation.files import make_folder, write_text
+
+from . import leaks
+from .benchmarking import cells, costs
+from .benchmarking.cells import Plan, read_plan
+from .benchmarking.entries import TASKS, preset
+from .benchmarking.gathering import Gathered, gather
+from .benchmarking.page import page
+from .console import run as run_command
+from .evaluating import comparing, writing
+from .splits import make_split, write_split
+
+# What a cell takes beside its training: budget, packaging, scoring. Replaced by what finished cells took.
+OVERHEAD_SECONDS = 40.0
+
+
+def start(plan: Plan, stratify: Sequence[str] = (), alike: float | None = None) -> None:
+    """Write the plan, the split and the folds' encoders, or check that the folder holds this very benchmark."""
+    record = {
+        "task": plan.task, "data": str(plan.data.resolve()), "preset": plan.preset.name, "threads": plan.threads,
+        "seed": plan.seed,
+    }  # fmt: skip
+    path = make_folder(plan.output) / "plan.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != record:
+            raise InputError(f"{plan.output} holds another benchmark (see plan.json); choose an empty folder.")
+    else:
+        write_text(path, json.dumps(record, indent=2) + "\n")
+    if not (plan.output / "splits.json").exists():
+        split = make_split(plan.data, folds=plan.preset.split_folds, seed=plan.seed, stratify=stratify, alike=alike)
+        leaks.check(plan.data, split)
+        write_split(split, plan.output / "splits.json")
+    for fold in range(plan.preset.folds):
+        cells.make_encoder(plan, fold)
+
+
+def remaining(plan: Plan, only: Sequence[str] = ()) -> list[int]:
+    """Numbers of the cells that are not done."""
+    found = plan.cells()
+    if unknown := sorted(set(only) - {name for name, _ in found}):
+        raise InputError(f"{unknown[0]} is no network that {plan.task} can run; see --cells.")
+    return [
+        number for number, (name, fold) in enumerate(found)
+        if (not only or name in only) and cells.state_of(plan, name, fold)[0] != "done"
+    ]  # fmt: skip
+
+
+def run_all(plan: Plan, numbers: Sequence[int], watts: float) -> None:
+    """Run cells one after another, each in its own process; a failure is written down and the others go on."""
+    took = [plan.preset.seconds + OVERHEAD_SECONDS]
+    for done, number in enumerate(numbers):
+        name, fold = plan.cells()[number]
+        left = costs.estimate([mean(took)] * (len(numbers) - done), 1, watts)
+        _say(f"{name}, fold {fold}: {done + 1} of {len(numbers)}; about {60 * left['hours']:.0f} minutes left.")
+        began = time.monotonic()
+        run_apart(plan.output, number)
+        if done == 0:
+            took.clear()
+        took.append(time.monotonic() - began)
+
+
+def run_apart(output: Path, number: int) -> None:
+    """Run one cell in a process of its own; what went wrong is left in its folder."""
+    plan = read_plan(output)
+    folder = make_folder(plan.folder(*plan.cells()[number]))
+    command = [sys.executable, "-m", "training_tools.benchmark", "-o", str(output), "--cell", str(number)]
+    with (folder / "log.txt").open("w", encoding="utf-8") as log:
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if code and not (folder / "error.txt").exists():
+        write_text(folder / "error.txt", f"its process ended with code {code}; see log.txt in the cell's folder\n")
+    if code:
+        _say(f"  failed: {(folder / 'error.txt').read_text(encoding='utf-8').strip()}")
+
+
+def run_one(plan: Plan, number: int) -> None:
+    """Run a cell in this process. RunFailed or InputError after the sentence was left in its folder."""
+    if not 0 <= number < len(plan.cells()):
+        raise InputError(f"There is no cell {number}: the {len(plan.cells())} cells count from 0.")
+    name, fold = plan.cells()[number]
+    try:
+        cells.run_cell(plan, name, fold)
+    except ImageTranslationError as error:
+        write_text(make_folder(plan.folder(name, fold)) / "error.txt", f"{error}\n")
+        raise
+
+
+def run_on_cluster(plan: Plan, numbers: Sequence[int], scheduler: str) -> None:
+    """Run cells on a Dask cluster; one at a time on each of its workers."""
+    from dask.distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=20)
+    except OSError as error:
+        raise RunFailed(
+            f"The Dask scheduler {scheduler} does not answer; start it, or leave --scheduler out."
+        ) from error
+    with client:
+        client.gather([client.submit(run_apart, plan.output.resolve(), number, pure=False) for number in numbers])
+
+
+def write_page(plan: Plan) -> Gathered:
+    """Write page and tables from what is done."""
+    gathered = gather(plan)
+    rows: list[dict[str, Any]] = comparing.as_rows(gathered.tables)
+    writing.write_rows(rows, plan.output / "summary.csv")
+    writing.write_scores(gathered.scores, gathered.patients, plan.output / "scores.csv")
+    writing.write_rows(_leaderboard(gathered), plan.output / "leaderboard.csv")
+    write_text(plan.output / "index.html", page(gathered))
+    return gathered
+
+
+def _leaderboard(gathered: Gathered) -> list[dict[str, Any]]:
+    tables = {table.measure: {s.method: s for s in table.summaries} for table in gathered.tables}
+    keys = ("parameters", "steps", "training_seconds", "inference_seconds", "peak_memory_bytes")
+    found = []
+    for row in gathered.rows:
+        line: dict[str, Any] = {"network": row.name, "state": row.state}
+        for measure, summaries in tables.items():
+            summary = summaries.get(row.name)
+            line[measure] = None if summary is None else summary.mean
+            line[f"{measure}_sd"] = None if summary is None else summary.sd
+        found.append({**line, **{key: row.costs.get(key) for key in keys}})
+    return found
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _estimate(plan: Plan, numbers: Sequence[int], watts: float) -> None:
+    each = plan.preset.seconds + OVERHEAD_SECONDS
+    found = costs.estimate([each] * len(numbers), 1, watts)
+    _say(
+        f"{len(numbers)} of {len(plan.cells())} cells are to be run: about {found['hours']:.1f} hours one after "
+        f"another and {found['kilowatt_hours']:.2f} kWh at {watts:g} W."
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training_tools.benchmark", description=__doc__.split("\n")[0])
+    parser.add_argument("--task", choices=TASKS)
+    parser.add_argument("--data", type=Path, help="folder written by training_tools.prepare, or by `phantom`")
+    parser.add_argument("--preset", default="quick", help="quick or standard")
+    parser.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="run these networks now")
+    parser.add_argument("--stratify", nargs="+", default=(), metavar="FACT", help="spread over the folds: site, group")
+    parser.add_argument("--alike", type=float, help="see training_tools.splits")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch, for each network")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--watts", type=float, default=costs.CPU_WATTS, help="of the machine, for the energy estimate")
+    parser.add_argument("--cells", action="store_true", help="list the cells and end")
+    parser.add_argument("--cell", type=int, default=None, help="run one cell of a started benchmark and end")
+    parser.add_argument("--scheduler", default="", help="address of a Dask scheduler")
+    parser.add_argument("--page", action="store_true", help="write the page from what is done and end")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    task_id = os.environ.get("SLURM_ARRAY_TASK_ID") if options.task is None and not options.page else None
+    if options.cell is not None or task_id is not None:
+        run_one(read_plan(options.output), int(task_id or 0) if options.cell is None else options.cell)
+        return 0
+    if options.page:
+        gathered = write_page(read_plan(options.output))
+    else:
+        plan = _plan(options)
+        start(plan, options.stratify, options.alike)
+        if options.cells:
+            print("\n".join(f"{n}: {name}, fold {fold}" for n, (name, fold) in enumerate(plan.cells())))
+            return 0
+        numbers = remaining(plan, options.only)
+        _estimate(plan, numbers, options.watts)
+        if options.scheduler:
+            run_on_cluster(plan, numbers, options.scheduler)
+        else:
+            run_all(plan, numbers, options.watts)
+        gathered = write_page(plan)
+    states = [row.state for row in gathered.rows]
+    print(json.dumps({"page": str(options.output / "index.html"), "done": states.count("done"), "rows": len(states)}))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if options.task is None or options.data is None:
+        raise InputError("Give --task and --data, or --page or --cell for a benchmark that was started.")
+    chosen = preset(options.task, options.preset)
+    return Plan(options.task, options.data, chosen, options.output, options.threads, options.seed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

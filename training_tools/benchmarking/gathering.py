@@ -1,0 +1,89 @@
+"""A benchmark's finished cells put together: scores of all folds, comparison, costs, and what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from ..evaluate import REFERENCES
+from ..evaluating import writing
+from ..evaluating.comparing import Table, compare
+from .cells import Plan, state_of
+from .entries import PLANAR, entries
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of the table. state: "done", or in words why it has no numbers. costs: empty where not done."""
+
+    name: str
+    state: str
+    costs: Mapping[str, Any]
+    frechet: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """rows: of all networks, also of those without numbers. tables: of finished networks, floors and ceilings."""
+
+    plan: Plan
+    rows: tuple[Row, ...]
+    tables: tuple[Table, ...]
+    references: tuple[str, ...]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    patients: Mapping[str, str]
+    machines: tuple[Mapping[str, Any], ...]
+
+
+def gather(plan: Plan) -> Gathered:
+    """Read what is done; networks that lack a fold are named and not compared."""
+    rows, scores, patients, machines = [], {}, {}, []
+    for name, path in entries(plan.task).items():
+        if path is None:
+            rows.append(Row(name, PLANAR, {}))
+            continue
+        states = [state_of(plan, name, fold) for fold in range(plan.preset.folds)]
+        done = [record for state, record in states if state == "done"]
+        for record in done:
+            if record["machine"] not in machines:
+                machines.append(record["machine"])
+        if len(done) < plan.preset.folds:
+            rows.append(Row(name, _lacking(states, plan.preset.folds), {}))
+            continue
+        rows.append(Row(name, "done", _costs(done), _frechet(done, name)))
+        for record in done:
+            found, owners = writing.read_scores(plan.folder(name, record["fold"]) / "scores.csv")
+            patients.update(owners)
+            for method, cases in found.items():
+                scores.setdefault(method, {}).update(cases)
+    finished = [row.name for row in rows if row.state == "done"]
+    order = [*finished, *(method for method in REFERENCES if method in scores)]
+    ordered = {method: scores[method] for method in order}
+    tables = tuple(compare(ordered, patients, competing=finished)) if finished else ()
+    references = tuple(method for method in REFERENCES if method in scores)
+    return Gathered(plan, tuple(rows), tables, references, ordered, patients, tuple(machines))
+
+
+def _lacking(states: list[tuple[str, Mapping[str, Any]]], folds: int) -> str:
+    failed = [record["error"] for state, record in states if state == "failed"]
+    done = sum(state == "done" for state, _ in states)
+    if failed:
+        return f"failed: {failed[0]}"
+    return "not run" if not done else f"not compared: {done} of {folds} folds are run"
+
+
+def _costs(done: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Medians over the folds."""
+    keys = ("steps", "seconds_a_step", "training_seconds", "inference_seconds", "peak_memory_bytes")
+    found = {key: [record[key] for record in done if record[key] is not None] for key in keys}
+    return {"parameters": done[0]["parameters"], **{key: median(v) if v else None for key, v in found.items()}}
+
+
+def _frechet(done: list[Mapping[str, Any]], name: str) -> float | str | None:
+    """Mean over the folds, whose encoders differ; the first reason where a fold has none."""
+    values = [record["frechet"].get(name) for record in done]
+    if reasons := [value for value in values if not isinstance(value, (int, float))]:
+        return reasons[0]
+    return float(sum(values) / len(values))
