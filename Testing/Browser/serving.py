@@ -73,19 +73,24 @@ class Unshowable(Case):
 
 
 def the_cases(pairs: Path) -> list[Case]:
-    """case16 with a reference, case17 without, three broken ones, and enough others for a search box."""
+    """case16 with a reference, case17 without, three broken ones, one apart, and enough others for a search box."""
 
     def case(name: str, shown: str, with_reference: bool) -> Case:
         reference = (lambda: the_mr_on_the_ultrasound_grid(pairs, name)) if with_reference else None
         deviation = (lambda: a_stand_in_map(pairs, name)) if with_reference else None
         return Case(shown, lambda: the_ultrasound(pairs, name), lambda: a_stand_in(pairs, name), reference, deviation)
 
+    # Its reference lies on a grid of its own, as a scan before registration does.
+    apart = Case(
+        "apart", lambda: the_ultrasound(pairs, "case16"), lambda: a_stand_in(pairs, "case16"),
+        lambda: replace(read_volume(pairs / "mr" / "case16.nii.gz"), modality="MR"),
+    )  # fmt: skip
     others = [case(f"case{n:02d}", f"case{n:02d}", True) for n in range(7)]
     broken = Case("/home/Miller John/broken.nrrd", a_broken_file, a_broken_file)
     unreadable = Case("unreadable", a_fault_in_reading, a_fault_in_reading)
     unshowable = Unshowable("unshowable", a_fault_in_reading, a_fault_in_reading)
     good = [case("case16", "case16", True), case("case17", "case17", False)]
-    return [*good, broken, unreadable, unshowable, *others]
+    return [*good, broken, unreadable, unshowable, apart, *others]
 
 
 def a_made_up_case() -> Case:

@@ -362,6 +362,65 @@ def test_a_segmentation_of_another_image_and_a_wrong_cohort_are_refused(a_reader
     assert a_reader.state("rx_cohort") == ""
 
 
+def test_with_a_cohort_differences_are_in_percent_of_its_sd_and_far_ones_are_flagged(a_drawn, tmp_path):
+    found = {row["feature"]: row for row in csv.DictReader(io.StringIO(csv_of(a_drawn)))}
+    rows = ["patient,roi,relation,side,feature,value"]
+    for key, row in found.items():
+        if row["reference"] and row["family"] != "Morphology":
+            middle, spread = float(row["reference"]), abs(float(row["reference"])) / 50 + 1e-6
+            rows += [f"p{n},gland,synthetic-target,b,{key},{middle + (n - 3) * spread!r}" for n in range(7)]
+    (tmp_path / "features.csv").write_text("\n".join(rows) + "\n")
+    a_drawn.page.set_input_files("#it-cohort-file", tmp_path / "features.csv")
+    a_drawn.until(lambda: "percent" in [each["id"] for each in a_drawn.state("rx_columns")], "compared with the cohort")
+    a_drawn.until(a_drawn.at_rest, "it is shown")
+    assert a_drawn.page.inner_text("#it-cohort") == "features.csv"
+    row = next(each for each in csv.DictReader(io.StringIO(csv_of(a_drawn))) if each["flag"])
+    spread = abs(float(row["reference"])) / 50 + 1e-6
+    sd = spread * np.std(range(7), ddof=1)
+    assert float(row["percent_of_cohort_sd"]) == pytest.approx(100 * float(row["difference"]) / sd, rel=1e-6)
+    a_drawn.set("rx_flag", "flagged")
+    a_drawn.until(lambda: all(a_drawn.column("flag")) and 0 < len(a_drawn.column("flag")) < 107, "only flagged rows")
+    a_drawn.screenshot("cohort")
+    a_drawn.page.click("[title='Without the cohort']")
+    a_drawn.until(lambda: "percent" not in [each["id"] for each in a_drawn.state("rx_columns")], "without it again")
+
+
+def csv_of(reader: Reader) -> str:
+    return reader.downloads(lambda: reader.page.click("#it-rx-csv"))[1].decode()
+
+
+def test_a_reference_on_another_grid_is_left_out_with_a_sentence(a_reader):
+    a_reader.page.click(".it-case:has-text('apart')")
+    a_reader.until(lambda: a_reader.state("case_name") == "apart", "the case is shown")
+    a_reader.until(lambda: a_reader.voxels() == 0, "nothing is drawn on it")
+    assert "left out" in a_reader.page.inner_text("#it-left-out")
+    a_reader.page.keyboard.press("o")
+    a_reader.draws((-60, -50), (60, -50), (60, 60), (-60, 60))
+    a_reader.compares()
+    assert "reference" not in [each["id"] for each in a_reader.state("rx_columns")]
+    assert "two modalities" in " ".join(a_reader.state("rx_notes"))
+
+
+def test_without_an_engine_the_page_says_what_to_install(prostate_pairs, repository, browser, tmp_path, monkeypatch):
+    (tmp_path / "radiomics").mkdir()
+    (tmp_path / "radiomics" / "__init__.py").write_text("raise ImportError('No module named radiomics')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with a_server(repository, str(prostate_pairs)) as address:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(address)
+        page.wait_for_selector(".it-view img", timeout=60000)
+        reader = Reader(page, tmp_path)
+        page.keyboard.press("m")
+        reader.until(lambda: "starting" not in reader.state("rx_refusal"), "the engines are known")
+        reader.set("rx_features", "pyradiomics")
+        reader.until(lambda: "install" in reader.state("rx_refusal").lower(), "what to install is told")
+        assert "PyRadiomics" in page.inner_text("#it-refusal")
+        reader.drag((0, 0), (40, 0))
+        reader.until(lambda: reader.voxels() > 0, "drawing works all the same")
+        assert page.is_disabled("#it-compare")
+        page.close()
+
+
 HOSTILE = [None, "x", [], {}, -1, 1e308, "NaN", True, "<img src=x onerror=alert(1)>", [[1]], {"a": [None]}]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ class RadiomicsFiles:
             data, plain = pagevalues.file_of(name, content)
             self._state.rx_reading = True
             self._state.flush()
-            found = await self._ask_with_file("cohort" if kind == "cohort" else "read", plain, data)
+            found = await self._ask_with_file("cohort" if kind == "cohort" else "read", plain, data, images)
             if kind == "cohort":
                 self._on_cohort(found, plain)
             elif images is self._images():
@@ -132,11 +133,15 @@ class RadiomicsFiles:
         count = f"{len(rois)} region{'s' if len(rois) != 1 else ''}"
         self._state.rx_status = " ".join([f"Read {count} of {name}.", *sentences])
 
-    async def _ask_with_file(self, job: str, name: str, data: bytes) -> Any:
+    async def _ask_with_file(self, job: str, name: str, data: bytes, images: Mapping[str, Volume]) -> Any:
         def asked() -> Any:
             with tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
                 path = Path(folder) / name
                 path.write_bytes(data)
-                return self._process.ask(job, str(path), images=self._images())
+                try:
+                    return self._process.ask(job, str(path), images=images)
+                except ImageTranslationError as error:
+                    # The person knows the file, and not the folder it was put in.
+                    raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from error
 
         return await asyncio.to_thread(asked)
