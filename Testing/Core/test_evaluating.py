@@ -169,8 +169,9 @@ class TestComparing:
     def test_a_method_without_a_value_does_not_take_the_measure_from_others(self) -> None:
         scores = self.scores(a=30, bb=31)
         scores["perfect"] = {case: {"ssim": 1.0} for case in self.PATIENTS}
-        (table,) = comparing.compare(scores, self.PATIENTS, competing=["a", "bb"])
+        table, other = comparing.compare(scores, self.PATIENTS, competing=["a", "bb"])
         assert [(s.method, s.n) for s in table.summaries] == [("a", 12), ("bb", 12)]
+        assert [s.method for s in other.summaries] == ["perfect"]
 
     def test_several_cases_of_a_patient_are_one(self) -> None:
         scores = {"x": {c: {"mae": float(n)} for n, c in enumerate(self.PATIENTS)}}

@@ -83,10 +83,10 @@ def as_dict(table: Table) -> dict[str, Any]:
 def as_text(tables: Sequence[Table], measures: Sequence[str] = ("mae", "psnr", "ssim", "lesion_ssim")) -> str:
     """The chief measures as a table for a terminal: mean and SD over patients."""
     shown = [table for table in tables if table.measure in measures]
-    names = [s.method for s in shown[0].summaries] if shown else []
+    columns = [{s.method: cell(s) for s in table.summaries} for table in shown]
+    names = list(dict.fromkeys(method for column in columns for method in column))
     rows = [["", *(MEASURES[table.measure].label for table in shown)]]
-    for number, name in enumerate(names):
-        rows.append([name, *(cell(table.summaries[number]) for table in shown)])
+    rows += [[name, *(column.get(name, "") for column in columns)] for name in names]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
 
