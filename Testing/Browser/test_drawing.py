@@ -217,20 +217,23 @@ def test_drawing_leaves_brightness_alone_and_the_pointer_changes_it(a_room):
     assert a_room.stage.window("source") != window
 
 
-def test_a_second_region_has_its_own_name_and_colour_and_takes_voxels_from_the_first(a_room):
+def test_a_second_region_has_its_own_name_and_colour_and_leaves_the_first_as_it_is(a_room):
     drawing = a_room.drawing
     drawing.use(BRUSH)
     a_room.drag(MIDDLE)
-    alone = drawing.segments()[0].voxels
+    first = drawing.roi(drawing.chosen)
     second = drawing.add()
+    assert len({each.colour for each in drawing.segments()}) == 2
     drawing.rename(second, "Necrosis", "#123456")
     a_room.drag((MIDDLE[0] + 20, MIDDLE[1]))
     one, other = drawing.segments()
     assert (one.name, other.name, other.colour) == ("Region 1", "Necrosis", "#123456")
-    assert one.voxels < alone
     assert drawing.chosen == other.id
-    masks = [drawing.roi(each.id).full() for each in (one, other)]
-    assert not (masks[0] & masks[1]).any()
+    assert drawing.roi(one.id).sha256 == first.sha256
+    drawing.use(ERASER)
+    a_room.drag((MIDDLE[0] + 20, MIDDLE[1]))
+    assert drawing.roi(one.id).sha256 == first.sha256
+    assert drawing.segments()[1].voxels == 0
 
 
 def test_the_last_region_is_emptied_and_another_is_taken_away_with_undo(a_room):

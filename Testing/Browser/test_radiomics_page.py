@@ -218,6 +218,25 @@ def test_another_stroke_is_compared_again_by_itself_and_undo_gives_the_first_val
     assert a_drawn.column("synthetic") == first
 
 
+def test_with_a_tool_in_hand_the_wheel_still_leafs_and_with_shift_changes_the_brush(a_reader):
+    page = a_reader.page
+    box = page.locator("#it-view-0").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    number, brush = a_reader.state("slice_shown"), a_reader.state("rx_brush")
+    page.mouse.wheel(0, -100)
+    a_reader.until(lambda: a_reader.state("slice_shown") == number + 1, "the next slice")
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, -100)
+    a_reader.until(lambda: a_reader.state("rx_brush") > brush, "a larger brush")
+    page.keyboard.up("Shift")
+    page.keyboard.press("]")
+    a_reader.until(lambda: a_reader.state("rx_brush") > 1.2 * brush, "larger still")
+    for _ in range(30):
+        page.keyboard.press("[")
+    a_reader.until(lambda: a_reader.state("rx_brush") == a_reader.state("rx_brush_range")[0], "no smaller than a voxel")
+    a_reader.set("rx_brush", brush)
+
+
 def test_without_following_the_old_table_is_shown_as_old(a_drawn):
     a_drawn.set("rx_live", False)
     a_drawn.page.keyboard.press("e")

@@ -49,15 +49,23 @@ class Kept:
 
 
 class Drawing:
-    """Draws on one source at a time. on_change: called after anything changed, also several times at once."""
+    """Draws on one source at a time.
 
-    def __init__(self, slicer_app: SlicerApp, *, on_change: Callable[[], None]) -> None:
+    on_change: called after anything drawn changed, also several times at once. on_brush: called with the brush's new
+    diameter in mm after Shift and the wheel changed it.
+    """
+
+    def __init__(
+        self, slicer_app: SlicerApp, *, on_change: Callable[[], None],
+        on_brush: Callable[[float], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         from trame_slicer.segmentation import (
             SegmentationEffectDraw,
             SegmentationEffectErase,
             SegmentationEffectNoTool,
             SegmentationEffectPaint,
             SegmentationEffectScissors,
+            SegmentationOverwriteMode,
         )
         from undo_stack import UndoStack
 
@@ -67,16 +75,20 @@ class Drawing:
             POINTER: SegmentationEffectNoTool, BRUSH: SegmentationEffectPaint, ERASER: SegmentationEffectErase,
             OUTLINE: SegmentationEffectDraw, SCISSORS: SegmentationEffectScissors,
         }  # fmt: skip
+        # A lesion drawn inside a gland must not change what the gland is compared by.
+        self._editor.set_overwrite_mode(SegmentationOverwriteMode.ALLOW_OVERLAP)
         self._undo = UndoStack(undo_limit=STEPS_BACK)
         self._editor.set_undo_stack(self._undo)
         self._grid: Grid | None = None
         self._node: Any = None
         self._tool = POINTER
-        self._on_change = on_change
+        self._on_change, self._on_brush = on_change, on_brush
         self._quiet = False
         self.set_scissors(through=False)
         self._editor.segmentation_modified.connect(self._changed)
         self._undo.index_changed.connect(self._changed)
+        for tool in (BRUSH, ERASER):
+            self._editor.get_effect(self._effects[tool]).parameters_changed.connect(self._brush_changed)
 
     def open(self, source: Volume, node: vtkMRMLScalarVolumeNode, kept: Sequence[Kept] = ()) -> None:
         """Begin on another source, with the regions `kept` of it or one empty region; nothing can be undone yet."""
@@ -144,10 +156,14 @@ class Drawing:
         """Brush and eraser: a disc on the slice shown, or a ball that reaches the slices beside it."""
         from trame_slicer.segmentation.paint_effect_parameters import BrushDiameterMode
 
-        for tool in (BRUSH, ERASER):
-            effect = self._editor.get_effect(self._effects[tool])
-            effect.set_brush_diameter(diameter_mm, BrushDiameterMode.Absolute)
-            effect.set_use_sphere_brush(ball)
+        before, self._quiet = self._quiet, True
+        try:
+            for tool in (BRUSH, ERASER):
+                effect = self._editor.get_effect(self._effects[tool])
+                effect.set_brush_diameter(diameter_mm, BrushDiameterMode.Absolute)
+                effect.set_use_sphere_brush(ball)
+        finally:
+            self._quiet = before
 
     def set_scissors(self, *, through: bool) -> None:
         """through: the scissors cut all slices, not only the one shown."""
@@ -198,7 +214,7 @@ class Drawing:
         """Another empty region, chosen; returns its id."""
         names = {each.GetName() for each in map(self._editor.get_segment, self.ids())}
         number = next(n for n in range(1, len(names) + 2) if f"Region {n}" not in names)
-        segment = self._new(f"Region {number}", COLOURS[(number - 1) % len(COLOURS)])
+        segment = self._new(f"Region {number}", self._unused_colour())
         self.choose(segment)
         return segment
 
@@ -208,11 +224,13 @@ class Drawing:
         A single segment in which nothing is drawn makes room for them.
         """
         before = self.segments()
+        empty = before[0] if len(before) == 1 and not before[0].voxels else None
         with self._editor.active_segmentation.group_undo_commands():
             for n, roi in enumerate(rois):
-                self._put(self._new(roi.name, COLOURS[n % len(COLOURS)]), roi)
-            if len(before) == 1 and not before[0].voxels:
-                self._editor.remove_segment(before[0].id)
+                colour = empty.colour if empty is not None and n == 0 else self._unused_colour()
+                self._put(self._new(roi.name, colour), roi)
+            if empty is not None:
+                self._editor.remove_segment(empty.id)
         known = {each.id for each in before}
         self.choose(next(segment for segment in self.ids() if segment not in known))
 
@@ -265,17 +283,14 @@ class Drawing:
         return str(self._editor.add_empty_segment(segment_name=name, segment_color=rgb))
 
     def _put(self, segment: str, roi: Roi | None) -> None:
-        """Replace a segment's voxels, whatever the other segments hold there."""
-        from trame_slicer.segmentation import SegmentationOverwriteMode
-
+        """Replace a segment's voxels."""
         assert self._grid is not None
         mask = roi.full() if roi is not None else np.zeros(self._grid.shape, np.uint8)
-        before = self._editor.get_overwrite_mode()
-        self._editor.set_overwrite_mode(SegmentationOverwriteMode.ALLOW_OVERLAP)
-        try:
-            self._editor.active_segment_modifier.set_segment_labelmap(segment, mask)
-        finally:
-            self._editor.set_overwrite_mode(before)
+        self._editor.active_segment_modifier.set_segment_labelmap(segment, mask)
+
+    def _unused_colour(self) -> str:
+        used = {self._editor.get_segment_properties(segment).color_hex.lower() for segment in self.ids()}
+        return next((colour for colour in COLOURS if colour not in used), COLOURS[len(used) % len(COLOURS)])
 
     def _choose_one(self) -> None:
         """After the chosen segment went: the last there is."""
@@ -286,3 +301,7 @@ class Drawing:
     def _changed(self, *_: object) -> None:
         if not self._quiet and self._node is not None:
             self._on_change()
+
+    def _brush_changed(self, *_: object) -> None:
+        if not self._quiet and self._tool in (BRUSH, ERASER):
+            self._on_brush(float(self._editor.get_effect(self._effects[self._tool]).get_brush_diameter()))

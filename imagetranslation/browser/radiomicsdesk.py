@@ -42,7 +42,7 @@ class RadiomicsDesk:
 
     def __init__(self, server: Server, slicer_app: Any, stage: Stage) -> None:
         self._server, self._state, self._stage = server, server.state, stage
-        self._drawing = Drawing(slicer_app, on_change=self._drawn)
+        self._drawing = Drawing(slicer_app, on_change=self._drawn, on_brush=self._brushed)
         self._process = ComparingProcess()
         self.table = RadiomicsTable(server.state)
         self._files = RadiomicsFiles(
@@ -223,6 +223,15 @@ class RadiomicsDesk:
     def _drawn(self) -> None:
         """The drawing changed, maybe several times at once: follow it when it is done."""
         self._later("drawn", 0.02, self._follow)
+
+    def _brushed(self, diameter_mm: float) -> None:
+        """The wheel changed the brush: the slider follows, within its range."""
+        if self._case is None:
+            return
+        allowed = round(pagevalues.brush_of(diameter_mm, self._case.source), 2)
+        self._drawing.set_brush(allowed, bool(self._state.rx_ball))
+        self._state.rx_brush = allowed
+        self._state.flush()
 
     def _follow(self) -> None:
         """Tell the page what is drawn, and compare again where that was asked for."""

@@ -67,7 +67,8 @@ def results(desk: RadiomicsDesk) -> None:
             with html.Div(classes="it-small it-made"):
                 html.Span("{{ rx_made }}", id="it-made")
                 html.Span(
-                    "{{ rx_notes.length }} notes", v_if="rx_notes.length", title=("rx_notes.join('\\n')",),
+                    "{{ rx_notes.length === 1 ? '1 note' : `${rx_notes.length} notes` }}", v_if="rx_notes.length",
+                    title=("rx_notes.join('\\n')",),
                     id="it-rx-notes", classes="it-notes-hint",
                 )  # fmt: skip
         _picture(desk)
