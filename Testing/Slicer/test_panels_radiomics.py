@@ -125,7 +125,7 @@ def test_compare_shows_a_table_of_the_drawn_region_in_each_image(ready, images, 
     headings = [table.horizontalHeaderItem(n).text() for n in range(table.columnCount)]
     assert headings == ["Feature", "source", "synthetic", "reference", "synthetic - reference", "Flag", "Class"]
     assert table.rowCount == 107
-    assert "107 features by pyradiomics" in ready.ui.radiomicsNotice.text
+    assert "107 features by pyradiomics 3.0.1 in a process of " in ready.ui.radiomicsNotice.text
     assert "SYNTHETIC" in ready.ui.imagesNotice.text
     assert "#FFC208" in ready.ui.imagesNotice.styleSheet
     screenshot("radiomics_table", us2mri_module.panel)

@@ -1,4 +1,4 @@
-"""The two tutorials of Resources/Tutorials, walked as they are written; their pictures are taken here.
+"""Two tutorials of Resources/Tutorials, walked as they are written; their pictures are taken here.
 
 With IMAGETRANSLATION_SCREENSHOTS set to a folder, the pictures named in the tutorials are written there.
 """
@@ -185,7 +185,7 @@ def test_the_bone_scan_tutorial(
     screenshot("pool2delayed_counts")
 
 
-@pytest.mark.parametrize("name", ["us2mri", "pool2delayed"])
+@pytest.mark.parametrize("name", ["us2mri", "pool2delayed", "radiomics"])
 def test_every_picture_of_a_tutorial_is_there_and_small(repository, name):
     text = (repository / "Resources" / "Tutorials" / f"{name}.md").read_text(encoding="utf-8")
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
@@ -195,7 +195,7 @@ def test_every_picture_of_a_tutorial_is_there_and_small(repository, name):
         assert path.stat().st_size < 300_000, f"{picture} is too large"
 
 
-@pytest.mark.parametrize("name", ["us2mri", "pool2delayed"])
+@pytest.mark.parametrize("name", ["us2mri", "pool2delayed", "radiomics"])
 def test_what_a_tutorial_prints_bold_is_written_on_the_panels(repository, name):
     """Bold is what a person presses or chooses there; bold sentences end with a full stop."""
     panels = (repository / "imagetranslation" / "panels" / "Resources" / "UI").glob("*.ui")

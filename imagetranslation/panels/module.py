@@ -2,16 +2,17 @@
 reader study, tied together.
 
 The module shells hold Slicer's classes and say when the module is shown and left; everything shared is here, what the
-closing of the scene does included. Imports `qt` through its parts.
+closing of the scene does included. Imports `qt`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 
-from . import requirements
+from . import requirements, ui
 from .batch import Batch
 from .batchpanel import BatchPanel
 from .compare import ComparePanel
@@ -48,7 +49,7 @@ class ModulePanel:
         sweep(slicer.app.temporaryPath)
         mark_all_views()
         self.task: Task = logic.task
-        self._logic, self._frame = logic, frame
+        self._logic, self._frame, self._widget = logic, frame, widget
         self._hidden: list[Any] = []
         self._make()
         children = slicer.util.childWidgetVariables(widget)
@@ -79,6 +80,7 @@ class ModulePanel:
         report = RadiomicsReport(QtWorkerProcess, slicer.app.temporaryPath)
         self.radiomics = RadiomicsPanel(comparison, report, slicer_installer([MIRP], "MIRP"))
         self.translate.translated.connect(self.onTranslated)
+        comparison.finished.connect(self.onCompared)
         self.export = ExportPanel(Export(QtWorkerProcess, QtTicker(), slicer.app.temporaryPath))
         self.translate.translated.connect(self.export.show)
         self.install = InstallPanel(task, self.probe, slicer_installer(), ModelDownload(QtWorkerProcess))
@@ -97,6 +99,14 @@ class ModulePanel:
     def onTranslated(self, source: Any, synthetic: Any) -> None:
         """What was just translated is what would be compared."""
         self.radiomics.show(source, synthetic, self._logic.getParameterNode().referenceVolume)
+
+    def onCompared(self, _found: Any) -> None:
+        """The largest section has got its contents; once they are laid out, all sentences get their lines."""
+        qt.QTimer.singleShot(0, self._fit)
+
+    def _fit(self) -> None:
+        if self._widget:
+            ui.fit(self._widget)
 
     def setParameterNode(self, parameters: Any) -> None:
         """Tie all panels to a parameter node, or to none."""

@@ -17,7 +17,7 @@ from ..files import write_text
 from ..worker import Worker, run
 
 if TYPE_CHECKING:
-    from ..radiomics.engine import Engine
+    from ..radiomics.engine import Engine, RoiResult
     from ..radiomics.roi import Roi
     from ..radiomics.settings import Settings
     from ..volume import Volume
@@ -88,7 +88,7 @@ class RadiomicsWorker(Worker):
         except Cancelled:
             self._engines.clear()
             raise
-        return to_record(found)
+        return to_record(replace(found, results={role: _told_where(each) for role, each in found.results.items()}))
 
     def _volume(self, path: str, name: str) -> Volume:
         from ..volume import read_volume
@@ -139,6 +139,13 @@ def chosen_settings(path: str, tissue: bool) -> Settings:
 def _tissue(image: Volume, path: str, name: str) -> Volume:
     roi = region(image, path, name)
     return image.with_array(roi.full(), name=name, provenance=None, notes=())
+
+
+def _told_where(result: RoiResult) -> RoiResult:
+    """What is here means nothing to those who read the result in the application."""
+    from ..radiomics.engine import HERE
+
+    return replace(result, isolation=f"a process of {sys.executable}") if result.isolation == HERE else result
 
 
 def _look_also_in(paths: list[str]) -> None:

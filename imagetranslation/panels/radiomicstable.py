@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..radiomics.comparison import Comparison, Row
 
 HISTOGRAM, BLAND_ALTMAN, RADAR = range(3)
-LEAST_WIDTH, HEIGHT = 320, 276
+LEAST_WIDTH, HEIGHT = 320, 284
 NAME_WIDTH, TEXT_WIDTH = 130, 170
 # The controls that show results, hidden until there are some.
 _RESULTS = (
@@ -179,6 +179,7 @@ class FeatureTable:
             if row.key in chosen:
                 self._select(number)
         table.blockSignals(blocked)
+        table.scrollToTop()
         if found is not None:
             count = _("{shown} of {all} features.").format(shown=len(self._rows), all=len(found.rows))
             self.ui.countNotice.text = count

@@ -21,13 +21,28 @@ def load(name: str) -> tuple[Any, Any]:
 
 
 def say(label: Any, text: str, style: str = "") -> None:
-    """Show a sentence or more in a wrapped label, or hide it. The label asks for all its lines by itself: in a form
-    inside a section that folds it would otherwise get one, and what stands below would be drawn over the others."""
+    """Show a sentence or more in a wrapped label, or hide it."""
     label.text, label.styleSheet = text, style
+    _fit(label)
+    label.visible = bool(text)
+
+
+def fit(widget: Any) -> None:
+    """Let every wrapped label inside ask for all its lines. The application's module panel reckons with one line each:
+    what they need beyond that is taken from the largest section, whose contents are then drawn over one another."""
+    for label in widget.findChildren("QLabel"):
+        if label.wordWrap:
+            _fit(label)
+
+
+def _fit(label: Any) -> None:
     # A minimum of its own would count in the height that it asks for.
     label.minimumHeight = 0
-    label.minimumHeight = label.heightForWidth(max(int(label.width), LEAST_WIDTH)) if text else 0
-    label.visible = bool(text)
+    label.minimumHeight = label.heightForWidth(max(int(label.width), LEAST_WIDTH)) if label.text else 0
+    # Forms reckon with heights of earlier widths as well.
+    policy = label.sizePolicy
+    policy.setHeightForWidth(False)
+    label.sizePolicy = policy
 
 
 def fill(combo: Any, labels: list[str], chosen: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ENGINES = ("pyradiomics", "mirp")
 # Sets of features, and the engine that makes each.
 FEATURE_SETS = {"pyradiomics": "pyradiomics", "paper186": "mirp", "ibsi": "mirp"}
+# Where an engine ran that needs no interpreter of its own.
+HERE = "this process"
 Cancel = Callable[[], bool]
 Progress = Callable[[int, int], None]
 
@@ -66,7 +68,7 @@ class RoiResult:
     grey_levels: int | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    isolation: str = "this process"
+    isolation: str = HERE
     refused: str = ""
 
     @property
