@@ -17,6 +17,7 @@ pytest.importorskip("radiomics", reason="PyRadiomics is not installed")
 
 from imagetranslation.errors import Cancelled  # noqa: E402
 from imagetranslation.mrml.provenance import mark  # noqa: E402
+from imagetranslation.mrml.regions import new_region  # noqa: E402
 from imagetranslation.mrml.volumes import add_volume  # noqa: E402
 from imagetranslation.provenance import Provenance  # noqa: E402
 from imagetranslation.radiomics.comparisonview import name_text  # noqa: E402
@@ -80,7 +81,6 @@ def draw():
 @pytest.fixture
 def a_region(images, draw):
     """A ball drawn on the source."""
-    from imagetranslation.mrml.regions import new_region
 
     node = new_region(images["source"])
     draw(node, images["source"])
@@ -334,3 +334,58 @@ def test_the_main_thread_is_not_held_up_by_a_comparison(ready, click, wait_until
         click(ready.ui.radiomicsButton)
         wait_until(lambda: not ready._comparison.busy, LONGEST_S, "the comparison")
     assert len(gaps) > 20
+
+
+def test_tissue_normalises_and_is_refused_where_the_settings_have_no_use_for_it(
+    ready, images, compare, click, wait_until, tmp_path
+):
+    body = new_region(images["source"])
+    whole = np.ones(slicer.util.arrayFromVolume(images["source"]).shape, np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        whole, body, body.GetSegmentation().GetNthSegmentID(0), images["source"]
+    )
+    ready.choices.tissue = body
+    found = compare()
+    assert {result.settings["normalisation"] for result in found.results.values()} == {"z-score"}
+    assert abs(found.histogram.edges).max() < 10
+    plain = tmp_path / "plain.json"
+    plain.write_text('{"bin_number": 16}')
+    ready.ui.settingsPath.currentPath = str(plain)
+    for path, said in ((plain, "does not normalise"), (tmp_path / "absent.yaml", "absent.yaml")):
+        ready.ui.settingsPath.currentPath = str(path)
+        click(ready.ui.radiomicsButton)
+        wait_until(lambda: not ready._comparison.busy, LONGEST_S, "the refusal")
+        assert said in ready.ui.radiomicsNotice.text
+
+
+def test_a_cohort_file_adds_its_column_and_one_that_is_none_is_refused(ready, compare, click, wait_until, tmp_path):
+    from imagetranslation.radiomics.preservation.longtable import LongTable, to_csv
+
+    table = LongTable(features={MEAN: (MEAN, "", "", "", "")})
+    for number in range(5):
+        table.put("synthetic-target", "b", (f"p{number}", "r"), {MEAN: 60.0 + number}, ("",) * 5)
+    cohort = tmp_path / "features.csv"
+    cohort.write_text(to_csv(table))
+    ready.ui.cohortPath.currentPath = str(cohort)
+    compare()
+    headings = [ready.ui.featureTable.horizontalHeaderItem(n).text() for n in range(ready.ui.featureTable.columnCount)]
+    assert "% of cohort SD" in headings
+    cohort.write_text("not,a\ntable,\n")
+    click(ready.ui.radiomicsButton)
+    wait_until(lambda: not ready._comparison.busy, LONGEST_S, "the refusal")
+    assert "features.csv" in ready.ui.radiomicsNotice.text
+    assert not ready.ui.featureTable.visible
+
+
+def test_a_label_map_is_a_region_with_its_labels_as_parts(ready, images, a_region, compare, choose, a_scene):
+    labels = a_scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    labels.CopyOrientation(images["source"])
+    inside = slicer.util.arrayFromSegmentBinaryLabelmap(a_region, ready.choices.part, images["source"])
+    inside = inside.astype(np.uint8) * 2
+    inside[inside.shape[0] // 2 :] //= 2
+    slicer.util.updateVolumeFromArray(labels, inside)
+    ready.choices.region = labels
+    choose(ready.ui.partComboBox, "label 2")
+    found = compare()
+    assert found.roi["voxels"] == (inside == 2).sum()
+    assert found.roi["name"] == "labels label 2"

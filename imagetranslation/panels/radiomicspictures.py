@@ -45,7 +45,7 @@ def bland_altman(found: Comparison, rows: Sequence[Row], width: int, height: int
     canvas = _Canvas(found, width, height)
     if not len(made.x):
         return canvas.done(), "None of these features has a size and a difference that could be drawn."
-    far = max(float(np.abs(made.y).max()), abs(made.low) if math.isfinite(made.low) else 0, abs(made.high or 0), 1e-9)
+    far = max([abs(value) for value in (*made.y, made.low, made.high) if math.isfinite(value)]) or 1.0
     low, high = math.floor(math.log10(made.x.min())), math.ceil(math.log10(made.x.max()) + 1e-9)
     canvas.scale((low, max(high, low + 1)), (-1.1 * far, 1.1 * far))
     canvas.axes(made.x_label, made.y_label, powers=True)
