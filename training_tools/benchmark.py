@@ -12,17 +12,22 @@ folder for each cell.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from imagetranslation.errors import ImageTranslationError, InputError, RunFailed
+from imagetranslation.cohorts.lock import CohortLock
+from imagetranslation.errors import Cancelled, InputError, RunFailed
 from imagetranslation.files import make_folder, write_text
 
 from . import leaks
@@ -42,21 +47,32 @@ OVERHEAD_SECONDS = 40.0
 def start(plan: Plan, stratify: Sequence[str] = (), alike: float | None = None) -> None:
     """Write the plan, the split and the folds' encoders, or check that the folder holds this very benchmark."""
     record = {
-        "task": plan.task, "data": str(plan.data.resolve()), "preset": plan.preset.name, "threads": plan.threads,
-        "seed": plan.seed,
+        "task": plan.task, "data": str(plan.data.resolve()), "preset": plan.preset.name,
+        "seconds": plan.preset.seconds, "threads": plan.threads, "seed": plan.seed,
     }  # fmt: skip
     path = make_folder(plan.output) / "plan.json"
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != record:
-            raise InputError(f"{plan.output} holds another benchmark (see plan.json); choose an empty folder.")
+        _require_same(path, record)
     else:
         write_text(path, json.dumps(record, indent=2) + "\n")
-    if not (plan.output / "splits.json").exists():
+    if (plan.output / "splits.json").exists():
+        plan.split()
+    else:
         split = make_split(plan.data, folds=plan.preset.split_folds, seed=plan.seed, stratify=stratify, alike=alike)
         leaks.check(plan.data, split)
         write_split(split, plan.output / "splits.json")
     for fold in range(plan.preset.folds):
         cells.make_encoder(plan, fold)
+
+
+def _require_same(path: Path, record: dict[str, Any]) -> None:
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if differing := [key for key, value in record.items() if key in stored and stored[key] != value]:
+        key = differing[0]
+        raise InputError(
+            f"{path.parent} holds another benchmark: its {key} is {stored[key]}, not {record[key]}; choose an empty "
+            "folder, or go on with the old settings."
+        )
 
 
 def remaining(plan: Plan, only: Sequence[str] = ()) -> list[int]:
@@ -71,14 +87,21 @@ def remaining(plan: Plan, only: Sequence[str] = ()) -> list[int]:
 
 
 def run_all(plan: Plan, numbers: Sequence[int], watts: float) -> None:
-    """Run cells one after another, each in its own process; a failure is written down and the others go on."""
+    """Run cells one after another, each in its own process; a failure is written down and the others go on.
+
+    Cancelled on Ctrl-C and SIGTERM, once the cell under way has written its checkpoint.
+    """
     took = [plan.preset.seconds + OVERHEAD_SECONDS]
     for done, number in enumerate(numbers):
         name, fold = plan.cells()[number]
         left = costs.estimate([mean(took)] * (len(numbers) - done), 1, watts)
         _say(f"{name}, fold {fold}: {done + 1} of {len(numbers)}; about {60 * left['hours']:.0f} minutes left.")
         began = time.monotonic()
-        run_apart(plan.output, number)
+        try:
+            with _terminated_as_interrupted():
+                run_apart(plan.output, number)
+        except KeyboardInterrupt as error:
+            raise Cancelled("Stopped; what is done is kept. Start the same command to go on.") from error
         if done == 0:
             took.clear()
         took.append(time.monotonic() - began)
@@ -88,9 +111,19 @@ def run_apart(output: Path, number: int) -> None:
     """Run one cell in a process of its own; what went wrong is left in its folder."""
     plan = read_plan(output)
     folder = make_folder(plan.folder(*plan.cells()[number]))
+    (folder / "error.txt").unlink(missing_ok=True)
     command = [sys.executable, "-m", "training_tools.benchmark", "-o", str(output), "--cell", str(number)]
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        # In a session of its own: Ctrl-C reaches this process alone, which asks the cell for a checkpoint.
+        process = subprocess.Popen(
+            [*command, "--parent", str(os.getpid())], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
     if code and not (folder / "error.txt").exists():
         write_text(folder / "error.txt", f"its process ended with code {code}; see log.txt in the cell's folder\n")
     if code:
@@ -98,19 +131,50 @@ def run_apart(output: Path, number: int) -> None:
 
 
 def run_one(plan: Plan, number: int) -> None:
-    """Run a cell in this process. RunFailed or InputError after the sentence was left in its folder."""
+    """Run a cell in this process; what went wrong is left in its folder, too. InputError where another process runs it.
+
+    Raises what training and scoring raise.
+    """
     if not 0 <= number < len(plan.cells()):
         raise InputError(f"There is no cell {number}: the {len(plan.cells())} cells count from 0.")
     name, fold = plan.cells()[number]
+    folder = make_folder(plan.folder(name, fold))
+    with CohortLock(folder, "cell.lock"):
+        try:
+            cells.run_cell(plan, name, fold)
+        except Cancelled:
+            raise
+        except Exception as error:
+            write_text(folder / "error.txt", f"{error or type(error).__name__}\n")
+            raise
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which a batch system ends a job, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cells.run_cell(plan, name, fold)
-    except ImageTranslationError as error:
-        write_text(make_folder(plan.folder(name, fold)) / "error.txt", f"{error}\n")
-        raise
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_with(parent: int) -> None:
+    """Ask this process to stop once its parent is gone, so that nobody runs a cell twice."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_on_cluster(plan: Plan, numbers: Sequence[int], scheduler: str) -> None:
-    """Run cells on a Dask cluster; one at a time on each of its workers."""
+    """Run cells on a Dask cluster, one at a time on each of its workers; these must have one thread each."""
     from dask.distributed import Client
 
     try:
@@ -120,7 +184,10 @@ def run_on_cluster(plan: Plan, numbers: Sequence[int], scheduler: str) -> None:
             f"The Dask scheduler {scheduler} does not answer; start it, or leave --scheduler out."
         ) from error
     with client:
-        client.gather([client.submit(run_apart, plan.output.resolve(), number, pure=False) for number in numbers])
+        if several := [address for address, threads in client.nthreads().items() if threads > 1]:
+            raise InputError(f"The Dask worker {several[0]} runs several cells at once; start it with --nthreads 1.")
+        calls = [client.submit(run_apart, plan.output.resolve(), number, pure=False) for number in numbers]
+        client.gather(calls, errors="skip")  # the page says which cells are missing
 
 
 def write_page(plan: Plan) -> Gathered:
@@ -167,6 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--task", choices=TASKS)
     parser.add_argument("--data", type=Path, help="folder written by training_tools.prepare, or by `phantom`")
     parser.add_argument("--preset", default="quick", help="quick or standard")
+    parser.add_argument("--seconds", type=float, help="of training for each network and fold, instead of the preset's")
     parser.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="run these networks now")
     parser.add_argument("--stratify", nargs="+", default=(), metavar="FACT", help="spread over the folds: site, group")
     parser.add_argument("--alike", type=float, help="see training_tools.splits")
@@ -178,7 +246,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scheduler", default="", help="address of a Dask scheduler")
     parser.add_argument("--page", action="store_true", help="write the page from what is done and end")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--parent", type=int, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.parent is not None:
+        _end_with(options.parent)
     task_id = os.environ.get("SLURM_ARRAY_TASK_ID") if options.task is None and not options.page else None
     if options.cell is not None or task_id is not None:
         run_one(read_plan(options.output), int(task_id or 0) if options.cell is None else options.cell)
@@ -207,6 +278,10 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.task is None or options.data is None:
         raise InputError("Give --task and --data, or --page or --cell for a benchmark that was started.")
     chosen = preset(options.task, options.preset)
+    if options.seconds is not None:
+        if not options.seconds > 0:
+            raise InputError("--seconds must be above 0.")
+        chosen = replace(chosen, seconds=options.seconds)
     return Plan(options.task, options.data, chosen, options.output, options.threads, options.seed)
 
 

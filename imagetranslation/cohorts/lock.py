@@ -23,12 +23,12 @@ class CohortLock:
     """Context in which this process alone writes to `folder`. Entering raises InputError where another one does, and
     RunFailed where nothing can be written there.
 
-    token: what stands in the file, so that a process elsewhere can tell that it sees the same folder. lost: whether
-    somebody else took the lock over meanwhile (this machine slept); the holder must then stop.
+    name: of the lock's file. token: what stands in the file, so that a process elsewhere can tell that it sees the same
+    folder. lost: whether somebody else took the lock over meanwhile (this machine slept); the holder must then stop.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = LockFile(folder / LOCK)
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self._file = LockFile(folder / name)
         self.path = self._file.path
         self.token = self._file.holder.nonce
         self.lost = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,8 @@ class Plan:
         return self.output / name / f"fold-{fold}"
 
     def encoder(self, fold: int) -> Path:
-        """Folder of a fold's encoder of features."""
-        return self.output / "encoders" / f"fold-{fold}"
+        """Folder of a fold's encoder of features; the whole path, since runs remember it."""
+        return self.output.resolve() / "encoders" / f"fold-{fold}"
 
     def config(self, name: str, fold: int, **settings: Any) -> Config:
         """A network's configuration under the preset."""
@@ -76,6 +76,7 @@ def read_plan(output: Path) -> Plan:
     try:
         record = json.loads((output / "plan.json").read_text(encoding="utf-8"))
         chosen = preset(record["task"], record["preset"])
+        chosen = replace(chosen, seconds=float(record.get("seconds", chosen.seconds)))
         return Plan(record["task"], Path(record["data"]), chosen, output, int(record["threads"]), int(record["seed"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -124,6 +125,16 @@ def make_encoder(plan: Plan, fold: int) -> None:
     config = plan.config("2D-Regression", fold, steps=1)
     make_folder(place.parent)
     encoders.fit_on(plan.data, config, seen, place, steps=plan.preset.encoder_steps, seed=plan.seed)
+
+
+def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]) -> bool:
+    """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network."""
+    text = (plan.folder(name, fold) / "run" / "config.json").read_text(encoding="utf-8")
+    then = json.loads(text)["config"]
+    now = plan.config(name, fold, steps=record["steps"]).model_dump(mode="json", exclude={"card", "origins"})
+    for config in (then, now):
+        config["objective"].pop("encoder", None)  # its place; the benchmark's folder may have been moved
+    return bool(then != now)
 
 
 def state_of(plan: Plan, name: str, fold: int) -> tuple[str, Mapping[str, Any]]:

@@ -10,8 +10,10 @@ from typing import Any
 from ..evaluate import REFERENCES
 from ..evaluating import writing
 from ..evaluating.comparing import Table, compare
-from .cells import Plan, state_of
+from .cells import Plan, settings_changed, state_of
 from .entries import PLANAR, entries
+
+OUTDATED = "not compared: its settings have changed since it was run; remove its folder and run it again"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ def gather(plan: Plan) -> Gathered:
                 machines.append(record["machine"])
         if len(done) < plan.preset.folds:
             rows.append(Row(name, _lacking(states, plan.preset.folds), {}))
+            continue
+        if any(settings_changed(plan, name, fold, record) for fold, record in enumerate(done)):
+            rows.append(Row(name, OUTDATED, {}))
             continue
         rows.append(Row(name, "done", _costs(done), _frechet(done, name)))
         for record in done:
