@@ -16,6 +16,7 @@ from . import (
     reader_latency,
     simulators,
     ssim3d,
+    train_step,
     transfer,
     translate2d,
     translate3d,
@@ -40,4 +41,5 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "phantom_prostate": simulators.prostate,
     "phantom_bonescan": bonescans.measure,
     "icc": icc.measure,
+    "train_step": train_step.measure,
 }

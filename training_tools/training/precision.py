@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 
 from imagetranslation.errors import InputError
 
+from .convolutions import as_products, is_product
 from .settings import Precision
 
 
@@ -67,6 +68,8 @@ def settle(device: torch.device, threads: int) -> None:
     """Threads, determinism (on the CPU: the same bits in every repetition) and the fast paths that keep results."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
+    # Meant for finding reads of memory that nothing was written to; it writes all memory twice.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     # Numbers below 1e-38 carry nothing, and some processors compute with them a hundred times slower.
@@ -95,8 +98,10 @@ class InFormat:
         return called
 
 
-def laid_out(network: torch.nn.Module, settings: Precision) -> None:
+def laid_out(network: torch.nn.Module, settings: Precision, device: torch.device) -> None:
     """Put a network into the memory layout of the settings, and compile it if they say so."""
+    if device.type == "cpu" and settings.compute == "32":
+        as_products(network)
     if settings.channels_last:
         dims = {tensor.dim() for tensor in network.parameters()}
         # Volumes' convolutions have five dimensions; a network has one kind only.
@@ -104,6 +109,9 @@ def laid_out(network: torch.nn.Module, settings: Precision) -> None:
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         elif 4 in dims and 5 not in dims:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in network.modules():
+            if is_product(module):
+                module.weight.data = module.weight.data.contiguous()  # type: ignore[operator,union-attr]
     if settings.compile:
         network.compile()
 

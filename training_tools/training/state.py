@@ -44,7 +44,7 @@ class State:
             network.to(fabric.device)
             if name in trained:
                 network.train()
-            laid_out(network, config.precision)
+            laid_out(network, config.precision, fabric.device)
         self.average = Average(self.networks[GENERATOR], config.average)
         self.usable = self._usable()
         self.moved = {name: self._parameters(parts) for name, parts in self.objective.optimisers.items()}
@@ -86,7 +86,7 @@ class State:
     @torch.no_grad()
     def size(self) -> torch.Tensor:
         """A scalar that is finite exactly where all weights are numbers."""
-        return torch.stack(torch._foreach_norm(self._watched, float("inf"))).sum()
+        return torch.stack(torch._foreach_norm(self._watched)).sum()
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint of everything the next step depends on."""
