@@ -173,6 +173,7 @@ def test_without_the_tick_a_changed_region_waits_for_the_button_and_says_so(read
     ready.ui.recomputeCheckBox.checked = False
     draw(ready.choices.region, images["source"], 6)
     assert "has changed since" in ready.ui.radiomicsNotice.text
+    assert not ready.ui.featureTable.enabled
     assert not ready._timer.active
 
 

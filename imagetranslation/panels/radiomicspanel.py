@@ -155,6 +155,8 @@ class RadiomicsPanel:
         if self.table.found is None and not self._comparison.busy:
             return
         self._stale = True
+        # Numbers of another region than the one that is drawn are shown faint.
+        self.ui.featureTable.enabled = False
         if self.choices is not None and self.choices.recompute:
             self._timer.start()
         else:
