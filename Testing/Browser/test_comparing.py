@@ -147,6 +147,32 @@ def test_a_cohort_is_read_and_a_wrong_one_refused(a_process, images, tmp_path):
         a_process.ask("cohort", str(tmp_path / "features.csv"), images=images)
 
 
+def test_closing_it_ends_mirps_own_process_as_well(images, a_roi):
+    pytest.importorskip("mirp", reason="MIRP is not installed")
+    process = ComparingProcess()
+    process.ask("engines")
+    said: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            process.ask("compare", a_roi, "ibsi", Settings(), None, images=images)
+        except RunFailed as error:
+            said.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    worker = psutil.Process(process._process.pid)
+    deadline = time.monotonic() + 60
+    while not (children := worker.children(recursive=True)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.close()
+    asking.join(60)
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert children
+    assert alive == []
+    assert "try again" in str(said[0])
+
+
 ORPHAN = """
 from imagetranslation.browser.comparing import ComparingProcess
 if __name__ == "__main__":

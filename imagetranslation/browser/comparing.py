@@ -7,9 +7,11 @@ this process and not the viewer. What is asked and when is `regions`'.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import multiprocessing
+import os
 import signal
 import tempfile
 import threading
@@ -33,6 +35,33 @@ TICK_S = 0.05
 # More volumes than this in one file are frames of something, and no regions.
 MOST_VOLUMES = 32
 NOT_THERE = "The process that compares has ended; try again."
+
+
+async def in_thread(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """As `asyncio.to_thread`, in a thread for which the end of the program does not wait."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, fault = None, None
+        try:
+            result = function(*arguments, **options)
+        except Exception as error:  # noqa: BLE001  raised where it is awaited
+            fault = error
+        # The loop may have ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, fault)
+
+    threading.Thread(target=run, daemon=True, name="asking").start()
+    return await future
 
 
 class ComparingProcess:
@@ -114,6 +143,9 @@ class ComparingProcess:
     def _end(self) -> None:
         process, pipe, self._process, self._pipe, self._held = self._process, self._pipe, None, None, None
         if process is not None:
+            # Asked first, so that it can end MIRP's own process.
+            process.terminate()
+            process.join(GRACE_S)
             process.kill()
             process.join()
         if pipe is not None:
@@ -144,6 +176,12 @@ class _Worker:
         self.images: dict[str, Volume] = {}
         self._engines: dict[str, Any] = {}
         self._tissue: Volume | None = None
+
+    def close(self) -> None:
+        """End what engines run outside this process."""
+        for engine in self._engines.values():
+            if hasattr(engine, "close"):
+                engine.close()
 
     def take(self, images: dict[str, Volume], *_: Any) -> None:
         self.images, self._tissue = images, None
@@ -262,6 +300,13 @@ def _serve(pipe: Connection) -> None:
     # Ctrl+C reaches this process too; it ends when the viewer has ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker = _Worker()
+
+    def end(*_: object) -> None:
+        # At once: threads that wait for MIRP would hold an orderly end up.
+        worker.close()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
     def progress(done: int, total: int) -> None:
         pipe.send(("progress", done, total))

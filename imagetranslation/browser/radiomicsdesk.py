@@ -19,7 +19,7 @@ from ..radiomics.roi import Grid, Roi, check_usable, grid_difference
 from ..radiomics.settings import Settings
 from ..volume import Volume
 from . import pagevalues
-from .comparing import ComparingProcess
+from .comparing import ComparingProcess, in_thread
 from .drawing import POINTER, TOOLS, Drawing, Kept
 from .radiomicsfiles import MOST_REGIONS, RadiomicsFiles
 from .radiomicstable import RadiomicsTable
@@ -183,7 +183,7 @@ class RadiomicsDesk:
             )
 
         try:
-            found: Comparison | None = await asyncio.to_thread(asked)
+            found: Comparison | None = await in_thread(asked)
             sentence = ""
         except Cancelled:
             return
@@ -282,7 +282,7 @@ class RadiomicsDesk:
 
     async def _find_engines(self) -> None:
         try:
-            engines = await asyncio.to_thread(self._process.ask, "engines")
+            engines = await in_thread(self._process.ask, "engines")
         except ImageTranslationError as error:
             engines = dict.fromkeys(FEATURE_SETS, str(error))
         self._engines = engines

@@ -6,7 +6,6 @@ temporary folders of this user. A file from outside is opened by the comparing p
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import tempfile
@@ -21,7 +20,7 @@ from ..radiomics.regionfiles import FORMATS, write_regions
 from ..radiomics.roi import Roi
 from ..volume import Volume
 from . import pagevalues
-from .comparing import ComparingProcess
+from .comparing import ComparingProcess, in_thread
 from .drawing import Drawing
 from .radiomicstable import RadiomicsTable
 
@@ -86,7 +85,7 @@ class RadiomicsFiles:
         images = self._images()
         self._state.update({"rx_dicom": "", "rx_dicom_offered": False})
         try:
-            offered = await asyncio.to_thread(self._process.ask, "dicom_offered", images=images)
+            offered = await in_thread(self._process.ask, "dicom_offered", images=images)
         except ImageTranslationError as error:
             logger.warning("%s", error)
             return
@@ -97,7 +96,7 @@ class RadiomicsFiles:
     async def _made(self, what: object) -> dict[str, Any]:
         stem = pagevalues.stem_of(str(self._state.case_name))
         if what in FORMATS:
-            content = await asyncio.to_thread(self._regions, str(what))
+            content = await in_thread(self._regions, str(what))
             return {"name": f"{stem}_regions{what}", "type": "application/octet-stream", "content": content}
         found = self._table.found
         kinds = [f"dicom:{code.meaning.lower()}" for code in TYPES]
@@ -111,7 +110,7 @@ class RadiomicsFiles:
         if what == "csv":
             content = csv_text(found, self._table.rows()).encode()
             return {"name": f"{stem}_{region}_radiomics.csv", "type": "text/csv", "content": content}
-        content, sentences = await asyncio.to_thread(
+        content, sentences = await in_thread(
             self._process.ask, "dicom", found, self.compared, str(what).partition(":")[2], images=self._images()
         )
         self._state.rx_status = " ".join(sentences)
@@ -144,4 +143,4 @@ class RadiomicsFiles:
                     # The person knows the file, and not the folder it was put in.
                     raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from error
 
-        return await asyncio.to_thread(asked)
+        return await in_thread(asked)
