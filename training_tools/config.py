@@ -6,6 +6,7 @@ inference cannot disagree on grid, orientation or intensities.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -237,6 +238,11 @@ class Config(Strict):
             except ModelRefused as error:
                 raise ValueError(str(error)) from error
         return self
+
+    def digest(self) -> str:
+        """Hex SHA-256 of everything that decides about the weights: all but the words of card and origins."""
+        content = self.model_dump(mode="json", exclude={"card", "origins"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def inputs(self) -> dict[str, Any]:
         """`network_data_format.inputs.image` of the package."""

@@ -53,6 +53,7 @@ def summarise(rows: list[dict[str, Any]], config: Config) -> dict[str, Any]:
     """What goes into a package's `scores.cross_validation`: settings, one row a patient, summary."""
     lower, upper = config.target.value_range
     return {
+        "config_sha256": config.digest(),
         "folds": config.folds,
         "data_range": upper - lower,
         "mask": "source's field of view where the registered target has voxels; background outside in every image",

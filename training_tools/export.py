@@ -31,6 +31,7 @@ from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
 from .dataset import Case, load_cases
+from .train import require_unchanged_data
 from .training.fitting import whole_image_settings
 
 QUANTILES = np.linspace(0, 1, 21)
@@ -54,7 +55,32 @@ def read_run(run: Path) -> tuple[Config, list[str], Path]:
     weights = run / "generator.safetensors"
     if not weights.is_file():
         raise InputError(f"The run {run} is not finished: it has no {weights.name}; start the same training again.")
-    return Config.model_validate(record["config"]), list(record["cases"]), weights
+    try:
+        settings = {**record["config"], "origins": record.get("origins", {})}
+        return Config.model_validate(settings), list(record["cases"]), weights
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run} was trained by another version of these tools; train it again.") from error
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """What `training_tools.crossval` wrote; InputError when it is none."""
+    try:
+        scores = dict(json.loads(path.read_text(encoding="utf-8")))
+        if not all(isinstance(scores[part], kind) for part, kind in (("cases", list), ("methods", dict), ("n", int))):
+            raise ValueError("parts")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a scores.json of training_tools.crossval.") from error
+    return scores
+
+
+def require_scores_of(scores: dict[str, Any], config: Config, names: list[str]) -> None:
+    """InputError where cross-validated scores are another configuration's, or do not cover a run's patients."""
+    if scores.get("config_sha256") != config.digest():
+        raise InputError(
+            "The scores are of another configuration than the run; cross-validate the run's own, or leave --scores out."
+        )
+    if missing := sorted(set(names) - {str(row["case"]) for row in scores["cases"]}):
+        raise InputError(f"The scores leave out cases that the run was trained on: {', '.join(missing[:5])}.")
 
 
 def export(
@@ -71,6 +97,9 @@ def export(
     scores: what `crossval` wrote, or None. calibration: what `calibration` wrote, by method, or None.
     """
     config, names, weights = read_run(run)
+    if scores is not None:
+        require_scores_of(scores, config, names)
+    require_unchanged_data(run, data)
     config = config.model_copy(update={"card": card})
     train = load_cases(data, config, names)
     metadata = describe(config, train)
@@ -184,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--calibration", type=Path, help="calibration.json written by training_tools.calibration")
     parser.add_argument("-o", "--output", type=Path, required=True, help="package folder")
     options = parser.parse_args(arguments)
-    scores = json.loads(options.scores.read_text(encoding="utf-8")) if options.scores else None
+    scores = read_scores(options.scores) if options.scores else None
     calibration = read_calibration(options.calibration) if options.calibration else None
     card = read_config(options.config).card if options.config else None
     package = export(options.run, options.data, options.output, scores=scores, calibration=calibration, card=card)

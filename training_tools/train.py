@@ -247,15 +247,27 @@ def claim(
         stored = _record(path)
         if {key: stored.get(key) for key in record} != record:
             raise InputError(f"{run} holds a run of another configuration or other cases; choose an empty folder.")
-        if changed := sorted(name for name, print_ in prints.items() if stored.get("data", {}).get(name) != print_):
-            raise InputError(
-                f"The images of {', '.join(changed[:5])}{' and others' if len(changed) > 5 else ''} have changed since "
-                f"{run} was begun; choose an empty folder, or bring the old images back."
-            )
+        _require_same(run, stored, prints)
         return
     software = {"imagetranslation": __version__, "torch": torch.__version__}
     whole = {**record, "data": prints, "origins": config.origins, "software": software}
     write_text(path, json.dumps(whole, indent=2) + "\n")
+
+
+def require_unchanged_data(run: Path, data: Path) -> None:
+    """InputError where the images of a run's patients are not those it was trained on."""
+    stored = _record(run / "config.json")
+    names = [*stored.get("cases", []), *stored.get("validated", [])]
+    _require_same(run, stored, fingerprints(data, names))
+
+
+def _require_same(run: Path, stored: dict[str, Any], prints: dict[str, str]) -> None:
+    known = stored.get("data", {})
+    if changed := sorted(name for name, print_ in prints.items() if known.get(name) != print_):
+        raise InputError(
+            f"The images of {', '.join(changed[:5])}{' and others' if len(changed) > 5 else ''} have changed since "
+            f"{run} was begun; choose an empty folder, or bring the old images back."
+        )
 
 
 def _record(path: Path) -> dict[str, Any]:
