@@ -160,7 +160,8 @@ def _fit(reorientation: Reorientation, shape: tuple[int, ...], patch: tuple[int,
 def _respace(
     reorientation: Reorientation, shape: tuple[int, ...], spacing: tuple[float, ...], wanted: tuple[float, ...]
 ) -> ModelGrid:
-    steps = tuple(want / have for have, want in zip(spacing, wanted))
+    # One slice has no spacing to speak of (a planar image): it stays one.
+    steps = tuple(want / have if size > 1 else 1.0 for size, have, want in zip(shape, spacing, wanted))
     model_shape = tuple(max(1, int(np.ceil(size / step - 1e-6))) for size, step in zip(shape, steps))
     return ModelGrid(reorientation, shape, model_shape, steps)
 

@@ -61,6 +61,30 @@ class Percentile(_JsonForm):
 
 
 @dataclass(frozen=True)
+class FromZero(_JsonForm):
+    """Bounds are 0 and `factor` times the `percentile` (0-100) inside the mask: zero stays zero, ratios stay ratios.
+
+    For images of counts (NM): the counts' level drops out, and a lesion is so many times as bright as what surrounds
+    it before and after. The factor leaves room above the percentile for what is hot.
+    """
+
+    name: ClassVar[str] = "from-zero"
+    percentile: float = 95.0
+    factor: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.percentile <= 100 or not 0 < self.factor <= 1e6:
+            raise ModelRefused(
+                f"A normalisation from zero needs a percentile within 0-100 and a positive factor, at most 1e6; the "
+                f"model asks for {self.percentile} and {self.factor}."
+            )
+
+    def bounds(self, values: VoxelValues) -> tuple[float, float]:
+        level = float(values.quantiles(np.array([self.percentile / 100]))[0])
+        return 0.0, self.factor * level if level > 0 else values.extremes()[1]
+
+
+@dataclass(frozen=True)
 class MinMax(_JsonForm):
     """Bounds are the smallest and largest intensity inside the mask."""
 
@@ -112,7 +136,7 @@ class Fixed(_JsonForm):
         return float(self.lower), float(self.upper)
 
 
-KINDS: dict[str, type] = {kind.name: kind for kind in (Percentile, MinMax, ZScore, Fixed)}
+KINDS: dict[str, type] = {kind.name: kind for kind in (Percentile, FromZero, MinMax, ZScore, Fixed)}
 
 
 def from_dict(spec: Mapping[str, Any]) -> Normalisation:

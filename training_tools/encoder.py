@@ -176,18 +176,26 @@ def main(arguments: list[str] | None = None) -> int:
 def fit_on(
     data: Path, config: Config, cases: Sequence[str], output: Path, *, steps: int = 500, seed: int = 0
 ) -> Encoder:
-    """Train an encoder on slices of these cases' targets, evenly taken from all, and write its folder."""
+    """Train an encoder on slices of these cases' targets, evenly taken from all, and write its folder.
+
+    Slices of different sizes are cut to the smallest of them, from the middle.
+    """
     stored = open_cases(data, config, fingerprints(data, list(cases)))
     places = [(case, k) for case in stored for k in np.flatnonzero(case.arrays[WEIGHT].any(axis=(1, 2)))]
     if not places:
         raise InputError("No slice of these cases holds a target, so no encoder can be trained on them.")
     chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_SLICES)).astype(int))
     slices = [places[n][0].arrays[TARGET, places[n][1]] for n in chosen]
-    if len({part.shape for part in slices}) != 1:
-        raise InputError("The cases' slices differ in size; choose resampling mode 'fit' in the configuration.")
-    encoder = fit(torch.from_numpy(np.stack(slices))[:, None], steps=steps, seed=seed)
+    rows, columns = (min(part.shape[axis] for part in slices) for axis in (0, 1))
+    cut = np.stack([_middle(part, rows, columns) for part in slices])
+    encoder = fit(torch.from_numpy(cut)[:, None], steps=steps, seed=seed)
     save(encoder, output, {"cases": list(cases), "steps": steps, "seed": seed, "noise": NOISE})
     return encoder
+
+
+def _middle(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    return image[top : top + rows, left : left + columns]
 
 
 def _pair(before: int, after: int) -> nn.Sequential:

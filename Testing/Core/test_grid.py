@@ -118,6 +118,13 @@ def test_spacing_mode_gives_the_wanted_voxel_size(a_volume: Volume) -> None:
     assert grid.steps == (1.0, 2.0, 0.5)
 
 
+def test_a_planar_image_stays_one_slice_whatever_its_thickness() -> None:
+    planar = Volume(np.zeros((1, 20, 30)), spacing=(1.2, 1.2, 7.0))
+    grid = model_grid(planar, inputs(mode="spacing", spacing=[1.0, 2.4, 2.4]))
+    assert grid.model_shape == (1, 10, 15)
+    assert grid.back(grid.forward(planar.array)).shape == planar.array.shape
+
+
 def test_spacing_follows_the_axes_when_they_are_turned(a_volume: Volume) -> None:
     for turned in itertools.islice(all_axis_orders(a_volume), 0, 48, 7):
         grid = model_grid(turned, inputs("LPS", mode="spacing", spacing=[2.0, 0.7, 0.25]))

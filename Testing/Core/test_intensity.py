@@ -13,6 +13,7 @@ from imagetranslation.errors import InputError, ModelRefused
 SPECS = [
     {"name": "percentile", "lower": 1, "upper": 99},
     {"name": "minmax"},
+    {"name": "from-zero", "percentile": 90, "factor": 2},
     {"name": "zscore", "width": 2.5},
     {"name": "fixed", "lower": 10, "upper": 90},
 ]
@@ -49,6 +50,23 @@ def test_a_z_score_does_not_change_with_gain_and_offset(a_ramp: np.ndarray) -> N
     assert plain.std() == pytest.approx(0.5, abs=1e-3)
 
 
+def test_from_zero_keeps_ratios_and_does_not_change_with_the_level_of_counts(a_ramp: np.ndarray) -> None:
+    spec = {"name": "from-zero", "percentile": 50, "factor": 4}
+    plain, state = intensity.normalise(a_ramp, None, spec)
+    assert state == {"lower": 0, "upper": pytest.approx(200)}
+    np.testing.assert_allclose((plain + 1) / 2, a_ramp / 200, atol=1e-6)
+    np.testing.assert_allclose(intensity.normalise(30 * a_ramp, None, spec)[0], plain, atol=1e-6)
+
+
+def test_from_zero_of_an_image_that_is_empty_for_the_most_part_takes_its_greatest_intensity() -> None:
+    array = np.zeros((1, 10, 10))
+    array[0, 0, :3] = 7
+    _, state = intensity.normalise(array, None, {"name": "from-zero", "percentile": 95, "factor": 4})
+    assert state == {"lower": 0, "upper": 7}
+    with pytest.raises(InputError, match="constant"):
+        intensity.normalise(np.zeros((1, 4, 4)), None, {"name": "from-zero"})
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec["name"])
 def test_a_normalisation_survives_its_json_form(spec: dict) -> None:
     again = intensity.from_dict(intensity.from_dict(spec).to_dict())
@@ -59,7 +77,7 @@ def test_a_normalisation_survives_its_json_form(spec: dict) -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(["uint8", "int16", "uint16", "int32", "float32", "float64"]),
-    spec=st.sampled_from(SPECS[:3]),
+    spec=st.sampled_from(SPECS[:4]),
     seed=st.integers(0, 1000),
 )
 def test_any_real_type_gives_float32_within_minus_one_and_one(kind: str, spec: dict, seed: int) -> None:
@@ -112,6 +130,8 @@ def test_a_nan_outside_the_mask_does_no_harm(a_ramp: np.ndarray) -> None:
         ({"name": "fixed", "lower": 0, "upper": 5e-324}, "Fixed bounds must lie within"),
         ({"name": "fixed", "lower": 0, "upper": 10**400}, "Fixed bounds must lie within"),
         ({"name": "fixed", "lower": 0, "upper": float("inf")}, "Fixed bounds must lie within"),
+        ({"name": "from-zero", "percentile": 101}, "from zero needs a percentile"),
+        ({"name": "from-zero", "factor": 0}, "from zero needs a percentile"),
         ({"name": "zscore", "width": 0}, "must be positive"),
         ({"name": "zscore", "width": 1e308}, "at most 1e6"),
     ],
@@ -126,7 +146,7 @@ def test_an_output_range_that_falls_is_refused() -> None:
         intensity.denormalise(np.zeros(3, np.float32), {"value_range": [1, 0]})
 
 
-@pytest.mark.parametrize("spec", SPECS[:3], ids=lambda spec: spec["name"])
+@pytest.mark.parametrize("spec", SPECS[:4], ids=lambda spec: spec["name"])
 @pytest.mark.parametrize("reach", [1.7e308, 1e-310])
 def test_intensities_that_cannot_be_calculated_with_are_refused_without_a_warning(spec, reach, recwarn) -> None:
     array = reach * np.linspace(-1, 1, 64).reshape(4, 4, 4)

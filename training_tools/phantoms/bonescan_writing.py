@@ -290,7 +290,12 @@ def _tables(order: Order, records: list[dict[str, Any]], output: Path) -> None:
     _csv(output / "disease.csv", DISEASE_FIELDS, diseases)
     _csv(output / "lesions.csv", LESION_FIELDS, [row for record in records for row in record["lesions"]])
     listed = [
-        {"case": row["case"], "patient": row["patient"], **{p: f"{p}/{row['case']}.nrrd" for p in _PARTS[:3]}}
+        {
+            "case": row["case"],
+            "patient": row["patient"],
+            "facts": {fact: row[fact] for fact in ("group", "region", "view")},
+            **{part: f"{part}/{row['case']}.nrrd" for part in _PARTS[:3]},
+        }
         for row in diseases
     ]
     settings = {**_settings(order), "source_modality": "NM", "target_modality": "NM", "registration": "none needed"}
