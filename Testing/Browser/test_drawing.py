@@ -269,6 +269,24 @@ def test_regions_of_a_file_come_in_and_out_voxel_for_voxel_also_where_they_overl
     assert [(each.name, each.voxels) for each in a_room.drawing.segments()] == [("Region 1", 0)]
 
 
+def test_the_tool_stays_in_hand_when_regions_come_and_go(a_room):
+    drawing, source = a_room.drawing, a_room.stage.case.source
+    window = a_room.stage.window("source")
+    drawing.use(BRUSH)
+    for change in (
+        lambda: drawing.add_rois([a_region(source, (2, 3, 4), "a")]), drawing.add, drawing.undo,
+        lambda: drawing.remove(drawing.chosen), lambda: drawing.remove(drawing.chosen),
+    ):  # fmt: skip
+        change()
+        before = drawing.roi(drawing.chosen)
+        a_room.drag(MIDDLE, (220, 200))
+        after = drawing.roi(drawing.chosen)
+        assert after is not None
+        assert before is None or after.sha256 != before.sha256
+        drawing.undo()
+    assert a_room.stage.window("source") == window
+
+
 def test_what_was_drawn_is_there_again_after_another_case(the_room):
     source = a_lopsided_volume()
     the_room.show(source)

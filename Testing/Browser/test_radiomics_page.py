@@ -209,10 +209,12 @@ def test_the_synthetic_view_keeps_its_mark_while_something_is_drawn(a_drawn):
 
 def test_another_stroke_is_compared_again_by_itself_and_undo_gives_the_first_values_back(a_drawn):
     first, hash_before = a_drawn.column("synthetic"), a_drawn.page.inner_text("#it-made")
+    windows = [a_drawn.state(f"window_{image}") for image in ("source", "synthetic")]
     a_drawn.page.keyboard.press("w")
     a_drawn.draws((-60, 85), (60, 85), view=1)
     a_drawn.until(lambda: a_drawn.at_rest() and a_drawn.page.inner_text("#it-made") != hash_before, "compared again")
     assert a_drawn.column("synthetic") != first
+    assert [a_drawn.state(f"window_{image}") for image in ("source", "synthetic")] == windows
     a_drawn.page.keyboard.press("Control+z")
     a_drawn.until(lambda: a_drawn.at_rest() and a_drawn.page.inner_text("#it-made") == hash_before, "and back")
     assert a_drawn.column("synthetic") == first

@@ -137,15 +137,8 @@ class Drawing:
 
     def use(self, tool: str) -> None:
         """Take a tool; with the pointer, dragging changes brightness again."""
-        import slicer
-
         self._tool = tool
         self._editor.set_active_effect_type(self._effects[tool])
-        modes = slicer.vtkMRMLInteractionNode
-        interaction = self._scene.GetFirstNodeByClass("vtkMRMLInteractionNode")
-        if interaction is not None:
-            # The left button would otherwise draw and change the window together.
-            interaction.SetCurrentInteractionMode(modes.AdjustWindowLevel if tool == POINTER else modes.ViewTransform)
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide the whole drawing in the views."""
@@ -208,6 +201,8 @@ class Drawing:
     def choose(self, segment: str) -> None:
         """Draw on this one from now on."""
         self._editor.set_active_segment_id(segment)
+        # The editor lays the tool down when the segment it was used on goes.
+        self._editor.set_active_effect_type(self._effects[self._tool])
         self._changed()
 
     def add(self) -> str:
@@ -293,10 +288,9 @@ class Drawing:
         return next((colour for colour in COLOURS if colour not in used), COLOURS[len(used) % len(COLOURS)])
 
     def _choose_one(self) -> None:
-        """After the chosen segment went: the last there is."""
-        if self.chosen not in self.ids() and self.ids():
-            self.choose(self.ids()[-1])
-        self._editor.set_active_effect_type(self._effects[self._tool])
+        """After the chosen segment may have gone: the same, or the last there is."""
+        if self.ids():
+            self.choose(self.chosen if self.chosen in self.ids() else self.ids()[-1])
 
     def _changed(self, *_: object) -> None:
         if not self._quiet and self._node is not None:
