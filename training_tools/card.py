@@ -7,8 +7,13 @@ from typing import Any
 from . import uncertaintycard
 from .config import Config
 from .evaluation import FLOORS, METRICS, MODEL
+from .exporting import evaluated
 
-STUDY_PARAMETERS = "54.4 M"
+# Of the one network that is named after the study's.
+SMALLER = (
+    " The study it follows used a 2D-Pix2Pix of 54.4 M parameters; that network is in the registry as `pix2pix`, but "
+    "this package is a small variant and its scores say nothing about the study's."
+)
 HEADINGS = {"mae": "MAE", "psnr": "PSNR (dB)", "ssim": "SSIM", "ssim_uniform7": "SSIM, uniform 7"}
 
 
@@ -21,9 +26,8 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"`{metadata['id']}` {metadata['version']}. **Not for clinical use.** {metadata['intended_use']}",
         metadata["description"],
         "## Network",
-        f"`{metadata['network']['name']}` with {parameters / 1e6:.2f} M parameters, stored as float16. The study it "
-        f"follows used a 2D-Pix2Pix of {STUDY_PARAMETERS} parameters; that network is in the registry as `pix2pix`, "
-        "but this package is a small variant and its scores say nothing about the study's.",
+        f"`{metadata['network']['name']}` with {parameters / 1e6:.2f} M parameters, stored as "
+        f"{metadata['weights']['dtype']}.{SMALLER if metadata['network']['name'] == 'pix2pix-small' else ''}",
         _bullets(card.design if card else ()),
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",
@@ -32,7 +36,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"Tuning: {card.tuning}" if card else "",
         "## Training",
         f"```\n{training['command']}\n```",
-        _scoring(config),
+        _scoring(config) if metadata["scores"] else "## Scores\n\nNot measured yet.",
         *_sections(metadata["scores"]),
         *uncertaintycard.sections(metadata),
         "## Limits",
@@ -83,7 +87,7 @@ def _sections(scores: dict[str, Any]) -> list[str]:
                 _verdict(result),
                 _cases(result),
             ]
-    return parts
+    return parts + (evaluated.section(scores["evaluation"]) if "evaluation" in scores else [])
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -165,6 +165,26 @@ def write(result: Evaluation, output: Path, settings: Mapping[str, Any]) -> list
     return tables
 
 
+def settings_of(
+    config: Config,
+    split: Path,
+    fold: int | None,
+    tested: Sequence[str],
+    encoder: Path | None,
+    methods: Mapping[str, Path],
+) -> dict[str, Any]:
+    """What an evaluation was made with, for its record; weights: SHA-256 of each method that is a model package."""
+    from imagetranslation.models import load_package
+
+    packages = {name: path for name, path in methods.items() if (path / "model.json").is_file()}
+    return {
+        "config": config.model_dump(mode="json", exclude={"card"}), "split": str(split), "fold": fold,
+        "tested": list(tested), "encoder": encoder and str(encoder), "retest_noise": RETEST_NOISE,
+        "methods": {name: str(path) for name, path in methods.items()},
+        "weights": {name: load_package(path).weights_sha256 for name, path in packages.items()},
+    }  # fmt: skip
+
+
 def sides(split: Split, fold: int | None) -> tuple[list[str], list[str]]:
     """Cases that models may have seen (training and validation) and tested cases."""
     train, validation, tested = split.train_and_test(fold)
@@ -193,11 +213,8 @@ def main(arguments: list[str] | None = None) -> int:
         options.data, config, dict(_methods(options, train)), train, tested, patients, encoder=encoder,
         told=lambda sentence: print(sentence, file=sys.stderr),
     )  # fmt: skip
-    settings = {
-        "config": config.model_dump(mode="json", exclude={"card"}), "split": str(options.split), "fold": options.fold,
-        "tested": tested, "encoder": options.encoder and str(options.encoder), "retest_noise": RETEST_NOISE,
-        "methods": dict(text.partition("=")[::2] for text in options.method),
-    }  # fmt: skip
+    methods = {name: Path(place) for name, _, place in (text.partition("=") for text in options.method)}
+    settings = settings_of(config, options.split, options.fold, tested, options.encoder, methods)
     tables = write(result, options.output, settings)
     print(writing.as_text(tables))
     return 0

@@ -1,7 +1,7 @@
 """From a finished run to a model package.
 
 Run: python -m training_tools.export RUN --config CONFIG --data PREPARED --scores CV/scores.json
-         --calibration CALIBRATION/calibration.json -o PACKAGE
+         --calibration CALIBRATION/calibration.json --evaluation EVALUATION/evaluation.json -o PACKAGE
 
 Weights are stored as float16; the held-out cases are scored with the very package that is written, through
 `imagetranslation.inference`. Cross-validated scores (`--scores`) come from `crossval`, what calibrates the uncertainty
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
 from .dataset import Case, load_cases
+from .exporting import evaluated
 from .train import require_unchanged_data
 from .training.fitting import whole_image_settings
 
@@ -91,10 +93,13 @@ def export(
     scores: dict[str, Any] | None = None,
     calibration: dict[str, Any] | None = None,
     card: Card | None = None,
+    evaluation_file: Path | None = None,
+    method: str = "",
 ) -> ModelPackage:
     """Write the package of a run; held-out scores are added here.
 
-    scores: what `crossval` wrote, or None. calibration: what `calibration` wrote, by method, or None.
+    scores: what `crossval` wrote, or None. calibration: what `calibration` wrote, by method, or None. evaluation_file,
+    method: `evaluation.json` of these weights and their name in it; see `exporting.evaluated`.
     """
     config, names, weights = read_run(run)
     if scores is not None:
@@ -105,11 +110,14 @@ def export(
     metadata = describe(config, train)
     if calibration is not None:
         metadata["uncertainty"]["calibration"] = calibration
-    package = write(output, metadata, config, weights, {})
     numbers: dict[str, Any] = {} if scores is None else {"cross_validation": scores}
-    if config.held_out:
-        rows = score_cases(package, config, train, load_cases(data, config, list(config.held_out)))
-        numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
+    with tempfile.TemporaryDirectory(prefix="imagetranslation-") as folder:
+        package = write(Path(folder), metadata, config, weights, {})
+        if evaluation_file is not None:
+            numbers["evaluation"] = evaluated.read_evaluation(evaluation_file, package, method)
+        if config.held_out:
+            rows = score_cases(package, config, train, load_cases(data, config, list(config.held_out)))
+            numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
     return write(output, metadata, config, weights, numbers)
 
 
@@ -210,13 +218,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="the run's configuration, for the words of its card")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("--scores", type=Path, help="scores.json written by training_tools.crossval")
+    parser.add_argument("--evaluation", type=Path, help="evaluation.json written by training_tools.evaluate")
+    parser.add_argument("--method", default="", help="the run's name in it, where it stands there more than once")
     parser.add_argument("--calibration", type=Path, help="calibration.json written by training_tools.calibration")
     parser.add_argument("-o", "--output", type=Path, required=True, help="package folder")
     options = parser.parse_args(arguments)
     scores = read_scores(options.scores) if options.scores else None
     calibration = read_calibration(options.calibration) if options.calibration else None
     card = read_config(options.config).card if options.config else None
-    package = export(options.run, options.data, options.output, scores=scores, calibration=calibration, card=card)
+    package = export(
+        options.run, options.data, options.output, scores=scores, calibration=calibration, card=card,
+        evaluation_file=options.evaluation, method=options.method,
+    )  # fmt: skip
     print(json.dumps({"package": str(package.path), "weights_sha256": package.weights_sha256}))
     return 0
 

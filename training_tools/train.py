@@ -28,10 +28,11 @@ from imagetranslation import __version__
 from imagetranslation.errors import Cancelled, InputError
 from imagetranslation.files import atomic_path, make_folder, write_text
 
-from . import checkpoint
+from . import checkpoint, leaks
 from .config import Config, read_config
 from .console import run as run_command
 from .dataset import case_names
+from .splits import read_split
 from .training import validation
 from .training.cache import Stored, fingerprints, open_cases
 from .training.fitting import require_fit
@@ -283,6 +284,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON, see training_tools/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder; an unfinished run is resumed")
+    parser.add_argument("--split", type=Path, help="file written by training_tools.splits; its training cases are used")
+    parser.add_argument("--fold", type=int, help="of a cross-validation's split")
     parser.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--devices", type=int, default=1, help="of this machine; torchrun and srun say it themselves")
     parser.add_argument("--nodes", type=int, default=1, help="machines")
@@ -290,7 +293,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     hardware = Hardware(options.accelerator, options.devices, options.nodes)
     config = read_config(options.config)
-    path = train(config, options.data, options.output, hardware=hardware, cache=options.cache)
+    cases, validated = None, None
+    if options.split is not None:
+        split = read_split(options.split, options.data)
+        leaks.check(options.data, split)
+        cases, validation_cases, _ = split.train_and_test(options.fold)
+        validated = validation_cases or None
+    path = train(
+        config, options.data, options.output, cases, validated=validated, hardware=hardware, cache=options.cache
+    )
     print(json.dumps({"weights": str(path)}))
     return 0
 

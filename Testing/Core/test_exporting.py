@@ -1,4 +1,4 @@
-"""Model packages as ONNX files and as MONAI bundles: they say what they are and make the images that we make."""
+"""Packages as ONNX files and MONAI bundles, which make the images that we make; evaluations in packages and cards."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import pytest
 from imagetranslation import inference
 from imagetranslation.engines import exporting as engine_exports
 from imagetranslation.errors import InputError, ModelRefused, RunFailed
+from imagetranslation.files import make_folder
 from imagetranslation.models import ModelPackage, load_package
 from imagetranslation.volume import read_volume, write_volume
 from Testing.packages import an_ultrasound, make_package, metadata
+from training_tools import evaluate, export, splits, train
 from training_tools.exporting.__main__ import main
 from training_tools.exporting.bundle import write_bundle
+from training_tools.exporting.evaluated import read_evaluation
 from training_tools.exporting.onnxfile import write_onnx
+
+from .training_runs import prepared_pairs, tiny_config
 
 # Of the output's value range, 0 to 255: what a bundle may differ from our own inference. On one machine it is 0.
 TOLERANCE = 0.01
@@ -164,3 +169,85 @@ class TestBundle:
         with pytest.raises(InputError, match="is there already"):
             write_bundle(a_flat_package, tmp_path)
         assert (tmp_path / "kept.txt").read_text() == "kept"
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run on one fold, its package, and what `evaluate` said about that package, all by the commands."""
+    place = tmp_path_factory.mktemp("study")
+    paths = {name: place / name for name in ("config.json", "splits.json", "run", "package", "evaluation")}
+    paths["data"] = prepared_pairs(place, cases=5)
+    config = tiny_config("regression", held_out=(), steps=2)
+    paths["config.json"].write_text(config.model_dump_json())
+    frame = ["--config", str(paths["config.json"]), "--data", str(paths["data"])]
+    side = ["--split", str(paths["splits.json"]), "--fold", "0"]
+    splits.main(["--data", frame[3], "--folds", "2", "--alike", "1", "-o", side[1]])
+    train.main([*frame, *side, "-o", str(paths["run"])])
+    export.main([str(paths["run"]), "--data", frame[3], "-o", str(paths["package"])])
+    evaluate.main([*frame, *side, "--method", f"ours={paths['package']}", "-o", str(paths["evaluation"])])
+    return paths
+
+
+class TestEvaluation:
+    def exported(self, studied: dict[str, Path], record: dict[str, Any], output: Path) -> ModelPackage:
+        file = make_folder(output.parent / "given") / "evaluation.json"
+        file.write_text(json.dumps(record))
+        return export.export(studied["run"], studied["data"], output, evaluation_file=file)
+
+    @pytest.fixture
+    def record(self, studied: dict[str, Path]) -> dict[str, Any]:
+        return dict(json.loads((studied["evaluation"] / "evaluation.json").read_text()))
+
+    def test_a_run_on_a_split_is_trained_on_its_training_cases_alone(self, studied: dict[str, Path]) -> None:
+        split = splits.read_split(studied["splits.json"], studied["data"])
+        learnt = json.loads((studied["run"] / "config.json").read_text())["cases"]
+        assert (sorted(learnt), len(learnt)) == (sorted(split.folds[1]), 2)
+
+    def test_package_and_card_carry_the_numbers_of_the_evaluation(
+        self, studied: dict[str, Path], record: dict[str, Any], tmp_path: Path
+    ) -> None:
+        package = self.exported(studied, record, tmp_path / "package")
+        found = package.metadata["scores"]["evaluation"]
+        table = next(table for table in record["tables"] if table["measure"] == "ssim")
+        ours = next(s for s in table["summaries"] if s["method"] == "ours")
+        ssim = found["measures"]["ssim"]["methods"]
+        assert (ssim["model"]["mean"], ssim["model"]["sd"], ssim["model"]["n"]) == (ours["mean"], ours["sd"], 3)
+        assert {"identity", "identity, best line", "mean image", "real target"} <= set(ssim)
+        assert (found["data_range"], found["fold"], found["n"]) == (255, 0, 3)
+        card = package.card()
+        assert "### Evaluation, n = 3 patients that were not trained on: this package" in card
+        row = next(line for line in card.splitlines() if line.startswith("| SSIM (higher is better) |"))
+        assert row.split("|")[2].strip().startswith(f"{ours['mean']:.4g} ± {ours['sd']:.2g}")
+        assert "Data range 255" in card
+        assert "sigma 1.5" in card
+
+    def test_numbers_of_another_model_frame_or_side_are_refused_and_nothing_is_written(
+        self, studied: dict[str, Path], record: dict[str, Any], tmp_path: Path
+    ) -> None:
+        def changed(**settings: Any) -> dict[str, Any]:
+            return {**record, "settings": {**record["settings"], **settings}}
+
+        config = record["settings"]["config"]
+        another_range = {**config, "target": {**config["target"], "value_range": [0, 1]}}
+        learnt = json.loads((studied["run"] / "config.json").read_text())["cases"]
+        for given, words in (
+            (changed(weights={"ours": 64 * "0"}), "does not have the weights of tiny"),
+            (changed(weights={}), "evaluate this package"),
+            (changed(config=another_range), "another normalisation, value range"),
+            (changed(tested=learnt), "tests 2 cases that tiny was trained on"),
+            ({"tables": []}, "is no evaluation.json"),
+        ):
+            with pytest.raises(InputError, match=words):
+                self.exported(studied, given, tmp_path / "package")
+        assert not (tmp_path / "package").exists()
+
+    def test_one_package_under_two_names_has_to_be_chosen(
+        self, studied: dict[str, Path], record: dict[str, Any]
+    ) -> None:
+        package = load_package(studied["package"])
+        twice = dict.fromkeys(("ours", "again"), package.weights_sha256)
+        file = studied["evaluation"] / "twice.json"
+        file.write_text(json.dumps({**record, "settings": {**record["settings"], "weights": twice}}))
+        with pytest.raises(InputError, match="under the names ours and again"):
+            read_evaluation(file, package)
+        assert read_evaluation(file, package, "ours")["method"] == "ours"

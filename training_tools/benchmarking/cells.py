@@ -1,8 +1,8 @@
 """One cell of a benchmark: one network on one fold, from its budget to its scores; what is done is not done again.
 
 A cell's folder holds `budget.json` (steps for the preset's seconds, measured here), `run/` (training), `package/`,
-`scores.csv`, `pictures/` and, last, `cell.json` with what it cost. A cell that fails leaves `error.txt` and is tried
-again next time. Cells know nothing of each other: any machine that sees the folder can run one.
+`scores.csv`, `evaluation/`, `pictures/` and, last, `cell.json` with what it cost. A cell that fails leaves `error.txt`
+and is tried again next time. Cells know nothing of each other: any machine that sees the folder can run one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from .. import encoder as encoders
 from .. import leaks
 from ..config import Config
 from ..dataset import Case, load_cases
-from ..evaluate import evaluate, sides
+from ..evaluate import evaluate, settings_of, sides
+from ..evaluate import write as write_evaluation
 from ..evaluating import writing
 from ..export import describe, write
 from ..splits import Split, read_split
@@ -103,6 +104,10 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
     patients = {case: subject.patient for case, subject in split.subjects.items()}
     result = evaluate(plan.data, config, {name: timed}, seen, tested, patients, encoder=encoder)
     writing.write_scores(result.scores, result.patients, folder / "scores.csv")
+    about = settings_of(
+        config, plan.output / "splits.json", fold, tested, plan.encoder(fold), {name: folder / "package"}
+    )
+    write_evaluation(result, folder / "evaluation", about)
     for case in load_cases(plan.data, config, sorted(tested)[:PICTURED]):
         write_picture(folder / "pictures", case, timed.images[case.name], config)
     record = {
