@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from imagetranslation import __version__
 from imagetranslation.errors import Cancelled, InputError
@@ -302,7 +303,8 @@ def main(arguments: list[str] | None = None) -> int:
     path = train(
         config, options.data, options.output, cases, validated=validated, hardware=hardware, cache=options.cache
     )
-    print(json.dumps({"weights": str(path)}))
+    if rank_zero_only.rank == 0:
+        print(json.dumps({"weights": str(path)}))
     return 0
 
 

@@ -1,4 +1,7 @@
-"""Sample sheets of a run: the middle slice of some cases, source, target and what the network makes of it, as PNG."""
+"""Sample sheets of a run: the middle slice of some cases, source, target and what the network makes of it, as PNG.
+
+The synthetic image is shown where source and target were recorded, which is where it is trained and scored.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import torch
 from imagetranslation.files import atomic_path, make_folder
 
 from ..config import Config
-from .cache import SOURCE, TARGET, Stored
+from .cache import SOURCE, TARGET, WEIGHT, Stored
 from .validation import translate_case
 
 PANEL, GAP, HEADER = 192, 6, 22
@@ -28,12 +31,16 @@ def write_sheet(
     sheet = Image.new("RGB", (3 * (PANEL + GAP) + GAP, len(cases) * (PANEL + HEADER + GAP) + GAP), BLACK)
     draw = ImageDraw.Draw(sheet)
     for row, case in enumerate(cases):
-        images = [case.arrays[SOURCE], case.arrays[TARGET], translate_case(case, network, config, device)]
+        made = np.where(case.arrays[WEIGHT] > 0, translate_case(case, network, config, device), -1.0)
+        images = [case.arrays[SOURCE], case.arrays[TARGET], made]
         words = (f"{case.name}: {config.source.modality}", config.target.modality, f"SYNTHETIC, step {step}")
         top = GAP + row * (PANEL + HEADER + GAP)
         for column, (image, word) in enumerate(zip(images, words)):
             left = GAP + column * (PANEL + GAP)
-            sheet.paste(Image.fromarray(_grey(image)).convert("RGB").resize((PANEL, PANEL)), (left, top + HEADER))
+            panel = Image.fromarray(_grey(image)).convert("RGB")
+            scale = PANEL / max(panel.size)
+            panel = panel.resize([max(1, round(scale * size)) for size in panel.size])
+            sheet.paste(panel, (left, top + HEADER))
             draw.text((left, top + 4), word, fill=GREY, font=font)
             if column == 2:
                 box = draw.textbbox((left + 4, top + HEADER + 4), "SYNTHETIC", font=font)
