@@ -303,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     path = train(
         config, options.data, options.output, cases, validated=validated, hardware=hardware, cache=options.cache
     )
-    if rank_zero_only.rank == 0:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         print(json.dumps({"weights": str(path)}))
     return 0
 
