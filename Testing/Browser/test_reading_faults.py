@@ -43,6 +43,26 @@ def test_two_readers_at_once_do_not_meet(browser, simple: Served) -> None:
     assert simple.standing("R2") == {"realism": 5}
 
 
+def test_a_page_never_answers_for_another_reader_of_the_same_browser(browser, simple: Served) -> None:
+    """A workstation that readers share: tabs of one browser, and so one cookie."""
+    first = Physician.at(browser, simple.link("R1")).sees_case(1)
+    second = Physician(first.page.context.new_page())
+    second.page.goto(simple.link("R2"))
+    second.sees_case(1)
+    second.page.close()
+    wait_until(lambda: simple.kinds("R2")[-1] == "close", "the second reader's page says farewell")
+    first.question("realism").get_by_role("button", name="Hardly").click()
+    first.told("Another reader's link was opened in this browser since")
+    first.page.reload()
+    first.told("Another reader's link was opened in this browser since")
+    assert simple.answers("R1") == simple.answers("R2") == []
+    first.page.goto(simple.link("R1"))  # the same page, with a link behind it
+    first.sees_case(1)
+    first.is_kept("realism")  # it had stayed in that window
+    assert simple.standing("R1") == {"realism": 2}
+    assert simple.answers("R2") == []
+
+
 def test_a_second_window_is_refused_until_it_takes_over(browser, simple: Served) -> None:
     first = Physician.at(browser, simple.link("R1")).sees_case(1)
     first.choose("realism", "Hardly")

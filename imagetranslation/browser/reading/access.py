@@ -25,6 +25,10 @@ from ..guard import LOOPBACK, is_own
 FOREIGN = "This address is not that of the reading; open the link you were sent."
 TOO_OFTEN = "Too many wrong links from your network, and this one is wrong too. Open the link you were sent."
 NO_LINK = "Open the link you were sent; this browser has no access, or no longer."
+OTHER_READER = (
+    "Another reader's link was opened in this browser since; nothing more is saved from this window. Open the link you "
+    "were sent."
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

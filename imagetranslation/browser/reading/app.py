@@ -151,6 +151,9 @@ class Reading:
         reader = self._readers.by_cookie(request.cookies.get(self._cookie, ""))
         if reader is None:
             raise _Refused("link", access.NO_LINK, 401)
+        # The cookie is the browser's: another reader's link, opened in another tab, changes it under an open page.
+        if request.headers.get("X-Reader", reader) != reader:
+            raise _Refused("link", access.OTHER_READER, 409)
         return self._desks.of(reader)
 
     def _sentences(self) -> Middleware:

@@ -28,6 +28,7 @@ async function enter() {
   const token = location.hash.slice(1);
   try {
     if (token) {
+      server.belongsTo("");
       await server.post("enter", { token });
       history.replaceState(null, "", location.pathname);
     }
@@ -42,6 +43,7 @@ async function open(takeOver) {
   const made = await server.post("open", { previous: sessionStorage.getItem("window") || "", take_over: takeOver });
   server.window = made.window;
   sessionStorage.setItem("window", made.window);
+  server.belongsTo(made.study.reader);
   pictures.forget();
   const first = study === null;
   study = made.study;
@@ -415,6 +417,8 @@ at("help").addEventListener("click", () => help());
 at("slice").addEventListener("input", () => panes.go(Number(at("slice").value) - 1));
 document.addEventListener("keydown", pressed);
 for (const name of ["pointermove", "pointerdown", "wheel"]) document.addEventListener(name, active, { passive: true });
+// Another link put into the address bar of this tab loads nothing by itself.
+window.addEventListener("hashchange", () => { if (location.hash) location.reload(); });
 window.addEventListener("pagehide", () => { form?.commit(); server.leave(); });
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 enter();

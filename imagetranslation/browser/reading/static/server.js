@@ -15,12 +15,20 @@ const UNREACHABLE = "The server cannot be reached.";
 export class Server {
   constructor() {
     this.window = "";
+    // Whose page this is. All tabs of a browser share the cookie, which is that of the link that was opened last.
+    this.reader = sessionStorage.getItem("reader") || "";
+  }
+
+  // This page is that reader's, also when it is loaded again; "": of whoever opened a link last.
+  belongsTo(reader) {
+    this.reader = reader;
+    sessionStorage.setItem("reader", reader);
   }
 
   async post(path, body = {}) {
     const answer = await this.#ask(path, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Window": this.window },
+      headers: { "Content-Type": "application/json", ...this.#own() },
       body: JSON.stringify(body),
     });
     const made = await answer.json().catch(() => null);
@@ -30,7 +38,7 @@ export class Server {
   }
 
   async images(address) {
-    const answer = await this.#ask(`images/${address}`, { headers: { "X-Window": this.window } });
+    const answer = await this.#ask(`images/${address}`, { headers: this.#own() });
     if (!answer.ok) {
       const made = await answer.json().catch(() => ({}));
       throw new Refused(made.kind || "fault", made.text || UNREACHABLE);
@@ -42,6 +50,10 @@ export class Server {
   leave() {
     if (!this.window) return;
     navigator.sendBeacon("leave", new Blob([JSON.stringify({ window: this.window })], { type: "application/json" }));
+  }
+
+  #own() {
+    return { "X-Window": this.window, ...(this.reader ? { "X-Reader": this.reader } : {}) };
   }
 
   async #ask(path, options) {
