@@ -76,7 +76,7 @@ def test_the_same_pairs_give_the_same_bytes(two_pairs: dict, tmp_path: Path) -> 
     for name in ("a", "b"):
         prepare.main(arguments(two_pairs, tmp_path / name))
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
-    assert len(files) == 2 * 5 + 4
+    assert len(files) == 2 * 6 + 4
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
@@ -90,7 +90,7 @@ def test_every_registration_beats_the_headers(two_pairs: dict, tmp_path: Path, m
 
 def test_without_labels_mutual_information_aligns_the_images(two_pairs: dict, tmp_path: Path) -> None:
     pairs = list_pairs(two_pairs["us"], two_pairs["mr"])
-    case = prepare.prepare_pair(pairs[0], method="scale", source_modality="US", target_modality="MR")
+    case = prepare.prepare_pair(pairs[0], prepare.Settings())
     assert case.quality.method.startswith("mutual information")
     assert case.quality.dice_after is None
     gland = read_volume(two_pairs["us_labels"] / "one.nrrd").array > 0
@@ -106,9 +106,7 @@ def test_padding_slices_of_the_target_are_not_valid(two_pairs: dict, tmp_path: P
     write_volume(Volume(padded, target.spacing), path)
     case = prepare.prepare_pair(
         list_pairs(two_pairs["us"], two_pairs["mr"], two_pairs["us_labels"], two_pairs["mr_labels"])[0],
-        method="centroid",
-        source_modality="",
-        target_modality="MR",
+        prepare.Settings(method="centroid", source_modality=""),
     )
     assert not case.valid.array[:2].any()
     assert case.valid.array[8:20].any()
