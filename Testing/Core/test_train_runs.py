@@ -176,15 +176,26 @@ def test_validation_keeps_the_best_and_ends_a_run_that_gets_no_better(
     assert json.loads((tmp_path / "result.json").read_text()) == result
 
 
-def test_early_stopping_resumes_where_it_was(tiny_data: Path, tmp_path: Path) -> None:
-    watch = {"share": 0.34, "every": 2, "metric": "ssim", "patience": 5}
-    config = tiny_config("regression", validation=watch)
+def test_early_stopping_resumes_where_it_was(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config("regression", validation={"share": 0.34, "every": 2, "metric": "mae", "patience": 5})
+    found = iter([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])
+    monkeypatch.setattr(validation, "validate", lambda *arguments: {"mae": next(found), "ssim": 0.5})
     train(config, tiny_data, tmp_path / "whole")
     train(config, tiny_data, tmp_path / "pieces", stop_after=3)
     train(config, tiny_data, tmp_path / "pieces")
     assert equal(tmp_path / "whole" / "generator.safetensors", tmp_path / "pieces" / "generator.safetensors")
-    whole, pieces = (tmp_path / name / "validation.csv" for name in ("whole", "pieces"))
-    assert whole.read_text() == pieces.read_text()
+    whole, pieces = (tmp_path / name for name in ("whole", "pieces"))
+    assert (whole / "validation.csv").read_text() == (pieces / "validation.csv").read_text()
+    assert json.loads((pieces / "result.json").read_text())["best"] == {"best": 1.0, "best_step": 2}
+
+
+@pytest.mark.parametrize("objective", ["pix2pix", "regression"])
+def test_volumes_resume_bit_for_bit_too(objective: str, tiny_data: Path, tmp_path: Path) -> None:
+    config = tiny_config(objective, 3, steps=3, optimiser={"accumulate": 2, "clip": 1.0})
+    train(config, tiny_data, tmp_path / "whole")
+    train(config, tiny_data, tmp_path / "pieces", stop_after=2)
+    train(config, tiny_data, tmp_path / "pieces")
+    assert equal(tmp_path / "whole" / "generator.safetensors", tmp_path / "pieces" / "generator.safetensors")
 
 
 def test_validation_scores_are_those_of_the_metrics_inside_the_mask(tiny_data: Path) -> None:
