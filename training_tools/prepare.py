@@ -258,9 +258,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser(__doc__.split("\n")[0]).parse_args(arguments)
     found = listing(options)
+    by = "images" if options.nm and options.by == "auto" else options.by
     settings = Settings(
-        method=options.method or ("shift" if options.by == "images" else "scale"),
-        by=options.by,
+        method=options.method or ("shift" if by == "images" else "scale"),
+        by=by,
         source_modality=options.source_modality or found.modalities[0],
         target_modality=options.target_modality or found.modalities[1],
         spacing=tuple(options.spacing) if options.spacing else None,

@@ -112,3 +112,19 @@ def _crossings(corners: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray,
     if not places:
         return np.zeros(0, int), np.zeros(0)
     return np.concatenate(places), np.concatenate(depths)
+
+
+def enclosed(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """bool (n,): whether points (n, 3) lie inside a closed surface (m, 3, 3), both in the same coordinates.
+
+    The solid angle that the surface fills as seen from a point (Van Oosterom and Strackee, IEEE Trans Biomed Eng 1983)
+    is 4 pi inside and 0 outside.
+    """
+    angle = np.zeros(len(points))
+    for n, point in enumerate(points):
+        a, b, c = np.moveaxis(triangles - point, 1, 0)
+        la, lb, lc = (np.linalg.norm(edge, axis=1) for edge in (a, b, c))
+        across = (a * np.cross(b, c)).sum(axis=1)
+        along = la * lb * lc + (a * b).sum(axis=1) * lc + (b * c).sum(axis=1) * la + (c * a).sum(axis=1) * lb
+        angle[n] = 2 * np.arctan2(across, along).sum()
+    return np.abs(angle) > 2 * np.pi
