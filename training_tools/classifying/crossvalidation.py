@@ -1,0 +1,89 @@
+"""Nested, stratified cross-validation over patients: a probability for every patient from a model that never saw it.
+
+Outer folds test, inner folds choose settings. Arms are run on the very same folds, so that their differences are
+paired. One row is one patient (`tables` has averaged), hence no patient can be on two sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imagetranslation.errors import InputError
+
+from .models import Model
+
+INNER_FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How patients are divided: outer folds, repeats with other divisions, seed."""
+
+    count: int = 5
+    repeats: int = 1
+    seed: int = 0
+
+    def divide(self, labels: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        """(repeat, fold, training patients, tested patients); stratified by label. InputError for too few patients."""
+        from sklearn.model_selection import StratifiedKFold
+
+        least = int(min(labels.sum(), (1 - labels).sum()))
+        if least < self.count:
+            raise InputError(
+                f"{self.count} folds need {self.count} patients of each class; the smaller class has {least}."
+            )
+        for repeat in range(self.repeats):
+            division = StratifiedKFold(self.count, shuffle=True, random_state=self.seed + 1000 * repeat)
+            for fold, (train, tested) in enumerate(division.split(labels, labels)):
+                yield repeat, fold, train, tested
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One fold of one repeat: tested patients (indices), their probability of the positive label."""
+
+    repeat: int
+    fold: int
+    tested: np.ndarray
+    probability: np.ndarray
+    chosen: dict[str, Any]
+
+
+# Features (patients, features) that a fold trains on and those it tests on, given (repeat, fold).
+Features = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+
+
+def predict(model: Model, features: Features, labels: np.ndarray, folds: Folds) -> list[Prediction]:
+    """Probabilities for every patient in every repeat.
+
+    features: for a fold the table to train on and the table to test on (rows: all patients, in the same order); they
+    differ where one kind of image is trained on and another tested, or where images of a fold come from translators of
+    their own.
+    """
+    made = []
+    for repeat, fold, train, tested in folds.divide(labels):
+        learnt, seen = features(repeat, fold)
+        fitted = fit(model, learnt[train], labels[train], folds.seed + 1000 * repeat + fold)
+        probability = fitted.predict_proba(seen[tested])[:, 1]
+        made.append(Prediction(repeat, fold, tested, probability, dict(fitted.best_params_)))
+    return made
+
+
+def fit(model: Model, features: np.ndarray, labels: np.ndarray, seed: int) -> Any:
+    """The model with its settings chosen inside these patients alone, by the area under the ROC curve."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    inner = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
+    search = GridSearchCV(
+        model.build(seed), {k: list(v) for k, v in model.searched.items()}, scoring="roc_auc", cv=inner
+    )
+    return search.fit(features, labels)
+
+
+def fixed(table: np.ndarray, tested: np.ndarray | None = None) -> Features:
+    """Features that are the same in every fold; `tested` where another table is tested on."""
+    return lambda repeat, fold: (table, table if tested is None else tested)

@@ -1,0 +1,80 @@
+"""The classifiers: each a scikit-learn Pipeline, so that whatever is fitted is fitted on training patients alone.
+
+Scaling, choice of features and principal components stand inside the pipeline; a setting is chosen by a search inside
+the training patients (the inner loop of a nested cross-validation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imagetranslation.errors import InputError
+
+TREES = 300
+
+
+@dataclass(frozen=True)
+class Model:
+    """build: a fresh pipeline for a seed. searched: settings that the inner loop chooses from. source: whence it is."""
+
+    name: str
+    build: Callable[[int], Any]
+    searched: Mapping[str, tuple[Any, ...]]
+    source: str
+
+
+def find(name: str) -> Model:
+    """A model by name; InputError for an unknown one."""
+    if name not in MODELS:
+        raise InputError(f"Unknown classifier {name!r}; there are {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def _random_forest(seed: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+
+    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+    return Pipeline([("classifier", forest)])
+
+
+def _pca_forest(seed: int) -> Any:
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+    return Pipeline([("scale", StandardScaler()), ("reduce", PCA(0.95, random_state=seed)), ("classifier", forest)])
+
+
+def _elastic_net(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    linear = LogisticRegression(
+        solver="saga", l1_ratio=0.5, class_weight="balanced", max_iter=2000, tol=1e-3, random_state=seed
+    )
+    return Pipeline([("scale", StandardScaler()), ("classifier", linear)])
+
+
+def _boosting(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import Pipeline
+
+    boosted = HistGradientBoostingClassifier(max_iter=100, min_samples_leaf=5, random_state=seed)
+    return Pipeline([("classifier", boosted)])
+
+
+MODELS = {
+    made.name: made
+    for made in (
+        Model("random-forest", _random_forest, {"classifier__max_features": ("sqrt", 0.3)}, "study"),
+        Model("pca-random-forest", _pca_forest, {"reduce__n_components": (0.8, 0.95)}, "study"),
+        Model("elastic-net", _elastic_net, {"classifier__C": (0.01, 0.1, 1.0)}, "our choice"),
+        Model("gradient-boosting", _boosting, {"classifier__learning_rate": (0.03, 0.1)}, "our choice"),
+    )
+}
