@@ -299,6 +299,17 @@ def test_memory_that_runs_out_says_which_settings_to_lower(
         train(tiny_config("regression"), tiny_data, tmp_path)
 
 
+def test_a_missing_compiler_is_a_sentence(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def without(*arguments: object) -> None:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(loops.Loop, "_step", without)
+    with pytest.raises(RunFailed, match=r"set precision\.compile to false"):
+        rows_of(a_loop(tiny_config("regression", precision={"compile": True}), tiny_data), 1)
+
+
 def test_a_disk_that_fills_while_a_checkpoint_is_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

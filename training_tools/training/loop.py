@@ -22,6 +22,7 @@ from .state import State
 Row = dict[str, float]
 # Rows held back before their numbers are asked of a GPU, which would have to finish all its work first.
 HELD_BACK = 20
+_COMPILER = ("torch._dynamo", "torch._inductor")
 
 
 class Loop:
@@ -41,7 +42,7 @@ class Loop:
         first = state.step
         with closing(self.sampler.batches(first)) as batches:
             while state.step < last:
-                with self._explaining_memory():
+                with self._explaining():
                     self._pending.append(self._step(next(batches)))
                 state.step += 1
                 held = HELD_BACK if self._device.type == "cuda" else 1
@@ -114,13 +115,19 @@ class Loop:
         order.append(update.optimiser)
 
     @contextmanager
-    def _explaining_memory(self) -> Iterator[None]:
+    def _explaining(self) -> Iterator[None]:
+        """Errors of torch that a person can do something about, as a sentence."""
+        config = self.state.config
         try:
             yield
         except (RuntimeError, MemoryError) as error:
+            if config.precision.compile and type(error).__module__.startswith(_COMPILER):
+                raise RunFailed(
+                    f"The networks cannot be compiled here ({str(error).splitlines()[0][:160]}); install a C++ compiler "
+                    "or set precision.compile to false."
+                ) from error
             if not ran_out_of_memory(error):
                 raise
-            config = self.state.config
             patch = " x ".join(map(str, config.source.patch_size))
             raise RunFailed(
                 f"The memory of {self._device} ran out at step {self.state.step + 1}: lower batch_size (now "
