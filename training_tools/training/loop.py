@@ -123,7 +123,7 @@ class Loop:
         except (RuntimeError, MemoryError) as error:
             if config.precision.compile and type(error).__module__.startswith(_COMPILER):
                 raise RunFailed(
-                    f"The networks cannot be compiled here ({str(error).splitlines()[0][:160]}); install a C++ compiler "
+                    f"The networks cannot be compiled ({str(error).splitlines()[0][:160]}); install a C++ compiler "
                     "or set precision.compile to false."
                 ) from error
             if not ran_out_of_memory(error):
