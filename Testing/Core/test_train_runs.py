@@ -27,7 +27,7 @@ from training_tools.training import loop as loops
 from training_tools.training import validation
 from training_tools.training.average import Average
 from training_tools.training.cache import SOURCE, TARGET, WEIGHT, fingerprints, open_cases
-from training_tools.training.precision import InFormat, make_fabric
+from training_tools.training.precision import Hardware, InFormat, make_fabric
 from training_tools.training.reporting import spoken
 from training_tools.training.sampling import Sampler
 from training_tools.training.schedule import factor
@@ -375,6 +375,18 @@ def test_two_processes_end_with_the_same_weights_and_resume_exactly(tiny_data: P
         assert [row["step"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4"]
     with pytest.raises(RunFailed, match="2 processes"):
         train(config.model_copy(), tiny_data, tmp_path / "pieces")
+
+
+def test_torchrun_and_slurm_say_how_many_devices_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_NNODES"):
+        monkeypatch.delenv(name, raising=False)
+    assert Hardware("cpu", 3).found() == Hardware("cpu", 3)
+    for name, value in (("SLURM_PROCID", "5"), ("SLURM_NTASKS", "8"), ("SLURM_NNODES", "2")):
+        monkeypatch.setenv(name, value)
+    assert Hardware("cuda").found() == Hardware("cuda", 4, 2)
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert Hardware("cuda").found() == Hardware("cuda", 2, 3)
 
 
 def test_durations_are_said_as_people_say_them() -> None:
