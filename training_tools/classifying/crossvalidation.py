@@ -57,15 +57,17 @@ class Prediction:
 Features = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
-def predict(model: Model, features: Features, labels: np.ndarray, folds: Folds) -> list[Prediction]:
+def predict(
+    model: Model, features: Features, labels: np.ndarray, folds: Folds, *, divided_by: np.ndarray | None = None
+) -> list[Prediction]:
     """Probabilities for every patient in every repeat.
 
     features: for a fold the table to train on and the table to test on (rows: all patients, in the same order); they
     differ where one kind of image is trained on and another tested, or where images of a fold come from translators of
-    their own.
+    their own. divided_by: labels that the folds are stratified by, where these are others (a control's).
     """
     made = []
-    for repeat, fold, train, tested in folds.divide(labels):
+    for repeat, fold, train, tested in folds.divide(labels if divided_by is None else divided_by):
         learnt, seen = features(repeat, fold)
         fitted = fit(model, learnt[train], labels[train], folds.seed + 1000 * repeat + fold)
         probability = fitted.predict_proba(seen[tested])[:, 1]

@@ -56,8 +56,8 @@ def score(made: Sequence[Prediction], labels: np.ndarray, resampling: Resampling
     rates = [float((decided[truth == kind] == kind).mean()) for kind in (0, 1)]
     slope, intercept = calibration(probability, truth)
     return Scores(
-        float(np.mean(areas)), areas, interval([made], labels, resampling), float((decided == truth).mean()),
-        float(np.mean(rates)), float(np.mean([sensitivity(p.probability, labels[p.tested]) for p in made])),
+        _mean(areas), areas, interval([made], labels, resampling), float((decided == truth).mean()),
+        float(np.mean(rates)), _mean([sensitivity(p.probability, labels[p.tested]) for p in made]),
         float(np.mean((probability - truth) ** 2)), slope, intercept,
     )  # fmt: skip
 
@@ -73,7 +73,12 @@ def area(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray | None =
 
 
 def sensitivity(probability: np.ndarray, truth: np.ndarray, specificity: float = SPECIFICITY) -> float:
-    """Share of positive patients above the lowest threshold that leaves so many negative ones below it."""
+    """Share of positive patients above the lowest threshold that leaves so many negative ones below it.
+
+    NaN where one of the two kinds is missing.
+    """
+    if not 0 < truth.sum() < len(truth):
+        return math.nan
     threshold = np.quantile(probability[truth == 0], specificity, method="higher")
     return float((probability[truth == 1] > threshold).mean())
 
@@ -112,10 +117,14 @@ def _weighted(arms: Sequence[Sequence[Prediction]], labels: np.ndarray, weight: 
     means = []
     for made in arms:
         areas = [area(p.probability, labels[p.tested], weight[p.tested]) for p in made]
-        # A draw may leave a fold without one of the classes: the others tell.
-        told = [value for value in areas if math.isfinite(value)]
-        means.append(float(np.mean(told)) if told else math.nan)
+        means.append(_mean(areas))
     return float(means[0] if len(means) == 1 else means[0] - means[1])
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are defined: a draw, or a control's labels, may leave a fold without one of the classes."""
+    told = [value for value in values if math.isfinite(value)]
+    return float(np.mean(told)) if told else math.nan
 
 
 def corrected_test(first: Scores, second: Scores, labels: np.ndarray, folds: Folds) -> CorrectedT | str:

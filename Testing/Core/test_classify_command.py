@@ -1,0 +1,168 @@
+"""`training_tools.classify`: it finds what was put in, gains nothing from noise, and refuses images that leak."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imagetranslation.errors import InputError
+from training_tools import classify
+from training_tools.classifying import arms, crossfit, page
+
+PATIENTS = [f"p{n:02d}" for n in range(60)]
+FEATURES = [f"feature {n}" for n in range(8)]
+
+
+def write_table(path: Path, values: np.ndarray) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["patient", *FEATURES])
+        writer.writerows([patient, *row] for patient, row in zip(PATIENTS, values))
+
+
+def write_record(path: Path, **changes: Any) -> None:
+    halves = PATIENTS[:30], PATIENTS[30:]
+    record = {
+        "translators": {"aaa": {"trained_on": halves[0]}, "bbb": {"trained_on": halves[1]}},
+        "images": {"all": {p: {"translator": "bbb" if p in halves[0] else "aaa"} for p in PATIENTS}},
+    }
+    record["images"]["all"].update(changes)
+    path.write_text(json.dumps(record))
+
+
+def make_study(tmp_path: Path) -> Path:
+    """The real image tells the label well, the source a little, the synthetic image is the source with noise."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    (tmp_path / "labels.csv").write_text(
+        "\n".join(["patient,label", *(f"{p},{'high' if label else 'low'}" for p, label in zip(PATIENTS, labels))])
+    )
+    informative = labels[:, None] * (np.arange(8) < 3)
+    source = random.normal(size=(60, 8)) + 0.4 * informative
+    write_table(tmp_path / "source.csv", source)
+    write_table(tmp_path / "synthetic.csv", source + random.normal(0, 1.5, source.shape))
+    write_table(tmp_path / "real.csv", random.normal(size=(60, 8)) + 2.5 * informative)
+    write_record(tmp_path / "record.json")
+    return tmp_path
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return make_study(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose report is written."""
+    folder = make_study(tmp_path_factory.mktemp("study"))
+    assert classify.main(command(folder)) == 0
+    return folder / "out"
+
+
+def command(study: Path, *more: str) -> list[str]:
+    given = [f"--{name}" for name in ("labels", "source", "synthetic", "real")]
+    paths = [str(study / f"{name[2:]}.csv") for name in given]
+    pairs = [text for pair in zip(given, paths) for text in pair]
+    return [
+        *pairs,
+        "--cross-fit",
+        str(study / "record.json"),
+        "--models",
+        "elastic-net",
+        "-o",
+        str(study / "out"),
+        *more,
+    ]
+
+
+def test_what_was_put_in_is_found_and_noise_gains_nothing(finished: Path) -> None:
+    report = json.loads((finished / "classification.json").read_text())
+    assert "is a function of its source" in report["note"]
+    found = {row["arm"]: row for row in report["results"]}
+    # Three features 2.5 SD apart: the best possible area is 0.999; 0.4 SD apart: 0.69.
+    assert found[arms.REAL]["auc"] > 0.97
+    assert 0.5 < found[arms.SOURCE]["auc"] < 0.8
+    assert found[arms.SYNTHETIC]["auc"] < found[arms.SOURCE]["auc"] + 0.05
+    assert 0.25 < found[arms.CONTROL]["auc"] < 0.75
+    assert found[arms.BOTH]["features"] == 16
+    gains = {row["arm"]: row for row in report["differences"]}
+    assert gains[arms.REAL]["low"] > 0
+    assert 0 < gains[arms.REAL]["p"] < 0.1
+    assert gains[arms.REAL]["holm_p"] >= gains[arms.REAL]["p"]
+    assert gains[arms.SYNTHETIC]["low"] < 0
+    assert arms.CONTROL not in gains
+    with (finished / "predictions.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["arm"] == arms.REAL]
+    assert sorted(row["patient"] for row in rows) == PATIENTS
+
+
+def test_the_page_needs_nothing_else_and_says_what_kind_of_test_it_was(finished: Path) -> None:
+    text = (finished / "index.html").read_text()
+    assert "simple cross-fitting" in text
+    assert "<svg" in text
+    assert "src='http" not in text
+    assert 'href="http' not in text.replace('xlink:href="http', "")
+
+
+def test_an_image_of_a_translator_that_saw_its_patient_is_refused(study: Path) -> None:
+    write_record(study / "record.json", p03={"translator": "aaa"})
+    with pytest.raises(InputError, match="trained on p03"):
+        classify.main(command(study))
+    assert not (study / "out").exists()
+
+
+class TestNested:
+    @pytest.fixture
+    def planned(self, study: Path) -> dict[str, list[str]]:
+        plan = study / "folds.json"
+        classify.main(["--labels", str(study / "labels.csv"), "--folds", "3", "--plan", "-o", str(plan)])
+        folds: dict[str, list[str]] = json.loads(plan.read_text())["folds"]
+        random = np.random.default_rng(1)
+        (study / "synthetic.csv").unlink()
+        (study / "synthetic").mkdir()
+        translators, images = {}, {}
+        for fold, tested in folds.items():
+            write_table(study / "synthetic" / f"{fold}.csv", random.normal(size=(60, 8)))
+            kept = [patient for patient in PATIENTS if patient not in tested]
+            # Tested patients' images come from a translator of all others, the others' from one of each half of them.
+            parts = {f"{fold}all": kept, f"{fold}first": kept[::2], f"{fold}second": kept[1::2]}
+            translators.update({sha: frozenset(seen) for sha, seen in parts.items()})
+            images[fold] = dict.fromkeys(tested, f"{fold}all")
+            images[fold].update(dict.fromkeys(kept[::2], f"{fold}second") | dict.fromkeys(kept[1::2], f"{fold}first"))
+        crossfit.write(crossfit.CrossFit(translators, images), study / "record.json")
+        return folds
+
+    def command(self, study: Path) -> list[str]:
+        parts = command(study, "--folds", "3")
+        return [text.replace("synthetic.csv", "synthetic") for text in parts]
+
+    def test_each_fold_uses_its_own_images(self, study: Path, planned: dict[str, list[str]]) -> None:
+        assert classify.main(self.command(study)) == 0
+        report = json.loads((study / "out" / "classification.json").read_text())
+        assert report["cross_fit"] == "nested"
+        found = {row["arm"]: row["auc"] for row in report["results"]}
+        assert 0.25 < found[arms.SYNTHETIC] < 0.75
+        assert "nested cross-fitting" in (study / "out" / "index.html").read_text()
+
+    def test_a_translator_that_saw_a_tested_patients_target_is_refused(self, study: Path, planned: dict) -> None:
+        record = json.loads((study / "record.json").read_text())
+        record["translators"]["0-1first"]["trained_on"].append(planned["0-1"][0])
+        (study / "record.json").write_text(json.dumps(record))
+        with pytest.raises(InputError, match=f"fold 0-1 .* has seen {planned['0-1'][0]}"):
+            classify.main(self.command(study))
+
+    def test_a_fold_without_images_is_named(self, study: Path, planned: dict) -> None:
+        (study / "synthetic" / "0-2.csv").unlink()
+        with pytest.raises(InputError, match="no synthetic images for the fold 0-2"):
+            classify.main(self.command(study))
+
+
+def test_net_benefit_is_that_of_the_definition() -> None:
+    chance, truth = np.array([0.9, 0.8, 0.3, 0.1]), np.array([1, 0, 1, 0])
+    assert page.net_benefit(chance, truth, 0.5) == pytest.approx(0.25 - 0.25 * 1)
+    assert page.net_benefit(chance, truth, 0.2) == pytest.approx(0.5 - 0.25 * 0.25)

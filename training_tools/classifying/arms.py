@@ -1,0 +1,158 @@
+"""The arms of a classification study: which images are learnt from and which are tested, and how they differ.
+
+A synthetic image is a function of its source: whatever an arm gains by it is no new information about the patient, but
+what the translator learnt from other patients' pairs. The real target is the ceiling, permuted labels are the floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imagetranslation.errors import InputError
+from imagetranslation.readerstudy.statistics.bootstrap import Resampling
+from imagetranslation.readerstudy.statistics.comparisons import holm
+from imagetranslation.readerstudy.statistics.estimates import Interval
+
+from .crossfit import NESTED, CrossFit
+from .crossvalidation import Features, Folds, Prediction, fixed, predict
+from .models import find
+from .scores import Scores, corrected_test, interval, score
+from .tables import Cohort
+
+SOURCE, SYNTHETIC, BOTH, REAL = "source", "synthetic", "source + synthetic", "real target"
+TO_REAL, TO_SYNTHETIC = "learnt on synthetic, tested on real", "learnt on real, tested on synthetic"
+CONTROL = "permuted labels (control)"
+# Synthetic features of each outer fold, "<repeat>-<fold>", where translators are nested; rows as the cohort's patients.
+PerFold = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One arm with one model."""
+
+    arm: str
+    model: str
+    predictions: tuple[Prediction, ...]
+    scores: Scores
+    features: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm less the source's, in mean area within folds. p: Nadeau and Bengio's, or None and why (`refused`)."""
+
+    arm: str
+    model: str
+    value: float
+    interval: Interval
+    p: float | None
+    holm_p: float | None
+    refused: str
+
+
+def run(
+    cohort: Cohort,
+    models: Sequence[str],
+    folds: Folds,
+    crossfit: CrossFit,
+    *,
+    per_fold: PerFold | None = None,
+    resampling: Resampling | None = None,
+) -> list[Result]:
+    """Every arm that the cohort has images for, with every model, on the same folds. InputError where images leak."""
+    _check(cohort, folds, crossfit, per_fold)
+    results = []
+    for name in models:
+        model = find(name)
+        for arm, (features, labels) in arms(cohort, folds.seed, per_fold).items():
+            made = tuple(predict(model, features, labels, folds, divided_by=cohort.labels))
+            results.append(Result(arm, name, made, score(made, labels, resampling), features(0, 0)[0].shape[1]))
+    return results
+
+
+def arms(cohort: Cohort, seed: int, per_fold: PerFold | None = None) -> dict[str, tuple[Features, np.ndarray]]:
+    """Name of each arm to its features and labels."""
+    labels, own = cohort.labels, cohort.arms
+    synthetic = _nested(per_fold) if per_fold is not None else fixed(own[SYNTHETIC])
+
+    def both(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        table = np.hstack([own[SOURCE], synthetic(repeat, fold)[0]])
+        return table, table
+
+    found: dict[str, tuple[Features, np.ndarray]] = {
+        SOURCE: (fixed(own[SOURCE]), labels),
+        SYNTHETIC: (synthetic, labels),
+        BOTH: (both, labels),
+    }
+    if REAL in own:
+        places = common(cohort)
+
+        def to_real(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
+            return synthetic(repeat, fold)[0][:, places[0]], own[REAL][:, places[1]]
+
+        def to_synthetic(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
+            return to_real(repeat, fold)[::-1]
+
+        found.update(
+            {REAL: (fixed(own[REAL]), labels), TO_REAL: (to_real, labels), TO_SYNTHETIC: (to_synthetic, labels)}
+        )
+    found[CONTROL] = (both, np.random.default_rng(seed).permutation(labels))
+    return found
+
+
+def common(cohort: Cohort) -> tuple[list[int], list[int]]:
+    """Columns of the synthetic and of the real table that hold the same features. InputError where there is none."""
+    real = {name: column for column, name in enumerate(cohort.names[REAL])}
+    pairs = [(column, real[name]) for column, name in enumerate(cohort.names[SYNTHETIC]) if name in real]
+    if not pairs:
+        raise InputError("Synthetic and real images have no feature in common; extract the same set from both.")
+    return [column for column, _ in pairs], [column for _, column in pairs]
+
+
+def differences(
+    results: Sequence[Result], labels: np.ndarray, folds: Folds, resampling: Resampling | None = None
+) -> list[Difference]:
+    """Every arm with the cohort's own labels against the source arm of the same model; Holm's correction over all."""
+    made: list[Difference] = []
+    for result in results:
+        if result.arm in (SOURCE, CONTROL):
+            continue
+        base = next(r for r in results if r.arm == SOURCE and r.model == result.model)
+        test = corrected_test(result.scores, base.scores, labels, folds)
+        p, refused = (None, test) if isinstance(test, str) else (test.p, "")
+        between = interval([result.predictions, base.predictions], labels, resampling)
+        made.append(
+            Difference(result.arm, result.model, result.scores.auc - base.scores.auc, between, p, None, refused)
+        )
+    # A test that could not be made still counts in the correction of the others.
+    adjusted = holm([1.0 if d.p is None else d.p for d in made])
+    return [
+        Difference(d.arm, d.model, d.value, d.interval, d.p, None if d.p is None else p, d.refused)
+        for d, p in zip(made, adjusted)
+    ]
+
+
+def _nested(per_fold: PerFold) -> Features:
+    def features(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        table = per_fold[f"{repeat}-{fold}"]
+        return table, table
+
+    return features
+
+
+def _check(cohort: Cohort, folds: Folds, crossfit: CrossFit, per_fold: PerFold | None) -> None:
+    crossfit.check(cohort.patients)
+    if (crossfit.kind == NESTED) != (per_fold is not None):
+        raise InputError(
+            "A nested record needs a table of synthetic features for each fold, and a simple one just one."
+        )
+    if per_fold is None:
+        return
+    for repeat, fold, _, tested in folds.divide(cohort.labels):
+        name = f"{repeat}-{fold}"
+        if name not in per_fold or name not in crossfit.images:
+            raise InputError(f"There are no synthetic images for the fold {name}.")
+        crossfit.check_fold(name, [cohort.patients[n] for n in tested])

@@ -1,0 +1,162 @@
+"""The page of a classification study: what was asked, the table, curves, who was left out. Needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from imagetranslation.radiomics.preservation.figures import new_figure, svg
+from imagetranslation.radiomics.preservation.page import document
+
+from .arms import BOTH, CONTROL, REAL, SOURCE, SYNTHETIC, Difference, Result
+from .crossfit import SIMPLE
+from .scores import SPECIFICITY
+from .tables import Cohort
+
+DRAWN = {SOURCE: "#0072B2", SYNTHETIC: "#E69F00", BOTH: "#009E73", REAL: "#000000", CONTROL: "#999999"}
+DASHES = {SOURCE: "-", SYNTHETIC: "--", BOTH: "-.", REAL: "-", CONTROL: ":"}
+BINS = 5  # of the calibration curve
+
+
+def page(cohort: Cohort, results: Sequence[Result], compared: Sequence[Difference], about: Mapping[str, Any]) -> str:
+    """All of it."""
+    parts = [
+        "<h1>Classification on source, synthetic and real images</h1>",
+        f"<p class='headline'>{escape(about['note'])}</p>",
+    ]
+    parts += [
+        _protocol(about),
+        "<h2>Results</h2>",
+        _table(results),
+        "<h2>Against the source</h2>",
+        _differences(compared),
+    ]
+    for name in dict.fromkeys(result.model for result in results):
+        parts += [f"<h2>{escape(name)}</h2>", curves(name, [r for r in results if r.model == name], cohort)]
+    if cohort.excluded:
+        parts += [
+            "<h2>Left out</h2>",
+            "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in cohort.excluded) + "</ul>",
+        ]
+    return document("Classification", parts)
+
+
+def _protocol(about: Mapping[str, Any]) -> str:
+    folds = about["folds"]
+    sentences = [
+        f"{about['patients']} patients, {about['positive']} of them {about['label']}; {folds['count']} outer folds, "
+        f"{folds['repeats']} repeats, stratified, seed {folds['seed']}; settings chosen inside the training patients.",
+        "Areas under the ROC curve are taken within each fold and averaged; intervals: 95% bootstrap over patients.",
+        "No synthetic image comes from a translator that saw its patient. "
+        + (
+            "The translators may have seen real targets of other tested patients (simple cross-fitting)."
+            if about["cross_fit"] == SIMPLE
+            else "Nor has a translator of a fold seen the real target of a patient tested in it (nested cross-fitting)."
+        ),
+        f"{CONTROL}: source and synthetic features with labels drawn anew; it should lie at 0.5.",
+    ]  # fmt: skip
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _table(results: Sequence[Result]) -> str:
+    names = (
+        "AUC",
+        "95% interval",
+        "Accuracy",
+        "Balanced",
+        f"Sensitivity at {SPECIFICITY:.0%} specificity",
+        "Brier",
+        "Calibration slope",
+    )
+    head = "".join(f"<th>{name}</th>" for name in names)
+    rows = []
+    for r in results:
+        s = r.scores
+        numbers = (s.accuracy, s.balanced_accuracy, s.sensitivity, s.brier, s.calibration_slope)
+        cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
+        rows.append(
+            f"<tr><td class='w'>{escape(r.arm)}</td><td class='w'>{escape(r.model)}</td><td>{r.features}</td>"
+            f"<td><b>{_number(s.auc)}</b></td><td>{_interval(s.interval)}</td>{cells}</tr>"
+        )
+    first = "<th class='w'>Arm</th><th class='w'>Classifier</th><th>Features</th>"
+    return f"<table><tr>{first}{head}</tr>{''.join(rows)}</table>"
+
+
+def _differences(compared: Sequence[Difference]) -> str:
+    rows = "".join(
+        f"<tr><td class='w'>{escape(d.arm)}</td><td class='w'>{escape(d.model)}</td><td>{_number(d.value)}</td>"
+        f"<td>{_interval(d.interval)}</td><td>{_number(d.p)}</td><td>{_number(d.holm_p)}</td>"
+        f"<td class='w note'>{escape(d.refused)}</td></tr>"
+        for d in compared
+    )
+    return (
+        "<table><tr><th class='w'>Arm</th><th class='w'>Classifier</th><th>AUC less the source's</th>"
+        f"<th>95% interval</th><th>p (Nadeau-Bengio)</th><th>Holm's p</th><th class='w'>Refused</th></tr>{rows}</table>"
+    )
+
+
+def curves(name: str, results: Sequence[Result], cohort: Cohort) -> str:
+    """ROC, precision and recall, calibration and decision curves of one classifier, tested patients of all folds."""
+    figure = new_figure(12.5, 3.4)
+    roc, precision, calibrated, decision = figure.subplots(1, 4)
+    for result in results:
+        if result.arm not in DRAWN or result.arm == CONTROL:
+            continue
+        chance = np.concatenate([p.probability for p in result.predictions])
+        truth = np.concatenate([cohort.labels[p.tested] for p in result.predictions])
+        look = {"color": DRAWN[result.arm], "linestyle": DASHES[result.arm], "label": result.arm, "linewidth": 1.4}
+        order = np.argsort(-chance, kind="stable")
+        hits, alarms = np.cumsum(truth[order]), np.cumsum(1 - truth[order])
+        roc.plot(np.r_[0, alarms / alarms[-1]], np.r_[0, hits / hits[-1]], **look)
+        precision.plot(hits / hits[-1], hits / (hits + alarms), **look)
+        calibrated.plot(*_calibration_curve(chance, truth), marker="o", markersize=3, **look)
+        thresholds = np.linspace(0.05, 0.95, 91)
+        decision.plot(thresholds, [net_benefit(chance, truth, t) for t in thresholds], **look)
+    share = float(cohort.labels.mean())
+    thresholds = np.linspace(0.05, 0.95, 91)
+    decision.plot(
+        thresholds, share - (1 - share) * thresholds / (1 - thresholds), color="#999999", linewidth=0.8, label="all"
+    )
+    decision.axhline(0, color="#999999", linewidth=0.8)
+    decision.set_ylim(-0.1, share + 0.05)
+    for axes, title, x, y in (
+        (roc, "ROC (folds pooled)", "1 - specificity", "sensitivity"),
+        (precision, "Precision and recall", "recall", "precision"),
+        (calibrated, "Calibration", "probability", "share positive"),
+        (decision, "Decision curve", "threshold", "net benefit"),
+    ):
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel(x, fontsize=8)
+        axes.set_ylabel(y, fontsize=8)
+        axes.tick_params(labelsize=7)
+    for axes in (roc, calibrated):
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+    roc.legend(fontsize=6, loc="lower right")
+    return svg(figure, f"curves-{name}")
+
+
+def net_benefit(probability: np.ndarray, truth: np.ndarray, threshold: float) -> float:
+    """True positives less weighted false positives a patient (Vickers and Elkin, Med Decis Making 2006)."""
+    called = probability >= threshold
+    true, false = float((called & (truth == 1)).mean()), float((called & (truth == 0)).mean())
+    return true - false * threshold / (1 - threshold)
+
+
+def _calibration_curve(probability: np.ndarray, truth: np.ndarray) -> tuple[list[float], list[float]]:
+    edges = np.quantile(probability, np.linspace(0, 1, BINS + 1))
+    place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, BINS - 1)
+    used = [n for n in range(BINS) if (place == n).any()]
+    return [float(probability[place == n].mean()) for n in used], [float(truth[place == n].mean()) for n in used]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:.3f}"
+
+
+def _interval(interval: Any) -> str:
+    if interval.low is None:
+        return f"<span class='note'>{escape(str(interval.refused))}</span>"
+    return f"{interval.low:.3f} to {interval.high:.3f}"
