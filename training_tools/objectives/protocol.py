@@ -83,8 +83,8 @@ class Objective(Protocol):
         """The updates of one step, in order. When the iterator is resumed, the optimiser has been stepped.
 
         Networks take and give float32, whatever they compute in (also by methods other than `forward`); those that an
-        optimiser names are in training mode. Draw from `random` only (a CPU generator, seeded anew for each step from the run's seed, the step
-        and the process), so that a run can be repeated.
+        optimiser names are in training mode. Draw from `random` only (a CPU generator, seeded anew for each step from
+        the run's seed, the step and the process), so that a run can be repeated.
         """
         ...
 

@@ -12,8 +12,8 @@
   shift, ghosts.
 
 Defaults: TR 5000 and TE 100 ms, 3 mm slices of 0.55 mm (PI-RADS v2.1 asks for 3 mm and at most 0.7 x 0.4 mm; TR/TE
-5800/100 ms is a published 3 T protocol). TR, TE, noise and sensitivity vary between cases by our choice. Which tissue is
-where is left to `prostate_anatomy`.
+5800/100 ms is a published 3 T protocol). TR, TE, noise and sensitivity vary between cases by our choice. Which tissue
+is where is left to `prostate_anatomy`.
 """
 
 from __future__ import annotations
