@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,19 @@ def test_the_mrmc_table_shows_three_designs_and_the_next_study(study_csv: Path) 
     for text in ("RRRC: random readers, random cases", "FRRC", "RRFC", "delong covariances", "reader R2",
                  "Power of the", "A - B", "Cov3"):  # fmt: skip
         assert text in shown
+
+
+def test_a_small_p_is_never_printed_as_zero(tmp_path: Path) -> None:
+    rows = [
+        [f"R{r}", test, f"c{n}", n % 2, ((n % 2) * 4 if test == "A" else 0) + (n * (r + 3)) % 5]
+        for r in range(3) for test in "AB" for n in range(60)
+    ]  # fmt: skip
+    path = tmp_path / "study.csv"
+    path.write_text(text_of([LONG_HEADER, *[[str(cell) for cell in row] for row in rows]]))
+    code, shown, _ = run("mrmc", str(path))
+    assert code == 0
+    assert "< 0.0001" in shown
+    assert not re.search(r"\b0\.0000 ", shown)
 
 
 def test_the_mrmc_json_is_complete_and_its_parts_agree(study_csv: Path) -> None:

@@ -245,17 +245,35 @@ def test_error_covariances_average_the_right_cells() -> None:
     assert error_covariances(matrix, 3, 4) == (4.0, 3.0, 2.0, 1.0)
 
 
-def test_one_reader_is_refused_where_readers_are_random(tied_study) -> None:
+@pytest.mark.parametrize("readers", [("r",), ("r", "s")])
+def test_one_or_two_readers_are_refused_where_readers_are_random(tied_study, readers: tuple[str, ...]) -> None:
     ratings, truth = tied_study
-    found = {d.key: d for d in analyse(ratings[[0, 2]][:, None], truth, ("a", "b"), ("r",)).designs}
-    assert "one reader" in (found["RRRC"].refused or "")
-    assert "one reader" in (found["RRFC"].refused or "")
+    study = analyse(ratings.reshape(2, 2, -1)[:, : len(readers)], truth, ("a", "b"), readers)
+    found = {d.key: d for d in study.designs}
+    for key in ("RRRC", "RRFC"):
+        assert f"{len(readers)} reader" in (found[key].refused or "")
+        assert "at least 3" in (found[key].refused or "")
+        assert found[key].differences == found[key].means == ()
     assert found["FRRC"].refused is None
+    assert len(study.of_readers) == len(readers)
+    assert study.components is None  # the next study has random readers
+
+
+def test_the_interval_of_an_area_ends_at_one(tied_study) -> None:
+    _, truth = tied_study
+    sharp = np.where(truth, 3.0, 1.0) + np.array([0, 0, 1] * len(truth))[: len(truth)]
+    study = analyse(
+        np.stack([sharp, sharp + truth, sharp - (truth & (sharp == 3)) * 2.5])[None], truth, ("a",), tuple("rst")
+    )
+    means = [mean for design in study.designs for mean in design.means]
+    assert means
+    assert max(mean.high for mean in means) == 1.0
+    assert min(mean.low for mean in means) >= 0.0
 
 
 def test_one_test_has_intervals_and_no_comparison(tied_study) -> None:
     ratings, truth = tied_study
-    found = analyse(ratings.reshape(2, 2, -1)[:1], truth, ("a",), ("r", "s"))
+    found = analyse(ratings[None, :3], truth, ("a",), ("r", "s", "t"))
     assert all("one test" in (design.refused or "") and len(design.means) == 1 for design in found.designs)
     assert found.components is None
 

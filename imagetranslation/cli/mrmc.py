@@ -53,11 +53,12 @@ def mrmc(
 
 
 def _planned(found: Analysis, effect: float) -> list[Power] | str:
+    from ..readerstudy.statistics.bootstrap import MIN_READERS
     from ..readerstudy.statistics.estimates import Undefined
     from ..readerstudy.statistics.power import table
 
     if found.components is None:
-        return "the next study cannot be planned from one reader or one test"
+        return f"the next study cannot be planned from fewer than {MIN_READERS} readers or from one test"
     try:
         return table(found.components, found.positives + found.negatives, effect, alpha=1 - found.level)
     except Undefined as reason:
@@ -163,12 +164,17 @@ def _global(design: Design, name: str) -> list[str]:
     if design.value is None:
         return [label, "refused", "", "", ""]
     degrees = f"{design.df1:g}" if design.df2 is None else f"{design.df1:g}, {design.df2:.2f}"
-    return [label, design.statistic, f"{design.value:.4f}", degrees, f"{design.p:.4f}"]
+    return [label, design.statistic, f"{design.value:.4f}", degrees, _p(design.p)]
 
 
 def _line(label: str, one: Comparison) -> list[str]:
     what = f"{one.first} - {one.second}" if one.second else one.first
     degrees = "normal" if one.df is None else f"{one.df:.2f}"
-    p = "" if one.p is None else f"{one.p:.4f}"
     ends = f"{one.low:.5f} to {one.high:.5f}"
-    return [label, what, f"{one.estimate:.5f}", f"{one.standard_error:.5f}", degrees, p, ends]
+    return [label, what, f"{one.estimate:.5f}", f"{one.standard_error:.5f}", degrees, _p(one.p), ends]
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

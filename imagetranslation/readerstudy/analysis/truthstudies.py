@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..statistics.bootstrap import MIN_READERS
 from ..statistics.comparisons import TestResult
 from ..statistics.estimates import Undefined
 from ..statistics.mrmc import DESIGNS, SOURCE, Analysis, Comparison, analyse
@@ -249,7 +250,9 @@ def _gap_cells(gap: Comparison) -> list[str]:
 def _plan(work: Work, task: Task, found: Analysis) -> Block:
     effect = task.margin or USUAL_EFFECT
     if found.components is None:
-        return Text("Next study: it cannot be planned from one reader or one arm.", "refused")
+        return Text(
+            f"Next study: it cannot be planned from fewer than {MIN_READERS} readers or from one arm.", "refused"
+        )
     try:
         made = power_table(found.components, found.positives + found.negatives, effect, alpha=work.study.alpha)
     except Undefined as reason:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .bootstrap import MIN_READERS
 from .estimates import UNDEFINED, Undefined
 from .roc import areas, covariance, difference, enough
 
@@ -130,7 +131,7 @@ def analyse(
     designs = from_areas(auc, matrix, tests, level)
     own = tuple(_of_reader(auc, matrix, tests, readers, j, level) for j in range(r)) if t > 1 else ()
     positives = int(np.sum(truth))
-    told = components(auc, matrix) if t > 1 and r > 1 else None
+    told = components(auc, matrix) if t > 1 and r >= MIN_READERS else None
     flattened = tuple(found for one in own for found in one)
     return Analysis(tests, readers, positives, len(truth) - positives, method, level, auc, errors, told, designs,
                     flattened)  # fmt: skip
@@ -203,8 +204,12 @@ def _two_tests(auc: np.ndarray) -> None:
 
 
 def _random_readers(auc: np.ndarray) -> None:
-    if auc.shape[1] < 2:
-        raise Undefined("one reader cannot stand for readers in general; at least 2 are needed")
+    count = auc.shape[1]
+    if count < MIN_READERS:
+        raise Undefined(
+            f"{count} reader{'s' if count != 1 else ''} cannot stand for readers in general; at least {MIN_READERS} "
+            "are needed"
+        )
 
 
 def _random_both(auc: np.ndarray, matrix: np.ndarray, tests: tuple[str, ...], level: float) -> Design:
@@ -306,7 +311,8 @@ def _comparison(first: str, second: str, estimate: float, error: float, df: floa
     distribution = norm() if df is None else t(df)
     half = float(distribution.ppf(0.5 + level / 2)) * error
     p = float(2 * distribution.sf(abs(estimate) / error)) if second and error > 0 else None
-    return Comparison(first, second, estimate, error, df, p, estimate - half, estimate + half)
+    least = -1.0 if second else 0.0  # no area lies beyond 0 and 1, no difference of areas beyond -1 and 1
+    return Comparison(first, second, estimate, error, df, p, max(least, estimate - half), min(1.0, estimate + half))
 
 
 def _of_reader(
