@@ -261,8 +261,9 @@ def _common_grid(source: Volume, settings: Settings) -> Volume:
     if (size == old_size).all() and np.allclose(spacing, old_spacing):
         origin, spacing = image.GetOrigin(), old_spacing
     shape = tuple(int(n) for n in size[::-1])
-    place = tuple(float(v) for v in spacing), tuple(float(v) for v in origin), image.GetDirection()
-    return Volume(np.zeros(shape, np.uint8), *place, name=source.name)
+    steps: Any = tuple(float(v) for v in spacing)
+    first: Any = tuple(float(v) for v in origin)
+    return Volume(np.zeros(shape, np.uint8), steps, first, image.GetDirection(), name=source.name)
 
 
 def _smoothed(image: sitk.Image, like: sitk.Image) -> sitk.Image:

@@ -27,9 +27,9 @@ LEAST_SHRUNK = 8  # an axis of fewer voxels is not thinned out
 MESH = 3  # B-spline cells along each axis of the source's grid
 LEAST_JACOBIAN = 0.2
 WORSE_THAN_LABELS = (
-    "Mutual information aligns ultrasound with MR poorly: on the public prostate pairs the glands overlap by a mean "
-    "Dice of 0.62 after a shift and by less after anything freer, against 0.89 with gland labels. Look at every row "
-    "of the sheet."
+    "Mutual information aligns ultrasound with MR poorly: on the 18 public prostate pairs the glands overlap by a mean "
+    "Dice of 0.54 after a shift, 0.48 after a rigid, 0.39 after an affine and after a B-spline transform, against 0.89 "
+    "with gland labels. Look at every row of the sheet."
 )
 
 
@@ -80,7 +80,7 @@ def register_labels(source: sitk.Image, target: sitk.Image, method: str = "scale
     coarse B-spline to that, and is given up for the affine result where it would squeeze tissue below 0.2 of its
     volume. The default has no rotation or shear because the outline of a nearly round gland doesn't determine them:
     freed, they follow its irregularities and turn everything outside it (30 degrees in one public case), for one
-    hundredth of Dice.
+    hundredth of Dice. Mean Dice of the 18 public pairs: 0.86 rigid, 0.89 scale.
     """
     if method not in LABEL_METHODS:
         raise InputError(f"Labels cannot be registered by {method!r}; there are {', '.join(LABEL_METHODS)}.")
@@ -175,7 +175,7 @@ def _in_words() -> Iterator[None]:
         raise InputError(f"The registration did not work out ({reason}): do the two images overlap at all?") from error
 
 
-def _volume_ratio(affine: sitk.Transform) -> float:
+def _volume_ratio(affine: Any) -> float:
     side = affine.GetDimension()
     return float(np.linalg.det(np.reshape(affine.GetMatrix(), (side, side))))
 

@@ -59,7 +59,7 @@ def facts_of(sheets: Sheets, patient: str, sweep: str, scan: str, surfaces: dict
     grade_group: the highest; label: 1 with a cancer of grade group 2 or more, 0 with biopsies without; PSA, volume.
     """
     facts: dict[str, str] = {}
-    scores = {}
+    scores: dict[str, str] = {}
     for row in sheets.targets:
         if _of_case(row, patient, sweep, scan) and row.get(SCORE):
             scores[_first(row, NUMBER) or str(len(scores) + 1)] = row[SCORE]
@@ -72,8 +72,8 @@ def facts_of(sheets: Sheets, patient: str, sweep: str, scan: str, surfaces: dict
         worst = max(grade_group(row) for row in cores)
         facts.update({"cores": str(len(cores)), "grade_group": str(worst), "label": str(int(worst >= SIGNIFICANT))})
         facts.update({name: cores[0][column] for column, name in COPIED.items() if cores[0].get(column)})
-        for number, worst in _by_target(cores, surfaces).items():
-            facts[f"target{number}_grade_group"] = str(worst)
+        for target, grade in _by_target(cores, surfaces).items():
+            facts[f"target{target}_grade_group"] = str(grade)
     return facts
 
 
