@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imagetranslation.errors import ImageTranslationError, InputError, RunFailed
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.locks import LockFile
 from imagetranslation.volume import read_volume, write_volume
 from training_tools import benchmark
@@ -26,34 +26,10 @@ from training_tools.benchmarking import cells, costs, entries
 from training_tools.benchmarking.cells import Plan, read_plan
 from training_tools.benchmarking.gathering import gather
 
-from .training_runs import prepared_pairs, tiny_config
+from .benchmark_runs import BROKEN, FEW_STEPS, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, here, tiny_networks
+from .training_runs import prepared_pairs
 
-PIX2PIX, REGRESSION, PERCEPTUAL, BROKEN = "2D-Pix2Pix", "2D-Regression", "2D-PerceptualPix2Pix", "3D-UNet"
-NETWORKS = {PIX2PIX: "pix2pix", REGRESSION: "regression", PERCEPTUAL: "perceptual-pix2pix"}
-FEW_STEPS = 0.05  # seconds of training
 LONGEST_WAIT_S = 120
-
-
-def tiny_networks(folder: Path) -> Path:
-    """Configurations of three networks that can be trained in a second and one that cannot, and a preset "tiny"."""
-    place = folder / "us2mri"
-    place.mkdir(parents=True)
-    for entry, objective in NETWORKS.items():
-        text = tiny_config(objective, held_out=(), id=entry.lower()).model_dump_json(exclude={"card"})
-        (place / f"{entry}.json").write_text(text)
-    impossible = tiny_config("regression", 3, held_out=(), source={"spatial_dims": 3, "patch_size": [7, 15, 15]})
-    (place / f"{BROKEN}.json").write_text(impossible.model_dump_json(exclude={"card"}))
-    tiny = {"seconds": FEW_STEPS, "folds": 2, "split_folds": 2, "heading": "tiny", "encoder_steps": 2, "changes": {}}
-    (place / "presets.json").write_text(json.dumps({"tiny": tiny}))
-    return folder
-
-
-def here(output: Path, number: int) -> None:
-    """As `benchmark.run_apart`, in this process: a new one takes seconds to begin."""
-    try:
-        benchmark.run_one(read_plan(output), number)
-    except ImageTranslationError as error:
-        print(error, file=sys.stderr)
 
 
 def arguments(data: Path, output: Path, *more: str) -> list[str]:

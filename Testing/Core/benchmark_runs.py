@@ -1,0 +1,40 @@
+"""Tiny networks and a tiny preset with which the tests run a benchmark."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from imagetranslation.errors import ImageTranslationError
+from training_tools import benchmark
+from training_tools.benchmarking.cells import read_plan
+
+from .training_runs import tiny_config
+
+PIX2PIX, REGRESSION, PERCEPTUAL, BROKEN = "2D-Pix2Pix", "2D-Regression", "2D-PerceptualPix2Pix", "3D-UNet"
+NETWORKS = {PIX2PIX: "pix2pix", REGRESSION: "regression", PERCEPTUAL: "perceptual-pix2pix"}
+FEW_STEPS = 0.05  # seconds of training
+
+
+def tiny_networks(folder: Path, networks: tuple[str, ...] = tuple(NETWORKS)) -> Path:
+    """Configurations of networks that can be trained in a second and of one that cannot, and presets, all tiny."""
+    place = folder / "us2mri"
+    place.mkdir(parents=True)
+    for entry in networks:
+        objective = NETWORKS[entry]
+        text = tiny_config(objective, held_out=(), id=entry.lower()).model_dump_json(exclude={"card"})
+        (place / f"{entry}.json").write_text(text)
+    impossible = tiny_config("regression", 3, held_out=(), source={"spatial_dims": 3, "patch_size": [7, 15, 15]})
+    (place / f"{BROKEN}.json").write_text(impossible.model_dump_json(exclude={"card"}))
+    tiny = {"seconds": FEW_STEPS, "folds": 2, "split_folds": 2, "heading": "tiny", "encoder_steps": 2, "changes": {}}
+    (place / "presets.json").write_text(json.dumps(dict.fromkeys(("tiny", "quick", "standard"), tiny)))
+    return folder
+
+
+def here(output: Path, number: int) -> None:
+    """As `benchmark.run_apart`, in this process: a new one takes seconds to begin."""
+    try:
+        benchmark.run_one(read_plan(output), number)
+    except ImageTranslationError as error:
+        print(error, file=sys.stderr)
