@@ -255,13 +255,24 @@ def _model_table(work: Work, task: Task, grid: Grid, part: tuple[np.ndarray, lis
         f"{found.n['answers']} answers of {found.n.get('groups', 0)} patients; {found.method}. Reference: "
         f"{work.arm(arms[0])}; {_reader_note(readers)}. An odds ratio above 1 means higher answers. All arms "
         f"alike: likelihood ratio chi-square {number(chi_square)}, {degrees} df, p {p_text(p)} (continuous, no "
-        "smallest attainable p; not part of Holm's family). It speaks of these readers and of patients like these. "
+        f"smallest attainable p; not part of Holm's family). It speaks of these readers{_image_note(readers)}. "
         f"{MODEL_SOURCE}."
     )
     if found.notes:
         note += f" Note: {'; '.join(found.notes)}."
     header = ["Effect", "Odds ratio", "Log odds", "SE", f"{level} interval (log odds)", "p"]
     return [Table(title, header, lines, note, header[:1])]
+
+
+def _image_note(readers: list[str]) -> str:
+    """What the model leaves out where several readers judge one image, whose answers then belong together."""
+    if len(set(readers)) < 2:
+        return " and of patients like these"
+    return (
+        "; patients have a random effect and single images have none, so where one image of a patient is liked better "
+        "than another by all readers alike, p is too small and the interval of arms too narrow: rely on the tests and "
+        "bootstrap intervals over patients, which take that into account"
+    )
 
 
 def _reader_note(readers: list[str]) -> str:

@@ -238,7 +238,8 @@ def answer_model(
 ) -> OrdinalFit:
     """The study's model: arms against `reference` (by default the first), readers as fixed effects against the mean
     reader (the last reader's effect is minus the sum of the others'), patients as random intercepts. All of length n.
-    It speaks of these readers and of patients like these."""
+    It speaks of these readers, and of patients like these where the images of a patient differ by their arm alone: the
+    model has no effect of single images, whose answers by several readers belong together."""
     arm_names, reader_names = sorted(set(arms)), sorted(set(readers))
     base = reference or arm_names[0]
     if base not in arm_names:
