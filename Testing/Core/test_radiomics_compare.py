@@ -97,6 +97,24 @@ def test_percent_and_flags_come_from_the_cohorts_real_targets(images, roi, cohor
     assert compared(images, roi, cohort={MEAN: comparison.CohortFeature(50.0, 0, 500)})[1][MEAN].flag == ""
 
 
+@pytest.mark.parametrize(("how", "said"), [
+    (("mirp", Settings().sha256), "made by mirp"), (("pyradiomics", "another"), "made with other settings"),
+])  # fmt: skip
+def test_a_cohort_made_by_another_engine_or_with_other_settings_is_refused(images, roi, cohort_file, how, said):
+    def written(engine, sha256):
+        text = cohort_file.read_text().splitlines()
+        rows = [row.split(",") for row in text]
+        places = [rows[0].index(name) for name in ("engine", "settings_sha256")]
+        for row in rows[1:]:
+            row[places[0]], row[places[1]] = engine, sha256
+        cohort_file.write_text("\n".join(",".join(row) for row in rows) + "\n")
+        return comparison.read_cohort(cohort_file)
+
+    assert compared(images, roi, cohort=written("pyradiomics", Settings().sha256))[1][MEAN].flag
+    with pytest.raises(InputError, match=said):
+        compared(images, roi, cohort=written(*how))
+
+
 def test_histograms_share_their_edges_and_hold_every_voxel(images, roi):
     found, _ = compared(images, roi)
     values = [image.array[roi.slices][roi.mask] for image in images.values()]

@@ -116,6 +116,23 @@ def test_a_region_that_is_too_small_is_named_and_the_others_are_done(files):
     assert alone.stderr.startswith("Error: mask label 5 has 18 voxels")
 
 
+@pytest.mark.parametrize("engine", [PyRadiomicsEngine, MirpEngine])
+def test_resampling_that_leaves_too_few_voxels_is_refused(image, regions, engine):
+    if engine is MirpEngine:
+        pytest.importorskip("mirp")
+    with pytest.raises(InputError, match=r"has \d+ voxels after resampling; at least 64 are needed"):
+        extract_one(image, regions[0], Settings(spacing=(3.0, 3.0, 3.0)), engine())
+
+
+def test_the_json_beside_a_table_never_replaces_the_settings_it_was_made_with(files, tmp_path):
+    chosen = tmp_path / "chosen.json"
+    chosen.write_text('{"bin_number": 16}')
+    ran = run(*files, "--label", 1, "--settings", chosen, "-o", tmp_path / "chosen.csv")
+    assert ran.returncode == 2
+    assert "give another name with -o" in ran.stderr
+    assert chosen.read_text() == '{"bin_number": 16}'
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

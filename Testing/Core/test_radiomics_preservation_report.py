@@ -185,6 +185,16 @@ def test_a_wrong_table_of_features_is_refused_in_a_sentence(run, tmp_path, text,
     assert said in err
 
 
+def test_values_made_with_different_settings_are_never_compared(run, tmp_path):
+    head = HEADER.strip() + ",engine,settings_sha256\n"
+    rows = [f"p1,r,synthetic-target,{side},contrast,{n},pyradiomics,{made}\n" for n, (side, made) in
+            enumerate([("a", "one"), ("b", "two")])]  # fmt: skip
+    (tmp_path / "mixed.csv").write_text(head + "".join(rows))
+    status, _, said = run("--table", tmp_path / "mixed.csv", "-o", tmp_path / "out")
+    assert status == 2
+    assert "row 3: contrast was made by another engine or with other settings" in said
+
+
 def test_an_earlier_report_is_never_overwritten(run, folder, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.html").write_text("earlier")

@@ -55,9 +55,7 @@ def extract(
         Optional[Path], typer.Option("--output", "-o", help="Table to write: .csv, and a .json beside it.")
     ] = None,
     tissue: Tissue = None,
-    mask_component: Annotated[
-        Optional[int], typer.Option(min=0, help="Which volume of a 4-D mask (component=...).")
-    ] = None,
+    mask_component: Annotated[Optional[int], typer.Option(min=0, help="Which volume of a 4-D mask, from 0.")] = None,
     series: Annotated[Optional[str], typer.Option(help="Which DICOM series of a folder: UID or number.")] = None,
     component: Annotated[Optional[str], typer.Option(help="Which component of a 4-D scan, or view of an NM.")] = None,
     workers: Workers = 1,
@@ -84,7 +82,7 @@ def extract(
     stop, console = cancel_on_interrupt(), Console(as_json)
     chosen = read_chosen_settings(settings)
     if output is not None:
-        extraction.check_table(output)
+        extraction.check_table(output, settings, image, mask, tissue)
     scan = read_volume(image, series=series, component=component)
     given = chosen.general() if chosen.parameters is not None else {}
     rois = read_rois(

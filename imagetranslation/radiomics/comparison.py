@@ -41,11 +41,16 @@ LEAST_PATIENTS = 5
 
 @dataclass(frozen=True)
 class CohortFeature:
-    """How a feature spreads over the real images of a cohort; sd over patients' means."""
+    """How a feature spreads over the real images of a cohort; sd over patients' means.
+
+    engine, settings_sha256: what made it, "" where the file does not say.
+    """
 
     sd: float
     low: float
     high: float
+    engine: str = ""
+    settings_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,25 @@ def read_cohort(path: str | Path) -> dict[str, CohortFeature]:
         everything = [value for values in by_patient.values() for value in values]
         if len(by_patient) >= LEAST_PATIENTS:
             means = [float(np.mean(values)) for values in by_patient.values()]
-            found[key] = CohortFeature(float(np.std(means, ddof=1)), min(everything), max(everything))
+            found[key] = CohortFeature(
+                float(np.std(means, ddof=1)), min(everything), max(everything), *table.made_by.get(key, ())
+            )
     return found
+
+
+def check_cohort(cohort: Mapping[str, CohortFeature], engine: Engine, settings: Settings) -> None:
+    """InputError with one sentence where a cohort's values were made otherwise than those to be held against them."""
+    engines = {each.engine for each in cohort.values()} - {""}
+    if engines and engine.name not in engines:
+        raise InputError(
+            f"The cohort's features were made by {', '.join(sorted(engines))}, these are made by {engine.name}: "
+            "their values do not compare. Take that engine, or a cohort file made by this one."
+        )
+    if any(each.settings_sha256 not in ("", settings.sha256) for each in cohort.values()):
+        raise InputError(
+            "The cohort's features were made with other settings (grey levels, spacing or normalisation), so that "
+            "their spread says nothing of these values. Take the cohort's settings, or a cohort file made with these."
+        )
 
 
 def compare(
@@ -135,6 +157,7 @@ def compare(
     roles = [role for role in ROLES if role in images]
     for role in roles:
         check_grid(roi, images[role])
+    check_cohort(cohort or {}, engine, settings)
     results = {}
     for role in roles:
         (result,) = extract(

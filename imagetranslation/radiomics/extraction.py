@@ -114,13 +114,19 @@ def report(results: Sequence[RoiResult], image: Volume) -> dict[str, Any]:
     return {**whole, **{key: first[key] for key in shared}}
 
 
-def check_table(path: str | Path) -> Path:
-    """The path of a table to write; InputError with one sentence where it is not one."""
+def check_table(path: str | Path, *inputs: str | Path | None) -> Path:
+    """The path of a table to write; InputError with one sentence where it is not one.
+
+    inputs: files that are read, none of which the table or the JSON beside it may replace.
+    """
     target = Path(path)
     if target.suffix.lower() != ".csv":
         raise InputError(f"The table is written as .csv, not as {target.name}; give a name ending in .csv.")
     if target.is_dir():
         raise InputError(f"{target} is a folder; give the name of a .csv file.")
+    written = {target.resolve(), target.with_suffix(".json").resolve()}
+    if taken := [name for name in inputs if name is not None and Path(name).resolve() in written]:
+        raise InputError(f"The table and the JSON beside it would replace {taken[0]}; give another name with -o.")
     return target
 
 

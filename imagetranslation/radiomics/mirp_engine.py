@@ -23,7 +23,7 @@ from .engine import Cancel, Feature, Progress, RoiResult
 from .mirp_names import GAP, PAPER_FAMILIES, identity, in_set
 from .mirp_process import MirpProcess
 from .resample import Whole, cropped, resampled, to_sitk
-from .roi import Roi, check_grid, check_intensities, check_usable
+from .roi import Roi, check_grid, check_intensities, check_usable, check_voxels
 from .settings import INTERPOLATORS, Settings, without_parameters
 from .texture import MOST_LEVELS
 
@@ -103,6 +103,8 @@ class MirpEngine:
             check_intensities(roi, image)
             seen, mask = _around(whole, roi, plain)
             inside = seen.array[mask.array > 0]
+            if settings.parameters is None:
+                check_voxels(roi.name, inside.size, settings, "after resampling")
             levels = grey_levels(inside, plain)
             features = self._ask(runner, seen, mask, _arguments(inside, plain, self.feature_set, shape), cancelled)
         except InputError as error:

@@ -23,7 +23,7 @@ from .filters import filtered
 from .parameters import FEATURE_CLASSES
 from .pyradiomics_names import aggregation, identity
 from .resample import Whole, cropped, mask_to_sitk, region_of, resampled, to_sitk
-from .roi import Roi, check_grid, check_intensities, check_usable
+from .roi import Roi, check_grid, check_intensities, check_usable, check_voxels
 from .settings import Settings
 from .texture import Classes, Outcome, Task, compute, recorded
 
@@ -218,6 +218,8 @@ def _prepare(whole: Whole, image: Volume, roi: Roi, settings: Settings, general:
             moved, mask = cropped(whole, roi, general["padDistance"])
         seen = Whole(moved)
         region = _region(moved, mask, roi)
+        if settings.parameters is None:
+            check_voxels(roi.name, region.voxels, settings, "after resampling")
     _check_extent(region, general)
     state = _Prepared(seen, region, region.mask)
     if general["resegmentRange"] is not None:

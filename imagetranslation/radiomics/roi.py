@@ -226,10 +226,15 @@ def _by(values: Iterable[float]) -> str:
 
 def check_usable(roi: Roi, settings: Settings) -> None:
     """InputError with one sentence where the region has too few voxels, or only one."""
-    if roi.voxels < settings.minimum_voxels:
+    check_voxels(roi.name, roi.voxels, settings)
+
+
+def check_voxels(name: str, voxels: int, settings: Settings, where: str = "") -> None:
+    """InputError with one sentence where `voxels` are too few; where: what was done before, as "after resampling"."""
+    if voxels < settings.minimum_voxels:
         raise InputError(
-            f"{roi.name} has {roi.voxels} voxel{'s' if roi.voxels != 1 else ''}; at least {settings.minimum_voxels} "
-            "are needed (the setting minimum_voxels). Texture of fewer is mostly chance."
+            f"{name} has {voxels} voxel{'s' if voxels != 1 else ''}{where and ' ' + where}; at least "
+            f"{settings.minimum_voxels} are needed (the setting minimum_voxels). Texture of fewer is mostly chance."
         )
 
 

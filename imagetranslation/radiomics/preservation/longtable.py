@@ -42,13 +42,15 @@ class Exclusion:
 class LongTable:
     """features: key to `DESCRIBING`. values: (relation, side) to (patient, roi) to feature to value, NaN if undefined.
 
-    origin: (relation, side, patient, roi) to `ORIGIN`. excluded: in the order in which it was met.
+    origin: (relation, side, patient, roi) to `ORIGIN`. excluded: in the order in which it was met. made_by: feature to
+    engine and hash of settings, the same in every row, "" where a file does not say.
     """
 
     features: dict[str, tuple[str, ...]] = field(default_factory=dict)
     values: dict[tuple[str, str], dict[Case, dict[str, float]]] = field(default_factory=dict)
     origin: dict[tuple[str, str, str, str], tuple[str, ...]] = field(default_factory=dict)
     excluded: list[Exclusion] = field(default_factory=list)
+    made_by: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def relations(self) -> list[Relation]:
         """Those that hold anything, in the order of `RELATIONS`."""
@@ -165,6 +167,13 @@ def _take(table: LongTable, row: dict[str, str], where: str) -> None:
     if key in values:
         raise InputError(f"{where}: {key} of patient {case[0]}, region {case[1]} stands there twice.")
     values[key] = value
+    how, before = (row.get("engine", ""), row.get("settings_sha256", "")), table.made_by.get(key, ("", ""))
+    if any(one and other and one != other for one, other in zip(how, before)):
+        raise InputError(
+            f"{where}: {key} was made by another engine or with other settings than in the rows before; values made "
+            "differently are not compared. Keep them in separate tables."
+        )
+    table.made_by[key] = (before[0] or how[0], before[1] or how[1])
     table.features.setdefault(key, tuple(row.get(name, "") or (key if name == "name" else "") for name in DESCRIBING))
     table.origin[(row["relation"], row["side"], *case)] = tuple(row.get(name, "") for name in ORIGIN)
 
