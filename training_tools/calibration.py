@@ -35,7 +35,7 @@ from . import reliability
 from .config import Config, read_config
 from .console import run as run_command
 from .crossval import folds
-from .dataset import Case, case_names, load_cases
+from .dataset import Case, case_names, load_cases, patients
 from .export import describe, read_run, write
 from .reliability import Residuals
 
@@ -61,7 +61,7 @@ def cross_validated(folder: Path, config: Config, data: Path, method: str) -> tu
     """Residuals of every patient, each by the model of the fold it was left out of, sorted by name."""
     found: list[Residuals] = []
     samples = 0
-    for number, tested in enumerate(folds(case_names(data), config.folds)):
+    for number, tested in enumerate(folds(case_names(data), config.folds, patients(data))):
         package = _fold_package(folder / f"fold-{number}", config)
         for case in load_cases(data, config, tested):
             one, samples = residuals(package, case, method, config.uncertainty.samples)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,31 @@ from imagetranslation.files import make_folder, write_text
 from . import evaluation
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import case_names, load_cases
+from .dataset import case_names, load_cases, patients
 from .export import describe, score_cases, write
 from .train import claim, divide, train
 
 
-def folds(names: list[str], count: int) -> list[list[str]]:
-    """`count` disjoint test sets that cover all names: every count-th of the sorted names, so nothing is drawn."""
-    if len(names) < count:
-        raise InputError(f"{count} folds need at least {count} cases; there are {len(names)}.")
-    return [sorted(names)[start::count] for start in range(count)]
+def folds(names: list[str], count: int, owners: Mapping[str, str] | None = None) -> list[list[str]]:
+    """`count` disjoint test sets that cover all names: every count-th of the sorted patients, so nothing is drawn.
+
+    owners: the patient of each case; its own name by default.
+    """
+    of = {name: (owners or {}).get(name, name) for name in names}
+    everyone = sorted(set(of.values()))
+    if len(everyone) < count:
+        raise InputError(f"{count} folds need at least {count} patients; there are {len(everyone)}.")
+    return [sorted(name for name in names if of[name] in everyone[start::count]) for start in range(count)]
 
 
 def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict[str, Any]]:
     """Train and score one fold (0-based), or read its rows if they are already there."""
     names = case_names(data)
-    tested = folds(names, config.folds)[number]
+    owners = patients(data)
+    tested = folds(names, config.folds, owners)[number]
     kept = [name for name in names if name not in tested]
     run, done = output / f"fold-{number}", output / f"fold-{number}.json"
-    learnt, watched = divide(kept, config)
+    learnt, watched = divide(kept, config, patients=owners)
     claim(run, config, learnt, data, watched)  # rows of another configuration must not be taken for this one's
     if done.exists():
         return list(json.loads(done.read_text(encoding="utf-8")))

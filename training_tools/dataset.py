@@ -46,6 +46,11 @@ def case_names(folder: Path) -> list[str]:
     return sorted(record["case"] for record in manifest(folder)["cases"])
 
 
+def patients(folder: Path) -> dict[str, str]:
+    """The patient of each case of a prepared folder: the case's own name where the data name none."""
+    return {record["case"]: str(record.get("patient") or record["case"]) for record in manifest(folder)["cases"]}
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """`cases.json` of a prepared folder."""
     try:

@@ -23,7 +23,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import write_text
 
 from .console import run as run_command
-from .dataset import manifest
+from .dataset import manifest, patients
 from .training.cache import fingerprints
 
 PARTS = ("train", "validation", "test")
@@ -68,11 +68,11 @@ class Split:
 
 def subjects(data: Path) -> dict[str, Subject]:
     """The prepared cases and what is known of them, by case."""
-    found = {}
-    for record in manifest(data)["cases"]:
-        facts = {key: str(value) for key, value in record.get("facts", {}).items()}
-        found[record["case"]] = Subject(record["case"], str(record.get("patient") or record["case"]), facts)
-    return dict(sorted(found.items()))
+    facts = {record["case"]: record.get("facts", {}) for record in manifest(data)["cases"]}
+    return {
+        case: Subject(case, patient, {key: str(value) for key, value in facts[case].items()})
+        for case, patient in sorted(patients(data).items())
+    }
 
 
 def draw_folds(

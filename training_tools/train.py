@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from imagetranslation.files import atomic_path, make_folder, write_text
 from . import checkpoint, leaks
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import case_names
+from .dataset import case_names, patients
 from .splits import read_split
 from .training import validation
 from .training.cache import Stored, fingerprints, open_cases
@@ -67,8 +67,9 @@ def train(
     do not go together or an empty training set, RunFailed when a loss stops being a number, memory or disk run out,
     Cancelled (after a checkpoint) on Ctrl-C or SIGTERM.
     """
-    names = _not_held_out(case_names(data), config) if cases is None else list(cases)
-    learnt, watched = divide(names, config, validated)
+    owners = patients(data)
+    names = _not_held_out(case_names(data), config, owners) if cases is None else list(cases)
+    learnt, watched = divide(names, config, validated, owners)
     require_fit(config)
     prints = fingerprints(data, [*learnt, *watched])
     fabric = make_fabric(config.precision, hardware)
@@ -197,32 +198,47 @@ class Run:
         write_text(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def divide(names: Sequence[str], config: Config, validated: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
-    """Cases to train on and cases to validate on, disjoint, each in the order of `names`.
+def divide(
+    names: Sequence[str],
+    config: Config,
+    validated: Sequence[str] | None = None,
+    patients: Mapping[str, str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Cases to train on and cases to validate on, each in the order of `names`; no patient has cases in both.
 
-    The configuration's share is drawn by its seed. InputError where a named case is not there or none is left.
+    The configuration's share is drawn over patients by its seed. patients: of each case; its own name by default.
+    InputError where a named case is not there, none is left, or a patient would be cut in two.
     """
     settings = config.validation
+    of = {name: (patients or {}).get(name, name) for name in (*names, *(validated or ()))}
     chosen = set(settings.cases if validated is None else validated)
     if validated is None and settings.share:
-        count = max(1, round(settings.share * len(names)))
-        chosen = set(sorted(names, key=lambda name: seeded(config.seed, "validation", name))[:count])
+        everyone = sorted({of[name] for name in names}, key=lambda who: seeded(config.seed, "validation", who))
+        watched = set(everyone[: max(1, round(settings.share * len(everyone)))])
+        chosen = {name for name in names if of[name] in watched}
     if validated is None and (unknown := sorted(chosen - set(names))):
         raise InputError(f"validation names cases that are not to be trained on: {', '.join(unknown)}.")
     learnt = [name for name in names if name not in chosen]
     if not learnt:
         raise InputError("No case is left to train on.")
+    if shared := sorted({of[name] for name in learnt} & {of[name] for name in chosen}):
+        raise InputError(f"{shared[0]} has cases to train on and cases to validate on; put all of them on one side.")
     return learnt, sorted(chosen) if config.validation.every else []
 
 
-def _not_held_out(names: list[str], config: Config) -> list[str]:
-    """All cases but the held-out ones; InputError for a held-out name the data don't have, which may be misspelt."""
+def _not_held_out(names: list[str], config: Config, owners: Mapping[str, str]) -> list[str]:
+    """All cases but the held-out ones; InputError for a held-out name the data don't have, which may be misspelt, and
+    for a patient some of whose cases are held out.
+    """
     if unknown := sorted(set(config.held_out) - set(names)):
         raise InputError(
             f"held_out names cases that are not in the data: {', '.join(unknown)}. Mend the names, or take them out of "
             "the configuration."
         )
-    return [name for name in names if name not in config.held_out]
+    kept = [name for name in names if name not in config.held_out]
+    if shared := sorted({owners[name] for name in kept} & {owners[name] for name in config.held_out}):
+        raise InputError(f"Some cases of {shared[0]} are held out and others are not; name all of them in held_out.")
+    return kept
 
 
 def claim(

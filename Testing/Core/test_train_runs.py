@@ -22,6 +22,7 @@ from imagetranslation.errors import Cancelled, InputError, RunFailed
 from imagetranslation.volume import read_volume, write_volume
 from training_tools import checkpoint
 from training_tools.config import Config
+from training_tools.crossval import folds
 from training_tools.train import divide, train
 from training_tools.training import loop as loops
 from training_tools.training import validation
@@ -221,6 +222,28 @@ def test_patients_of_the_validation_are_not_trained_on() -> None:
         divide(names, tiny_config(validation={"cases": ["case77"], "every": 5}))
     with pytest.raises(InputError, match="No case is left"):
         divide(names[:1], tiny_config(validation={"cases": ["case0"], "every": 5}))
+
+
+def test_all_cases_of_a_patient_are_on_one_side() -> None:
+    owners = {f"case{n}": f"patient{n // 2}" for n in range(10)}
+    config = tiny_config(validation={"share": 0.4, "every": 5})
+    learnt, watched = divide(list(owners), config, patients=owners)
+    assert len(watched) == 4
+    assert not {owners[name] for name in learnt} & {owners[name] for name in watched}
+    with pytest.raises(InputError, match="patient1 has cases to train on and cases to validate on"):
+        divide(list(owners), tiny_config(validation={"cases": ["case2"], "every": 5}), patients=owners)
+    assert all(len({owners[name] for name in fold}) == 1 for fold in folds(list(owners), 5, owners))
+    with pytest.raises(InputError, match="6 folds need at least 6 patients; there are 5"):
+        folds(list(owners), 6, owners)
+
+
+def test_a_patient_is_not_held_out_by_half(own_data: Path, tmp_path: Path) -> None:
+    record = json.loads((own_data / "cases.json").read_text())
+    for case in record["cases"][2:]:
+        case["patient"] = "P"
+    (own_data / "cases.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="Some cases of P are held out"):
+        train(tiny_config("regression"), own_data, tmp_path / "run")
 
 
 def test_sample_sheets_and_tensorboard_are_written(tiny_data: Path, tmp_path: Path) -> None:
