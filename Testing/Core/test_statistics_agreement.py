@@ -329,3 +329,11 @@ def test_a_reader_with_fewer_than_ten_repeats_has_no_agreement_with_himself() ->
     assert all("9 cases were read twice" in (found.refused or "") for found in intra_reader(nine, FEW_DRAWS))
     enough = make_ratings(published.ANXIETY[:12, :2])
     assert next(f for f in intra_reader(enough, FEW_DRAWS) if f.key == "cohen_quadratic").value is not None
+
+
+def test_the_interval_of_percent_agreement_begins_at_zero() -> None:
+    """Shrout and Fleiss' judges hardly ever give the same number."""
+    cells = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    analytic = values(cells)["percent_agreement"].intervals[0]
+    assert analytic.low == 0.0
+    assert analytic.high == pytest.approx(0.0992, abs=5e-5)

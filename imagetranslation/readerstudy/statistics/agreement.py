@@ -141,7 +141,8 @@ def _category_row(row: _Row, ratings: Ratings, settings: Resampling) -> Estimate
     if settings.readers == "random":
         analytic = Interval("linearised standard error", settings.level, refused=THESE_READERS)
     else:
-        analytic = linearised(statistic, used.sample, settings.level, value)
+        floor = 0.0 if row.key == "percent_agreement" else float("-inf")
+        analytic = linearised(statistic, used.sample, settings.level, value, floor=floor)
     width = len(ratings.labels)
     resampled = bootstrap(statistic, used.sample, settings, width=width, value=value)
     return Estimate(row.key, row.label, value, n, method, row.source, (analytic, resampled))

@@ -118,13 +118,20 @@ def draw(statistic: Statistic, sample: Sample, settings: Resampling, width: int 
     return values
 
 
-def linearised(statistic: Statistic, sample: Sample, level: float, value: float, ceiling: float = 1.0) -> Interval:
+def linearised(
+    statistic: Statistic,
+    sample: Sample,
+    level: float,
+    value: float,
+    ceiling: float = 1.0,
+    floor: float = float("-inf"),
+) -> Interval:
     """Analytic interval: t quantile times the linearised standard error, patients as the sampling unit.
 
     The variance is the infinitesimal jackknife (Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982,
     ch. 6) with the factor p/(p-1); for agreement coefficients on independent cases it is the linearisation of Gwet
     (Handbook of Inter-Rater Reliability, 4th ed. 2014, ch. 5) where no rating is missing. It holds for these readers
-    only. ceiling: the largest value the statistic can take, where the upper end is cut.
+    only. floor, ceiling: the smallest and largest value the statistic can take, where the interval is cut.
     """
     from scipy.stats import t
 
@@ -137,7 +144,8 @@ def linearised(statistic: Statistic, sample: Sample, level: float, value: float,
     except Undefined as reason:
         return Interval(method, level, refused=str(reason))
     half = float(t.ppf(0.5 + level / 2, count - 1)) * error
-    return Interval(method, level, value - half, min(ceiling, value + half), notes=(f"standard error {error:.6f}",))
+    notes = (f"standard error {error:.6f}",)
+    return Interval(method, level, max(floor, value - half), min(ceiling, value + half), notes=notes)
 
 
 def standard_error(statistic: Statistic, sample: Sample) -> float:
