@@ -290,3 +290,16 @@ def test_the_public_pairs_give_the_images_they_always_gave(prostate_pairs: Path,
     # Not the bytes: another processor may round the last place otherwise.
     assert hashlib.sha256(np.rint(target).astype(np.uint8).tobytes()).hexdigest()[:16] == "9200850956186559"
     assert not (tmp_path / "lesion").exists()
+
+
+@pytest.mark.parametrize("method", ["rigid", "scale", "affine"])
+def test_voxels_of_two_sizes_do_not_draw_the_glands_apart(tmp_path: Path, method: str) -> None:
+    fine = body((40, 40, 40), np.zeros(3))
+    coarse = [array[::3].astype(np.float32) for array in fine[:2]]
+    place = {"us": fine[0], "us_l": fine[1].astype(np.uint8)}
+    files = {name: write_volume(Volume(array), tmp_path / f"{name}.nrrd") for name, array in place.items()}
+    for name, array in (("mr", coarse[0]), ("mr_l", coarse[1])):
+        files[name] = write_volume(Volume(array, (1.0, 1.0, 3.0)), tmp_path / f"{name}.nrrd")
+    pair = PairFiles("one", files["us"], files["mr"], files["us_l"], files["mr_l"])
+    quality = prepare.prepare_pair(pair, Settings(method)).quality
+    assert quality.shift_mm < 0.35
