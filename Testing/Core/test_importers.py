@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.volume import Volume, read_volume, write_volume
 from Testing.Core.dicom_objects import NM, image, item, save
 from training_tools import prepare
+from training_tools.importers import options
 from training_tools.importers.bids import list_bids
 from training_tools.importers.nuclear import list_planar
 from training_tools.importers.table import list_table
@@ -171,6 +174,22 @@ def test_uncertain_phases_are_left_out_by_name(tmp_path: Path) -> None:
     assert "taken after" in found.left_out["swapped-anterior"]
     with pytest.raises(InputError, match="holds no planar"):
         list_planar([tmp_path / "ok", a_volume(tmp_path / "n" / "x.nrrd").parent])
+
+
+def test_a_cut_planar_file_is_named(tmp_path: Path) -> None:
+    path = planar(tmp_path / "1.dcm", "blood pool ant", "091000", 1)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"N1") + 40])
+    with pytest.raises(InputError, match=r"1\.dcm is a damaged"):
+        list_planar([tmp_path])
+
+
+def test_the_commands_of_the_tutorial_are_understood(repository: Path) -> None:
+    text = (repository / "Resources" / "Tutorials" / "training.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^python -m training_tools\.prepare (.+)$", text, re.MULTILINE)
+    assert len(lines) >= 6
+    for line in lines:
+        options.parser("").parse_args(shlex.split(line))
 
 
 def test_counts_of_planar_scans_are_kept(tmp_path: Path) -> None:

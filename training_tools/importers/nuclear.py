@@ -137,7 +137,9 @@ def _views(folder: Path, phase: str) -> list[Planar]:
         sentence = f"{path} is a damaged DICOM file; copy it again, or take it away."
         with damage_means(sentence), quiet_pydicom():
             header = open_dataset(path, pixels=False)
-            if is_planar_nm(header) and "Rows" in header:
+            if is_planar_nm(header) and "Rows" not in header:
+                raise InputError(sentence)
+            if is_planar_nm(header):
                 found += _of_file(header, path, phase)
     if not found:
         raise InputError(f"{folder} holds no planar nuclear medicine image (DICOM of modality NM).")
