@@ -153,6 +153,10 @@ def test_what_could_not_be_used_is_listed_and_never_dropped(run, folder, tmp_pat
         (lambda rows: [{**row, "mask": "absent.nrrd"} for row in rows], r"absent.nrrd (mask) is not there"),
         (lambda rows: [*rows, rows[0]], "row 14: patient p0, roi box as synthetic-target stands in row 2 already"),
         (lambda rows: [{**row, "patient": ""} for row in rows], "row 2: the patient is empty"),
+        (
+            lambda rows: [{**row, "a_image": row["b_image"]} for row in rows],
+            "row 2: a_image and b_image are the same file",
+        ),
         (lambda rows: [{k: v for k, v in row.items() if k != "mask"} for row in rows], "lacks the column mask"),
     ],
 )
@@ -280,6 +284,17 @@ def test_with_patients_enough_the_planted_features_make_the_headline():
     assert (moved.rank[0], moved.agreement[0]) == ("preserved", "lost")
     fewer = analyse(simulated_cohort(19), FEW, {}).tables[0]
     assert fewer.headline.startswith("No headline: 19 patients")
+
+
+def test_a_feature_known_of_few_patients_is_not_counted_in_the_headline_of_many():
+    table = simulated_cohort(25)
+    for patient in range(6, 25):
+        table.values[("synthetic-target", "a")][(f"p{patient}", "r")]["f0"] = float("nan")
+    few = analyse(table, Thresholds(draws=100, rho=0.7, icc=0.5), {}).tables[0]
+    assert few.column("rho")[0] > 0.7
+    assert (few.rank[0], few.agreement[0]) == ("undefined", "undefined")
+    assert few.found.reasons[0] == "values of 6 patients; 20 are needed"
+    assert few.headline.startswith("9 of 20 features preserved in rank, 9 of 20 in agreement")
 
 
 def test_a_region_without_partner_is_listed():

@@ -101,6 +101,7 @@ def test_our_own_settings_are_read_and_hashed_by_value(tmp_path):
         ("setting: {label: 0}", "whole number from 1"),
         ("setting: {resampledPixelSpacing: [1, 1]}", "a list of 3"),
         ("setting: {interpolator: cubic}", "sitkBSpline"),
+        ("setting: {interpolator: 3}", "sitkBSpline"),
         ("setting: {normalize: 1}", "true or false"),
         ("setting: {sigma: [-1]}", "above 0"),
         ("setting: 5", "not a mapping"),

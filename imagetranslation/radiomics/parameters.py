@@ -194,7 +194,8 @@ def _expected(key: str, value: Any) -> str | None:
     if key == "wavelet":
         return "" if isinstance(value, str) and 0 < len(value) < 20 else "the name of a wavelet"
     if key == "interpolator":
-        right = value in INTERPOLATORS if isinstance(value, str) else _whole(value) and 1 <= value <= 10
+        # 3 was the B-spline's number once, and is nobody's since SimpleITK numbers splines by their order.
+        right = value in INTERPOLATORS if isinstance(value, str) else _whole(value) and 1 <= value <= 10 and value != 3
         return "" if right else f"one of {', '.join(INTERPOLATORS)}"
     if key in _LISTS:
         return _expected_list(key, value)

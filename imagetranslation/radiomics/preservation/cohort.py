@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,11 +102,24 @@ def _table(joined: Joined, thresholds: d.Thresholds, missing: Any) -> Table:
     agreement = agreement_statuses(found, thresholds) if relation.agreement else None
     number = clusters(joined.reference, thresholds.twins)
     patients = len(set(joined.patients.tolist()))
+    if patients >= thresholds.patients:
+        found, few = _with_few_named(found, thresholds)
+        rank = tuple(d.UNDEFINED if less else status for status, less in zip(rank, few))
+        agreement = agreement and tuple(d.UNDEFINED if less else status for status, less in zip(agreement, few))
     notes = [f"Intervals: {found.intervals}."]
     if constant := sum(bool(reason) for reason in found.reasons):
         notes.append(f"{constant} features are undefined here; the column reason says why.")
     return Table(joined, found, rank, agreement, number,
                  _headline(rank, agreement, number, patients, thresholds, missing, relation), tuple(notes))  # fmt: skip
+
+
+def _with_few_named(found: Found, thresholds: d.Thresholds) -> tuple[Found, list[bool]]:
+    """Which features have values of too few patients to be counted where the table as a whole has enough, and why."""
+    counts = found.columns["patients"]
+    few = [bool(count < thresholds.patients) for count in counts]
+    reasons = [reason or (f"values of {count:.0f} patients; {thresholds.patients} are needed" if less else "")
+               for reason, count, less in zip(found.reasons, counts, few)]  # fmt: skip
+    return replace(found, reasons=reasons), few
 
 
 def rank_statuses(found: Found, thresholds: d.Thresholds) -> tuple[str, ...]:

@@ -114,7 +114,8 @@ class Thresholds:
             f"Agreement: preserved means that the lower end of the {self.level:.0%} interval of ICC(A,1) is "
             f">= {self.icc:g}; degraded means ICC(A,1) >= {self.icc_degraded:g}; anything else is lost.",
             "Undefined means that the feature is constant in one of the two images over the cohort, or has fewer than "
-            "three pairs of values.",
+            f"three pairs of values; where the table has {self.patients} patients or more, also that the feature has "
+            "values of fewer.",
             f"Twins: features whose |rho| with each other is at least {self.twins:g} in the reference images form one "
             "cluster (complete linkage); a cluster is preserved where more than half of its features are.",
         ]

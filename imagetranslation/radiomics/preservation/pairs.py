@@ -83,6 +83,8 @@ def _pair(row: dict[str, str], path: Path, line: int) -> Pair:
             if not file.exists():
                 raise InputError(f"{where}: {file} ({name}) is not there.")
             row[name] = str(file)
+    if row.get("a_image") and row["a_image"] == row.get("b_image", ""):
+        raise InputError(f"{where}: a_image and b_image are the same file; an image always agrees with itself.")
     return Pair(**{name: row.get(name, "") for name in (*REQUIRED, *OPTIONAL)})
 
 
