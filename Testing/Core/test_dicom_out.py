@@ -294,6 +294,7 @@ def test_a_synthetic_series_is_refused_as_input_unless_forced(ultrasound, tmp_pa
         ({"provenance": None}, "not a synthetic image"),
         ({"provenance": replace(a_record("MR"), quantity={"name": "standard deviation"})}, "not an image"),
         ({"provenance": a_record("CT")}, "only MR and NM"),
+        ({"provenance": a_record("image")}, "imitates an unknown modality"),
         ({"array": np.full((4, 60, 70), np.nan)}, "not numbers"),
         ({"direction": (1.0, 0.3, 0, 0, 1, 0, 0, 0, 1)}, "not perpendicular"),
     ],

@@ -174,6 +174,8 @@ def test_too_few_grey_levels_are_refused_and_a_unit_image_at_the_default_bin_wid
     assert extract_one(unit, roi, Settings(), engine).grey_levels > 20
     with pytest.raises(InputError, match="constant"):
         extract_one(image.with_array(np.full(SHAPE, 7, np.int16)), roi, Settings(), engine)
+    with pytest.raises(InputError, match="too close together"):
+        extract_one(image.with_array((image.array / 20 + 1e8).astype(np.float32)), roi, Settings(), engine)
 
 
 @pytest.mark.parametrize("width", [1e-9, 0.004])

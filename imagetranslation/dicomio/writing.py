@@ -78,7 +78,8 @@ def check_writable(synthetic: Volume) -> Provenance:
     if record.quantity is not None:
         raise InputError(f"{synthetic.name} is a map of {record.quantity.get('name')}, not an image; export the image.")
     if record.modality not in modules.MADE_UP:
-        raise InputError(f"{synthetic.name} imitates {record.modality or 'no modality'}; only MR and NM become DICOM.")
+        kind = "an unknown modality" if record.modality in ("", "image") else record.modality
+        raise InputError(f"{synthetic.name} imitates {kind}; only MR and NM become DICOM.")
     if synthetic.array.size == 0 or not np.isfinite(synthetic.array).all():
         raise InputError(f"{synthetic.name} has no voxels, or some that are not numbers, which DICOM cannot hold.")
     axes = np.asarray(synthetic.direction, dtype=float).reshape(3, 3)

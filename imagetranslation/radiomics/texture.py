@@ -68,7 +68,10 @@ def compute(task: Task) -> Outcome:
         if grey:
             if refused := _too_many(task, arguments):
                 return Outcome((), None, refused, tuple(logged))
-            shared, _ = radiomics.imageoperations.binImage(_wide(task.image, logged), task.mask, **arguments)
+            try:
+                shared, _ = radiomics.imageoperations.binImage(_wide(task.image, logged), task.mask, **arguments)
+            except ValueError:
+                return Outcome((), None, _too_close(task), tuple(logged))
             levels = np.unique(shared[task.mask])
             if refused := _too_few(task, levels.size, arguments):
                 return Outcome((), levels.size, refused, tuple(logged))
@@ -114,6 +117,14 @@ def _too_many(task: Task, arguments: dict[str, Any]) -> str:
     return (
         f"The {task.image_type} image has {levels:.0f} grey levels in the region, more than can be worked with here: "
         "choose a larger bin width, or a bin number."
+    )
+
+
+def _too_close(task: Task) -> str:
+    inside = task.image[task.mask]
+    return (
+        f"The intensities of the {task.image_type} image in the region, {inside.min():.9g} to {inside.max():.9g}, are "
+        "too close together, beside their size, to be told apart as grey levels: subtract an offset from the image."
     )
 
 
