@@ -215,12 +215,19 @@ def _write_lists(
         if not (drop_suspect and row.suspect):
             listed.append({**record["case"], **{key: value for key, value in known.items() if value}})
     settings = {**chosen.record(), "software": software()}
+    if count := sum(_is_simulated(pair) for pair, _ in made):
+        settings["simulated"] = f"{count} of {len(made)} cases come from a simulator: no patient."
     _write_report(rows, settings, left_out, output)
     write_sheet(output, rows)
     if not listed:
         raise InputError(f"Every registration is suspect, so no case is left; see {output / 'report.csv'}.")
     _write_json(output / "cases.json", {"settings": settings, "cases": listed})
     return rows
+
+
+def _is_simulated(pair: PairFiles) -> bool:
+    """Whether a case's images lie in a folder that a simulator wrote (`training_tools.phantoms`)."""
+    return any((path.parent.parent / "simulation.json").is_file() for path in (pair.source, pair.target))
 
 
 def _write_report(rows: list[Quality], settings: dict[str, Any], left_out: dict[str, str], output: Path) -> None:
