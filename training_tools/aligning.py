@@ -143,8 +143,8 @@ def prepare_pair(pair: PairFiles, settings: Settings) -> Prepared:
         # Counts belong to a pixel: a pixel of twice the area has twice as many.
         return found * share if modality == "NM" and not np.isclose(share, 1.0) else found
 
-    lesion = _lesions(pair, source, target, both, like, found.transform)
-    quality = _quality(pair, settings, both, labels, found, (fan, valid), lesion)
+    lesion, drawn = _lesions(pair, source, target, both, like, found.transform)
+    quality = _quality(pair, both, labels, found, (fan, valid), None if lesion is None else (both.array(lesion), drawn))
     return Prepared(
         source=source.with_array(source.array, modality=settings.source_modality)
         if unchanged
@@ -229,13 +229,19 @@ def _covered(moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform) -
 
 def _lesions(
     pair: PairFiles, source: Volume, target: Volume, both: _Images, like: sitk.Image, transform: sitk.Transform
-) -> sitk.Image | None:
+) -> tuple[sitk.Image | None, int]:
+    """The lesions on the grid of the case, and how many there were on the grid they were drawn on."""
     if not pair.lesions:
-        return None
-    if pair.lesions_on == "target":
-        return resample(both.image(read_lesions(pair.lesions, target)), like, transform, labels=True)
+        return None, 0
+    drawn = read_lesions(pair.lesions, target if pair.lesions_on == "target" else source)
     still = sitk.Transform(like.GetDimension(), sitk.sitkIdentity)
-    return resample(both.image(read_lesions(pair.lesions, source)), like, still, labels=True)
+    how = transform if pair.lesions_on == "target" else still
+    return resample(both.image(drawn), like, how, labels=True), _numbers(drawn.array)
+
+
+def _numbers(array: np.ndarray) -> int:
+    """How many lesions have a voxel."""
+    return len(np.unique(array[array > 0]))
 
 
 def _common_grid(source: Volume, settings: Settings) -> Volume:
@@ -284,17 +290,16 @@ def _smoothed(image: sitk.Image, like: sitk.Image) -> sitk.Image:
 
 def _quality(
     pair: PairFiles,
-    settings: Settings,
     both: _Images,
     labels: tuple[sitk.Image, sitk.Image] | None,
     found: Registration,
     seen: tuple[np.ndarray, np.ndarray],
-    lesion: sitk.Image | None,
+    lesions: tuple[np.ndarray, int] | None,
 ) -> Quality:
     fan, valid = seen
     nmi_before, nmi_after = _information(both, found.transform, valid, fan)
     shift = _shift(both.fixed, found.transform)
-    kept = None if lesion is None else len(np.unique(sitk.GetArrayViewFromImage(lesion))) - 1
+    kept = None if lesions is None else _numbers(lesions[0])
     quality = Quality(
         case=pair.case,
         method=found.method,
@@ -307,10 +312,8 @@ def _quality(
         nmi_after=nmi_after,
         lesions=kept,
     )
-    lost = ""
-    if kept is not None and len(pair.lesions) > 1 and kept < len(pair.lesions):
-        lost = f"{len(pair.lesions) - kept} of {len(pair.lesions)} lesions are off the grid"
-    reasons = [*suspicions(quality), *([lost] if lost else [])]
+    lost = lesions[1] - (kept or 0) if lesions else 0
+    reasons = [*suspicions(quality), *([f"{lost} of its lesions are off the grid"] if lost else [])]
     return Quality(**{**asdict(quality), "suspect": "; ".join(reasons)})
 
 

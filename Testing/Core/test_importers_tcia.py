@@ -138,6 +138,16 @@ def test_series_that_do_not_belong_together_are_left_out_by_name(tmp_path: Path)
         list_tcia(tmp_path)
 
 
+def test_a_damaged_target_leaves_out_its_patient_alone(tmp_path: Path) -> None:
+    truths = write_collection(tmp_path, 2)
+    first, second = sorted(truths)
+    (surface,) = tmp_path.rglob(f"{first}-Target1-seriesUID-{truths[first].scan}.STL")
+    surface.write_bytes(surface.read_bytes()[:200])
+    found = list_tcia(tmp_path)
+    assert [pair.case for pair in found.pairs] == [second]
+    assert "no STL surface" in found.left_out[first]
+
+
 def test_without_the_retrievers_table_headers_tell_the_series(tmp_path: Path) -> None:
     write_collection(tmp_path, 1)
     (tmp_path / "manifest-1" / "metadata.csv").unlink()

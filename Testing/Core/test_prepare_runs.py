@@ -96,6 +96,16 @@ def test_lesions_move_with_the_target_and_a_lesion_taken_back_is_taken_away(tmp_
     assert not (tmp_path / "out" / "lesion" / "one.nrrd").exists()
 
 
+def test_a_lesion_that_the_grid_does_not_hold_is_said(tmp_path: Path) -> None:
+    pair = some_pairs(tmp_path, ("one",))[0]
+    lesions = read_volume(pair.lesions[0]).array
+    lesions[:, 0, 0] = 2
+    write(tmp_path / "les", lesions, "one")
+    quality = prepare.prepare_pair(pair, Settings("centroid")).quality
+    assert quality.lesions == 1
+    assert quality.suspect == "1 of its lesions are off the grid"
+
+
 def test_surfaces_guide_a_registration_as_labels_do(tmp_path: Path) -> None:
     pairs = some_pairs(tmp_path, ("one",))
     radii = np.array([22, 24, 14]) / 4 * [1.5, 1.5, 2.0]

@@ -62,8 +62,11 @@ def list_tcia(root: Path) -> Listing:
             scan, reason = _partner(sweep, uids, series, sheets)
             if scan is None:
                 left_out[case] = reason
-            else:
+                continue
+            try:
                 pairs.append(_pair(case, sweep, scan, series, sheets))
+            except InputError as error:  # a damaged surface or file of this patient
+                left_out[case] = str(error)
         if not sweeps:
             left_out[patient] = "it has no ultrasound series."
     if not pairs:
