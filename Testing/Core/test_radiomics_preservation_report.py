@@ -297,6 +297,16 @@ def test_a_feature_known_of_few_patients_is_not_counted_in_the_headline_of_many(
     assert few.headline.startswith("9 of 20 features preserved in rank, 9 of 20 in agreement")
 
 
+def test_one_image_under_two_names_is_told():
+    table = simulated_cohort(25)
+    assert not any("several names" in note for note in analyse(table, FEW, {}).tables[0].notes)
+    real = table.values[("synthetic-target", "b")]
+    real[("p7", "r")] = real[("p3", "r")]
+    assert [note[:22] for note in analyse(table, FEW, {}).tables[0].notes if "several names" in note] == [
+        "WARNING: p3, p7 have t"
+    ]
+
+
 def test_a_region_without_partner_is_listed():
     table = simulated_cohort(6)
     del table.values[("synthetic-target", "a")][("p2", "r")]

@@ -15,6 +15,9 @@ from .clusters import clusters
 from .longtable import Exclusion, Joined, LongTable, derive_floor, join
 from .statistics import Found, describe
 
+# So many features do not agree to the last digit in two images by chance.
+LEAST_SHARED = 10
+
 
 @dataclass(frozen=True)
 class Table:
@@ -109,8 +112,22 @@ def _table(joined: Joined, thresholds: d.Thresholds, missing: Any) -> Table:
     notes = [f"Intervals: {found.intervals}."]
     if constant := sum(bool(reason) for reason in found.reasons):
         notes.append(f"{constant} features are undefined here; the column reason says why.")
+    notes += [
+        f"WARNING: {', '.join(names)} have the same reference values to the last digit: is one image there under "
+        "several names? Then there are fewer patients than counted."
+        for names in _same_values(joined)
+    ]
     return Table(joined, found, rank, agreement, number,
                  _headline(rank, agreement, number, patients, thresholds, missing, relation), tuple(notes))  # fmt: skip
+
+
+def _same_values(joined: Joined) -> list[list[str]]:
+    """Patients who share every value of the reference: one image under several names."""
+    rows: dict[bytes, dict[str, None]] = {}
+    for patient, values in zip(joined.patients.tolist(), joined.reference):
+        if np.isfinite(values).sum() >= LEAST_SHARED:
+            rows.setdefault(values.tobytes(), {})[patient] = None
+    return [list(names) for names in rows.values() if len(names) > 1]
 
 
 def _with_few_named(found: Found, thresholds: d.Thresholds) -> tuple[Found, list[bool]]:
