@@ -41,7 +41,10 @@ class Gathered:
 
 def gather(plan: Plan) -> Gathered:
     """Read what is done; networks that lack a fold are named and not compared."""
-    rows, scores, patients, machines = [], {}, {}, []
+    rows: list[Row] = []
+    scores: dict[str, dict[str, Mapping[str, float]]] = {}
+    patients: dict[str, str] = {}
+    machines: list[Mapping[str, Any]] = []
     for name, path in entries(plan.task).items():
         if path is None:
             rows.append(Row(name, PLANAR, {}))
