@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imagetranslation.readerstudy.statistics.estimates import Undefined
-from imagetranslation.readerstudy.statistics.ordinal import OrdinalFit, _Likelihood, answer_model, fit, likelihood_ratio
+from imagetranslation.readerstudy.statistics.ordinal import OrdinalFit, _Likelihood, answer_model, fit, wald
 from Testing.Core import published_ratings as published
 
 DESIGN = np.stack([published.WINE_WARM, published.WINE_CONTACT], axis=1)
@@ -76,12 +76,7 @@ def test_the_integral_is_that_of_brute_force(wine: OrdinalFit) -> None:
     assert wine.log_likelihood == pytest.approx(total, abs=1e-6)
 
 
-def test_judges_matter_by_the_likelihood_ratio_and_by_the_profile(wine: OrdinalFit) -> None:
-    plain = fit(published.WINE.ravel(), DESIGN, NAMES)
-    chi2, degrees, p = likelihood_ratio(wine, plain)
-    assert degrees == 1
-    assert chi2 == pytest.approx(2 * (wine.log_likelihood - plain.log_likelihood))
-    assert p < 0.01
+def test_judges_matter_by_the_profile(wine: OrdinalFit) -> None:
     low, high = wine.sigma_interval
     assert 0.4 < low < wine.sigma < high < 2.5
     for end in (low, high):
@@ -121,6 +116,61 @@ def test_planted_effects_lie_in_their_intervals() -> None:
         assert told[name].low < planted < told[name].high
     assert found.sigma_interval[0] < 1.2 < found.sigma_interval[1]
     assert found.n == {"answers": 320, "groups": 40}
+
+
+def test_a_clusters_score_is_the_gradient_of_its_own_answers() -> None:
+    answers, groups = published.WINE.ravel() - 1, published.WINE_JUDGE
+    at = np.array([-1.0, 0.8, 1.1, 0.3, 2.0, 1.0, 0.4])
+    whole = _Likelihood(answers, DESIGN.astype(float), groups, 15)
+    scores = whole.scores(at, groups)
+    assert scores.sum(axis=0) == pytest.approx(-whole.negative(at)[1], abs=1e-8)
+    for number, judge in enumerate(np.unique(groups)):
+        rows = groups == judge
+        alone = _Likelihood(answers[rows], DESIGN[rows].astype(float), groups[rows], 15)
+        alone.steps = whole.steps
+        assert scores[number] == pytest.approx(-alone.negative(at)[1], abs=1e-6)
+
+
+def tied(seed: int, image_sd: float, patients: int = 16, readers: int = 7):
+    """Answers of two arms that do not differ, where all readers like some images less (simulated)."""
+    generator = np.random.default_rng(seed)
+    of_patient, of_image = generator.normal(0, 1, patients), generator.normal(0, image_sd, (patients, 2))
+    of_reader = generator.normal(0, 0.7, readers)
+    rows = [(p, arm, r) for p in range(patients) for arm in (0, 1) for r in range(readers)]
+    latent = [of_patient[p] + of_image[p, arm] + of_reader[r] + generator.logistic() for p, arm, r in rows]
+    names = [("AB"[arm], f"r{r}", f"p{p}") for p, arm, r in rows]
+    return (np.digitize(latent, [-2, -0.6, 0.6, 2]), *zip(*names))
+
+
+def test_readers_who_agree_about_an_image_do_not_make_its_arm_surer() -> None:
+    answers, arms, _, patients = tied(3, image_sd=1.5)
+    design = np.array([[arm == "B"] for arm in arms], dtype=float)
+    plain = fit(answers, design, ["arm B"], np.array(patients), profile=False)
+    robust = fit(answers, design, ["arm B"], np.array(patients), profile=False, robust=True)
+    assert robust.coefficients[0].estimate == plain.coefficients[0].estimate
+    assert robust.coefficients[0].standard_error > 1.3 * plain.coefficients[0].standard_error
+    assert robust.coefficients[0].p > plain.coefficients[0].p
+    assert "15 degrees of freedom" in robust.method
+
+
+def test_one_arm_is_tested_alike_alone_and_together_with_all() -> None:
+    found = answer_model(*tied(4, image_sd=0.5))
+    (arm,) = (c for c in found.coefficients if c.name.startswith("arm "))
+    value, degrees, groups, p = wald(found, "arm ")
+    assert (value, degrees, groups) == (pytest.approx(arm.z**2), 1, 15)
+    assert p == pytest.approx(arm.p)
+    with pytest.raises(Undefined, match="cannot be tested together"):
+        wald(found, "model ")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("image_sd", [0.0, 0.5, 1.0])
+def test_arms_that_do_not_differ_are_called_different_in_a_twentieth_of_studies(image_sd: float) -> None:
+    called = 0
+    for seed in range(200):
+        found = answer_model(*tied(1000 + seed, image_sd))
+        called += next(c.p for c in found.coefficients if c.name.startswith("arm ")) < 0.05
+    assert 0.02 <= called / 200 <= 0.09
 
 
 def covered(repetitions: int) -> float:

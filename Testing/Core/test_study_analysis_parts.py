@@ -164,13 +164,14 @@ def test_a_reader_who_always_gives_the_same_answer_does_not_take_the_effect_of_a
     assert recorded[0]["log_odds"] == pytest.approx(without[0]["log_odds"], abs=1e-6)
 
 
-def test_the_model_says_that_it_leaves_out_what_readers_of_one_image_have_in_common() -> None:
+def test_the_model_says_how_it_takes_what_readers_of_one_image_have_in_common() -> None:
     moved = [(min(5, a + 1), b) for a, b in MIXED]
     [table], _, _ = model_of({"R1": MIXED, "R2": moved})
-    assert "single images have none" in table.note
-    assert "patients like these" not in table.note
+    assert "standard errors are taken over patients" in table.note
+    assert "patients like these" in table.note
+    assert "9 degrees of freedom" in table.note
     [alone], _, _ = model_of({"R1": MIXED})
-    assert "single images have none" not in alone.note
+    assert "standard errors are taken over patients" not in alone.note
 
 
 def test_arms_that_separate_the_answers_completely_are_counted_where_no_model_can_be_had() -> None:

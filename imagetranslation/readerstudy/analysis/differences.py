@@ -14,7 +14,7 @@ from ..statistics.bootstrap import Sample, Statistic, bootstrap, value_of
 from ..statistics.comparisons import TestResult, friedman, per_patient, wilcoxon
 from ..statistics.estimates import Estimate, Interval, Undefined, refusal
 from ..statistics.ordinal import SOURCE as MODEL_SOURCE
-from ..statistics.ordinal import Coefficient, OrdinalFit, answer_model, likelihood_ratio
+from ..statistics.ordinal import Coefficient, OrdinalFit, answer_model, wald
 from .answers import SCORES, Grid, mean_of
 from .blocks import Block, Figure, Table, Text, interval_text, number, p_text, reasons
 from .figures import Point, forest
@@ -238,8 +238,7 @@ def _model_table(work: Work, task: Task, grid: Grid, part: tuple[np.ndarray, lis
     patients = [grid.images[n].patient for n in rows]
     readers = [effects[n] for n in columns]
     found = answer_model(codes, labels, readers, patients, reference=arms[0], level=work.settings.level)
-    without = answer_model(codes, [arms[0]] * len(codes), readers, patients, level=work.settings.level)
-    chi_square, degrees, p = likelihood_ratio(found, without)
+    value, degrees, of_patients, p = wald(found, "arm ")
     _record_model(work, task, found)
     level = f"{100 * work.settings.level:g}%"
     lines = [_model_row(work, one) for one in found.coefficients]
@@ -254,8 +253,9 @@ def _model_table(work: Work, task: Task, grid: Grid, part: tuple[np.ndarray, lis
     note = (
         f"{found.n['answers']} answers of {found.n.get('groups', 0)} patients; {found.method}. Reference: "
         f"{work.arm(arms[0])}; {_reader_note(readers)}. An odds ratio above 1 means higher answers. All arms "
-        f"alike: likelihood ratio chi-square {number(chi_square)}, {degrees} df, p {p_text(p)} (continuous, no "
-        f"smallest attainable p; not part of Holm's family). It speaks of these readers{_image_note(readers)}. "
+        f"alike: F {number(value)} on {degrees} and {of_patients} df, p {p_text(p)} (continuous, no smallest "
+        f"attainable p; not part of Holm's family). It speaks of these readers and of patients like these"
+        f"{_image_note(readers)}. "
         f"{MODEL_SOURCE}."
     )
     if found.notes:
@@ -265,13 +265,12 @@ def _model_table(work: Work, task: Task, grid: Grid, part: tuple[np.ndarray, lis
 
 
 def _image_note(readers: list[str]) -> str:
-    """What the model leaves out where several readers judge one image, whose answers then belong together."""
+    """How the model takes it that several readers judge one image, whose answers then belong together."""
     if len(set(readers)) < 2:
-        return " and of patients like these"
+        return ""
     return (
-        "; patients have a random effect and single images have none, so where one image of a patient is liked better "
-        "than another by all readers alike, p is too small and the interval of arms too narrow: rely on the tests and "
-        "bootstrap intervals over patients, which take that into account"
+        "; single images have no effect of their own, but standard errors are taken over patients, so that an image "
+        "which all readers like less counts once"
     )
 
 

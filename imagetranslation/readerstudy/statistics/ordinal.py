@@ -4,6 +4,10 @@ logit P(Y <= c) = theta_c - x'beta - u_g, u_g ~ N(0, sigma^2) (McCullagh, J R St
 likelihood is integrated over u by adaptive Gauss-Hermite quadrature (Pinheiro and Bates, J Comput Graph Stat 1995,
 4:12-35), of our own writing because statsmodels' OrderedModel has no random effects. A positive coefficient means
 higher answers. What goes into x is left to the caller (`answer_model` takes arms and readers as fixed effects).
+
+On request standard errors are robust to whatever else ties the answers of one group together, such as an image that all
+readers like less: the sandwich of the groups' scores (Liang and Zeger, Biometrika 1986, 73:13-22), with groups - 1
+degrees of freedom.
 """
 
 from __future__ import annotations
@@ -21,12 +25,18 @@ FEWEST_NODES = 5  # the gradient is that of the integral, which fewer nodes do n
 SMALL_SIGMA = 1e-3  # below this the groups do not differ as far as the data can tell
 LARGE = 15.0  # a log odds ratio, or the standard error of one, beyond this is one that runs to infinity
 SEPARATED = "a coefficient runs to infinity: one arm or reader separates the answers completely"
-SOURCE = "McCullagh, J R Stat Soc B 1980; adaptive quadrature: Pinheiro and Bates, J Comput Graph Stat 1995"
+SOURCE = (
+    "McCullagh, J R Stat Soc B 1980; adaptive quadrature: Pinheiro and Bates, J Comput Graph Stat 1995; robust errors: "
+    "Liang and Zeger, Biometrika 1986"
+)
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """One fixed effect on the log-odds scale with its Wald test and interval; odds_ratio is its exponential."""
+    """One fixed effect on the log-odds scale with its Wald test and interval; odds_ratio is its exponential.
+
+    z: estimate over standard error; p and interval by the normal distribution, by Student's t for robust errors.
+    """
 
     name: str
     estimate: float
@@ -54,6 +64,7 @@ class OrdinalFit:
     method: str
     level: float
     notes: tuple[str, ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = ()  # of the coefficients
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -65,6 +76,7 @@ class _Likelihood:
 
     def __init__(self, codes: np.ndarray, design: np.ndarray, groups: np.ndarray | None, nodes: int) -> None:
         order = np.arange(len(codes)) if groups is None else np.argsort(groups, kind="stable")
+        self.order = order
         self.codes, self.design = codes[order], design[order]
         self.steps = int(codes.max())  # number of thresholds
         self.grouped = groups is not None
@@ -112,17 +124,44 @@ class _Likelihood:
     def _gradient(
         self, parameters: np.ndarray, score: _Scores, share: np.ndarray, effect: np.ndarray | None
     ) -> np.ndarray:
-        k = self.steps
-        edge = np.zeros(k + 2)  # derivative by each edge; the outermost two are infinite and unused
-        np.add.at(edge, self.codes + 1, (share * score.by_upper).sum(axis=1))
-        np.add.at(edge, self.codes, (share * score.by_lower).sum(axis=1))
-        by_threshold = edge[1:-1]
-        tail = np.cumsum(by_threshold[::-1])[::-1]  # a step moves its threshold and all above it
+        return np.asarray(self._by_answer(parameters, score, share, effect).sum(axis=0))
+
+    def _by_answer(
+        self, parameters: np.ndarray, score: _Scores, share: np.ndarray, effect: np.ndarray | None
+    ) -> np.ndarray:
+        """What each answer adds to the gradient, (answers, parameters)."""
+        k, rows = self.steps, np.arange(len(self.codes))
+        edge = np.zeros((len(rows), k + 2))  # derivative by each edge; the outermost two are infinite and unused
+        edge[rows, self.codes + 1] += (share * score.by_upper).sum(axis=1)
+        edge[rows, self.codes] += (share * score.by_lower).sum(axis=1)
+        # A step moves its threshold and all above it.
+        tail = np.cumsum(edge[:, -2:0:-1], axis=1)[:, ::-1]
         by_eta = share * score.by_eta
-        parts = [tail[:1], tail[1:] * np.exp(parameters[1:k]), self.design.T @ by_eta.sum(axis=1)]
+        parts = [tail[:, :1], tail[:, 1:] * np.exp(parameters[1:k]), self.design * by_eta.sum(axis=1)[:, None]]
         if effect is not None:
-            parts.append(np.array([(by_eta * effect).sum()]))
-        return np.concatenate(parts)
+            parts.append((by_eta * effect).sum(axis=1)[:, None])
+        return np.concatenate(parts, axis=1)
+
+    def scores(self, parameters: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+        """Gradient of the log-likelihood of each cluster, (clusters, parameters); clusters: of each answer as given."""
+        thresholds, beta, sigma = self.split(parameters)
+        edges = np.r_[-np.inf, thresholds, np.inf]
+        upper, lower, fixed = edges[self.codes + 1], edges[self.codes], self.design @ beta
+        if not self.grouped:
+            score = _Scores(upper, lower, fixed[:, None])
+            rows = self._by_answer(parameters, score, np.ones((len(fixed), 1)), None)
+        else:
+            mode, spread = self._modes(upper, lower, fixed, sigma)
+            effect = mode[:, None] + spread[:, None] * self.points
+            score = _Scores(upper, lower, fixed[:, None] + sigma * effect[self.group])
+            joint = np.add.reduceat(score.log, self.starts, axis=0) - effect**2 / 2 + self.log_weights
+            share = np.exp(joint - joint.max(axis=1, keepdims=True))
+            share /= share.sum(axis=1, keepdims=True)
+            rows = self._by_answer(parameters, score, share[self.group], effect[self.group] * sigma)
+        codes = np.unique(clusters[self.order], return_inverse=True)[1]
+        total = np.zeros((codes.max() + 1, rows.shape[1]))
+        np.add.at(total, codes, rows)
+        return total
 
     def _modes(
         self, upper: np.ndarray, lower: np.ndarray, fixed: np.ndarray, sigma: float
@@ -181,11 +220,13 @@ def fit(
     level: float = 0.95,
     nodes: int = NODES,
     profile: bool = True,
+    robust: bool = False,
 ) -> OrdinalFit:
     """codes: (n,) integers, the answers in their order; design: (n, p) without intercept; groups: (n,) or None.
 
     Categories nobody used are left out of the thresholds. Wald intervals for coefficients, a profile-likelihood
-    interval for sigma. Undefined when fewer than two categories were used, when columns of the design depend on each
+    interval for sigma. robust: standard errors that hold also where answers of one group belong together in other ways
+    than by its intercept. Undefined when fewer than two categories were used, when columns of the design depend on each
     other, or when a coefficient runs to infinity (an arm or reader whose answers are separated from all others).
     """
     if nodes < FEWEST_NODES:
@@ -200,11 +241,12 @@ def fit(
         likelihood, notes = _Likelihood(answers, columns, None, nodes), ("the groups do not differ: sigma is 0",)
         found = _maximise(likelihood, answers)
     value, _ = likelihood.negative(found)
-    errors = _standard_errors(likelihood, found)
+    errors = _standard_errors(likelihood, found, groups if robust else None)
     thresholds, beta, sigma = likelihood.split(found)
     k = likelihood.steps
     coefficients = tuple(
-        _coefficient(name, float(b), float(e), level) for name, b, e in zip(names, beta, errors.parameters[k:])
+        _coefficient(name, float(b), float(e), level, errors.degrees)
+        for name, b, e in zip(names, beta, errors.parameters[k:])
     )
     interval = None
     if groups is not None and profile:
@@ -221,9 +263,10 @@ def fit(
         -value,
         len(found) + (1 if notes else 0),
         n,
-        f"proportional odds, {how}, L-BFGS-B and Newton, Wald intervals; profile interval for sigma",
+        f"proportional odds, {how}, L-BFGS-B and Newton, {errors.kind}; profile interval for sigma",
         level,
         notes,
+        tuple(tuple(float(v) for v in row) for row in errors.effects),
     )
 
 
@@ -238,8 +281,8 @@ def answer_model(
 ) -> OrdinalFit:
     """The study's model: arms against `reference` (by default the first), readers as fixed effects against the mean
     reader (the last reader's effect is minus the sum of the others'), patients as random intercepts. All of length n.
-    It speaks of these readers, and of patients like these where the images of a patient differ by their arm alone: the
-    model has no effect of single images, whose answers by several readers belong together."""
+    It speaks of these readers and of patients like these. The model has no effect of single images, whose answers by
+    several readers belong together; its standard errors allow for it, patient by patient."""
     arm_names, reader_names = sorted(set(arms)), sorted(set(readers))
     base = reference or arm_names[0]
     if base not in arm_names:
@@ -251,16 +294,7 @@ def answer_model(
     for name in reader_names[:-1]:
         named.append((f"reader {name}", np.array([reader == name for reader in readers], dtype=float) - last))
     design = np.stack([column for _, column in named], axis=1) if named else np.zeros((len(codes), 0))
-    return fit(codes, design, [name for name, _ in named], np.asarray(patients), level=level)
-
-
-def likelihood_ratio(full: OrdinalFit, reduced: OrdinalFit) -> tuple[float, int, float]:
-    """Chi-square, degrees of freedom and p of two nested fits to the same answers."""
-    from scipy.stats import chi2
-
-    degrees = full.parameters - reduced.parameters
-    statistic = max(0.0, 2 * (full.log_likelihood - reduced.log_likelihood))
-    return statistic, degrees, float(chi2.sf(statistic, degrees))
+    return fit(codes, design, [name for name, _ in named], np.asarray(patients), level=level, robust=True)
 
 
 def _check(used: np.ndarray, answers: np.ndarray, design: np.ndarray) -> None:
@@ -329,34 +363,64 @@ def _hessian(objective: Objective, at: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Errors:
+    """Standard errors, the effects' covariance, and degrees of freedom of Student's t, None for the normal."""
+
     parameters: np.ndarray
     thresholds: np.ndarray
+    effects: np.ndarray
+    degrees: int | None
+    kind: str
 
 
-def _standard_errors(likelihood: _Likelihood, found: np.ndarray) -> _Errors:
+def _standard_errors(likelihood: _Likelihood, found: np.ndarray, groups: np.ndarray | None) -> _Errors:
     try:
-        covariance = np.linalg.inv(_hessian(likelihood.negative, found))
+        inverse = np.linalg.inv(_hessian(likelihood.negative, found))
     except np.linalg.LinAlgError as error:
         raise Undefined("the standard errors cannot be had: the likelihood is flat") from error
-    variances = np.diag(covariance)
-    if (variances <= 0).any():
+    k, effects = likelihood.steps, slice(likelihood.steps, likelihood.steps + likelihood.design.shape[1])
+    if (np.diag(inverse) <= 0).any():
         raise Undefined("the standard errors cannot be had: the likelihood is flat")
-    k = likelihood.steps
-    if (variances[k : k + likelihood.design.shape[1]] > LARGE**2).any():
+    if (np.diag(inverse)[effects] > LARGE**2).any():
         # What runs to infinity may be the last reader's effect, which is shared out among the others'.
         raise Undefined(SEPARATED)
+    covariance, degrees, kind = inverse, None, "Wald intervals"
+    if groups is not None and (count := len(np.unique(groups))) > 1:
+        scores = likelihood.scores(found, groups)
+        covariance = inverse @ (scores.T @ scores) @ inverse * count / (count - 1)
+        degrees = count - 1
+        kind = f"Wald intervals robust to what ties a group's answers together, {degrees} degrees of freedom"
     lower = np.tril(np.ones((k, k)))
     lower[:, 1:] = lower[:, 1:] * np.exp(found[1:k])
     of_thresholds = lower @ covariance[:k, :k] @ lower.T
-    return _Errors(np.sqrt(variances), np.sqrt(np.diag(of_thresholds)))
+    errors = np.sqrt(np.diag(covariance)), np.sqrt(np.diag(of_thresholds))
+    return _Errors(*errors, covariance[effects, effects], degrees, kind)
 
 
-def _coefficient(name: str, estimate: float, error: float, level: float) -> Coefficient:
+def _coefficient(name: str, estimate: float, error: float, level: float, degrees: int | None) -> Coefficient:
     from scipy.stats import norm
+    from scipy.stats import t as student
 
-    half, z = float(norm.ppf(0.5 + level / 2)) * error, estimate / error
-    p = float(2 * norm.sf(abs(z)))
+    law = norm if degrees is None else student(degrees)
+    half, z = float(law.ppf(0.5 + level / 2)) * error, estimate / error
+    p = float(2 * law.sf(abs(z)))
     return Coefficient(name, estimate, error, z, p, estimate - half, estimate + half, float(np.exp(estimate)))
+
+
+def wald(found: OrdinalFit, prefix: str) -> tuple[float, int, int, float]:
+    """F, its two degrees of freedom and p of all effects whose names begin so being 0, with the robust covariance.
+
+    Undefined without groups, and where there are not more groups than such effects.
+    """
+    from scipy.stats import f as fisher
+
+    places = [n for n, one in enumerate(found.coefficients) if one.name.startswith(prefix)]
+    groups, count = found.n.get("groups", 0), len(places)
+    if not places or groups - 1 < count:
+        raise Undefined(f"{count} effects cannot be tested together with {groups} groups")
+    values = np.array([found.coefficients[n].estimate for n in places])
+    matrix = np.array(found.covariance)[np.ix_(places, places)]
+    value = float(values @ np.linalg.solve(matrix, values)) / count
+    return value, count, groups - 1, float(fisher.sf(value, count, groups - 1))
 
 
 def _profile(
