@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from imagetranslation.radiomics.preservation.page import document
@@ -25,7 +26,7 @@ CHIEF = ("mae", "psnr", "ssim", "perceptual", "lesion_contrast_error", "lesion_s
 DRAWN = ("ssim", "mae")
 STYLE = (
     "<style>.pictures{display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end}"
-    "figure{margin:0}td{white-space:nowrap}</style>"
+    "body{max-width:1500px}figure{margin:0}td{white-space:nowrap}</style>"
 )
 TITLES = {"us2mri": "Prostate ultrasound to MR", "pool2delayed": "Blood-pool to delayed bone scan"}
 
@@ -211,6 +212,8 @@ def _settings(plan: Plan) -> Iterable[str]:
             continue
         record: dict[str, Any] = plan.config(name, 0).model_dump(mode="json", exclude={"card", "uncertainty"})
         origins = record.pop("origins")
+        if encoder := record["objective"].get("encoder"):
+            record["objective"]["encoder"] = "/".join(Path(encoder).parts[-2:])  # where it lies below this page
         told = "".join(
             f"<tr><td class='w'>{escape(key)}</td><td class='w'>{escape(origin)}</td></tr>"
             for key, origin in origins.items()
