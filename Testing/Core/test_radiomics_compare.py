@@ -115,6 +115,17 @@ def test_a_cohort_made_by_another_engine_or_with_other_settings_is_refused(image
         compared(images, roi, cohort=written(*how))
 
 
+def test_scales_that_have_nothing_in_common_and_one_image_twice_are_said(images, roi):
+    other = {**images, "synthetic": images["synthetic"].with_array(images["synthetic"].array / 1000)}
+    found, _ = compared(other, roi)
+    assert any("seem to be on different scales" in note for note in found.notes)
+    twice = {**images, "synthetic": replace(images["reference"], provenance=MADE)}
+    found, _ = compared(twice, roi)
+    assert any("are the same image" in note for note in found.notes)
+    found, _ = compared(images, roi)
+    assert not any("scales" in note or "same image" in note for note in found.notes)
+
+
 def test_histograms_share_their_edges_and_hold_every_voxel(images, roi):
     found, _ = compared(images, roi)
     values = [image.array[roi.slices][roi.mask] for image in images.values()]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageTranslationError, InputError
+from ..formats import stem_of
 from ..radiomics.comparisonview import clipboard_text, csv_text
 from ..radiomics.dicomreport import TYPES
 from ..radiomics.regionfiles import FORMATS, write_regions
@@ -94,7 +95,7 @@ class RadiomicsFiles:
             self._state.flush()
 
     async def _made(self, what: object) -> dict[str, Any]:
-        stem = pagevalues.stem_of(str(self._state.case_name))
+        stem = pagevalues.stem_of(stem_of(str(self._state.case_name)))
         if what in FORMATS:
             content = await in_thread(self._regions, str(what))
             return {"name": f"{stem}_regions{what}", "type": "application/octet-stream", "content": content}

@@ -36,6 +36,8 @@ COLUMNS = (
 # Our choice: a difference of more than one standard deviation of the cohort is flagged.
 FLAGGED_PERCENT = 100.0
 BINS = 64
+# Spans of intensities (5th to 95th percentile) that differ by more than this are called different scales: our choice.
+SCALES_APART = 8.0
 LEAST_PATIENTS = 5
 
 
@@ -173,7 +175,7 @@ def compare(
     about = {role: _about(images[role]) for role in roles}
     return Comparison(
         roi.to_dict(), against, _rows(results, against, cohort or {}), histogram(values), results, about,
-        _notes(images, against, cohort),
+        (*_notes(images, against, cohort), *_scale_notes(values, about, against, settings)),
     )  # fmt: skip
 
 
@@ -199,6 +201,25 @@ def _notes(images: Mapping[str, Volume], against: str, cohort: Mapping[str, Coho
     if cohort is not None:
         notes.append("Percent: difference in SDs of the cohort's real targets, times 100.")
     return tuple(notes)
+
+
+def _scale_notes(
+    values: Mapping[str, np.ndarray], about: Mapping[str, dict[str, Any]], against: str, settings: Settings
+) -> list[str]:
+    """What the numbers can't mean: one image twice, or intensities on scales that have nothing in common."""
+    notes = []
+    if about["synthetic"]["sha256"] == about[against]["sha256"]:
+        notes.append(f"The synthetic image and the {against} are the same image: every difference is 0 by itself.")
+    first, second = (np.quantile(values[role], (0.05, 0.95)) for role in (against, "synthetic"))
+    spans = sorted(max(float(ends[1] - ends[0]), 1e-30) for ends in (first, second))
+    plain = settings.normalisation == "none" and settings.parameters is None
+    if plain and against == "reference" and spans[1] > SCALES_APART * spans[0]:
+        notes.append(
+            f"In this region the reference spans {first[0]:.4g} to {first[1]:.4g} and the synthetic image "
+            f"{second[0]:.4g} to {second[1]:.4g}: they seem to be on different scales, and without normalisation "
+            "differences of features with a unit of intensity mean nothing."
+        )
+    return notes
 
 
 def _rows(results: Mapping[str, RoiResult], against: str, cohort: Mapping[str, CohortFeature]) -> tuple[Row, ...]:

@@ -163,6 +163,7 @@ def _collected(
     facts: dict[str, str] = {}
     missing: dict[str, None] = {}
     warnings: dict[str, None] = {}
+    unmarked: dict[str, None] = {}
 
     def take(relation: str, side: str, pair: Pair, change: Perturbation | None = None, image: str = "") -> None:
         case, file = (pair.patient, pair.roi), image or pair.image(side)
@@ -185,6 +186,8 @@ def _collected(
         missing.update(dict.fromkeys(result.missing))
         if sentence := _mistaken(relation, side, each.synthetic, pair):
             warnings[sentence] = None
+        if _kind(relation, side) == "synthetic" and each.synthetic is False:
+            unmarked.setdefault(Path(file).name)
 
     for pair in pairs:
         take(pair.relation, "a", pair)
@@ -195,13 +198,21 @@ def _collected(
     if not table.values:
         first = table.excluded[0]
         raise InputError(f"No region could be used; the first, of patient {first.patient}: {first.reason}")
+    if unmarked:
+        name = next(iter(unmarked))
+        warnings[f"{len(unmarked)} images stand as synthetic and do not say that they are, among them {name}."] = None
     return Extracted(table, facts, tuple(missing), tuple(warnings))
 
 
 def _mistaken(relation: str, side: str, synthetic: bool | None, pair: Pair) -> str:
     """A sentence where an image says of itself that it is the other kind than its column claims."""
-    known = RELATIONS[relation]
-    words = known.words[0 if side == known.reference else 1]
+    words = _kind(relation, side)
     if synthetic and words != "synthetic":
         return f"Patient {pair.patient}: {Path(pair.image(side)).name} stands as {words}, but is marked synthetic."
     return ""
+
+
+def _kind(relation: str, side: str) -> str:
+    """What the images of a column are in words."""
+    known = RELATIONS[relation]
+    return known.words[0 if side == known.reference else 1]
