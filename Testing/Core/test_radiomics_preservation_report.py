@@ -116,6 +116,12 @@ def test_one_command_makes_both_tables_the_floor_the_ceiling_and_the_page(run, f
     assert float(floor["original_firstorder_Mean"]["icc_a_1"]) < 0.2
 
 
+def test_images_that_stand_as_synthetic_without_saying_so_are_told_in_one_sentence(folder):
+    quick = read_settings(folder / "quick.yaml")
+    found = extract_pairs(read_pairs(folder / "pairs.csv")[:4], quick, PyRadiomicsEngine())
+    assert found.warnings == ("2 images stand as synthetic and do not say that they are, among them 0_synthetic.nrrd.",)
+
+
 def test_a_report_can_be_made_again_from_its_own_values(run, folder, tmp_path):
     options = ("--draws", 100, "--no-perturbation", "--settings", folder / "quick.yaml")
     assert run(folder / "pairs.csv", "-o", tmp_path / "one", *options, "--cache", tmp_path / "cache")[0] == 0
