@@ -106,6 +106,9 @@ class Reader:
 
     def told(self, words: str) -> None:
         self.until(lambda: self.state("error_shown") and words in self.state("error"), f"the page says {words!r}")
+        self.page.wait_for_selector("#it-error", state="visible")
+        message, view = (self.page.locator(place).bounding_box() for place in ("#it-error", "#it-view-0"))
+        assert message["y"] > view["y"] + 60, "an error lies over the marks in the corners of the views"
         self.set("error_shown", False)
 
     def screenshot(self, name: str) -> None:

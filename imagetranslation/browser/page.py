@@ -116,7 +116,7 @@ def build(server: Server, view_names: Sequence[str], actions: Actions, desk: Rad
         with v.VFooter(app=True, height=30, classes="it-footer py-0", style="color: #ffc107; background: #11161e"):
             html.Span(NOT_FOR_DIAGNOSIS)
         _help()
-        with v.VSnackbar(v_model=("error_shown",), color="error", timeout=-1, location="top"):
+        with v.VSnackbar(v_model=("error_shown",), color="error", timeout=-1, location="bottom end"):
             html.Span("{{ error }}", id="it-error")
             with v.Template(v_slot_actions=True):
                 v.VBtn("Close", variant="text", click="error_shown = false")
