@@ -38,7 +38,7 @@ from .training import validation
 from .training.cache import Stored, fingerprints, open_cases
 from .training.fitting import require_fit
 from .training.loop import Loop
-from .training.precision import Hardware, make_fabric, settle
+from .training.precision import Hardware, make_fabric, settled
 from .training.reporting import Log, Progress, TensorBoard
 from .training.sampling import Process, Sampler, seeded
 from .training.sheets import write_sheet
@@ -78,9 +78,9 @@ def train(
         open_cases(data, config, prints, cache)
     fabric.barrier()
     stored = open_cases(data, config, prints, cache, build=False)
-    settle(fabric.device, config.threads)
     task = Run(config, run, fabric, stored[: len(learnt)], stored[len(learnt) :])
-    return task.go(min(config.steps, stop_after or config.steps))
+    with settled(fabric.device, config.threads):
+        return task.go(min(config.steps, stop_after or config.steps))
 
 
 @dataclass

@@ -8,10 +8,11 @@ torch's defaults otherwise. Ours is `training_tools.training.loop` as it runs, w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,16 @@ def measure() -> list[Row]:
     """A row for each batch size, steps of the two loops taking turns."""
     import torch
 
-    from training_tools.training.precision import settle
+    from training_tools.training.precision import settled
 
     threads = torch.get_num_threads()
 
-    def as_torch_comes() -> None:
+    @contextlib.contextmanager
+    def as_torch_comes() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
-        torch.set_flush_denormal(False)
+        yield
 
-    prepare = {"ours": lambda: settle(torch.device("cpu"), threads), "plain": as_torch_comes}
+    prepare = {"ours": lambda: settled(torch.device("cpu"), threads), "plain": as_torch_comes}
     rows = []
     for batch in BATCHES:
         ours, plain = our_steps(batch), plain_steps(batch)
@@ -45,11 +47,11 @@ def measure() -> list[Row]:
         times: dict[str, list[float]] = {name: [] for name in steps}
         for number in range(STEPS + 2):
             for name, step in steps.items():
-                prepare[name]()
-                began = time.perf_counter()
-                step()
-                if number >= 2:
-                    times[name].append(time.perf_counter() - began)
+                with prepare[name]():
+                    began = time.perf_counter()
+                    step()
+                    if number >= 2:
+                        times[name].append(time.perf_counter() - began)
         ours.close()
         speed = {name: batch / statistics.median(seconds) for name, seconds in times.items()}
         note = (

@@ -28,7 +28,7 @@ from training_tools.training import loop as loops
 from training_tools.training import validation
 from training_tools.training.average import Average
 from training_tools.training.cache import SOURCE, TARGET, WEIGHT, fingerprints, open_cases
-from training_tools.training.precision import Hardware, InFormat, make_fabric
+from training_tools.training.precision import Hardware, InFormat, make_fabric, settled
 from training_tools.training.reporting import spoken
 from training_tools.training.sampling import Sampler
 from training_tools.training.schedule import factor
@@ -235,6 +235,14 @@ def test_all_cases_of_a_patient_are_on_one_side() -> None:
     assert all(len({owners[name] for name in fold}) == 1 for fold in folds(list(owners), 5, owners))
     with pytest.raises(InputError, match="6 folds need at least 6 patients; there are 5"):
         folds(list(owners), 6, owners)
+
+
+def test_a_run_leaves_the_processors_smallest_numbers_to_others(tiny_data: Path, tmp_path: Path) -> None:
+    smallest = torch.tensor([1e-40])
+    train(tiny_config("regression"), tiny_data, tmp_path / "run", stop_after=1)
+    assert float(smallest * 1.0) > 0
+    with settled(torch.device("cpu"), 1):
+        assert float(smallest * 1.0) == 0
 
 
 def test_a_patient_is_not_held_out_by_half(own_data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ..config import Config
 from ..training.cache import fingerprints, open_cases
 from ..training.fitting import require_fit
 from ..training.loop import Loop
-from ..training.precision import make_fabric, settle
+from ..training.precision import make_fabric, settled
 from ..training.sampling import Process, Sampler
 from ..training.state import State
 
@@ -28,16 +28,16 @@ def seconds_a_step(config: Config, data: Path, cases: Sequence[str], tried: int 
     prints = fingerprints(data, list(cases))
     fabric = make_fabric(config.precision)
     stored = open_cases(data, config, prints)
-    settle(fabric.device, config.threads)
-    state = State(config, fabric, stored)
-    loop = Loop(state, Sampler(stored, config, Process(0, 1)))
-    times, steps = [], loop.rows(tried + 1)
-    for _ in range(tried + 1):
-        began = time.perf_counter()
-        next(steps)
-        loop.finished()  # reads the losses, so that a GPU has finished
-        times.append(time.perf_counter() - began)
-    steps.close()
+    with settled(fabric.device, config.threads):
+        state = State(config, fabric, stored)
+        loop = Loop(state, Sampler(stored, config, Process(0, 1)))
+        times, steps = [], loop.rows(tried + 1)
+        for _ in range(tried + 1):
+            began = time.perf_counter()
+            next(steps)
+            loop.finished()  # reads the losses, so that a GPU has finished
+            times.append(time.perf_counter() - began)
+        steps.close()
     return median(times[1:])
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,12 @@ def make_fabric(settings: Precision, hardware: Hardware | None = None) -> Fabric
     return fabric
 
 
-def settle(device: torch.device, threads: int) -> None:
-    """Threads, determinism (on the CPU: the same bits in every repetition) and the fast paths that keep results."""
+@contextmanager
+def settled(device: torch.device, threads: int) -> Iterator[None]:
+    """Threads, determinism (on the CPU: the same bits in every repetition) and the fast paths that keep results.
+
+    The processor's way with the smallest numbers is put back at the end: other code of the process counts on it.
+    """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
     # Meant for finding reads of memory that nothing was written to; it writes all memory twice.
@@ -74,6 +78,10 @@ def settle(device: torch.device, threads: int) -> None:
         torch.backends.cudnn.benchmark = True
     # Numbers below 1e-38 carry nothing, and some processors compute with them a hundred times slower.
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 class InFormat:
