@@ -196,6 +196,9 @@ class ReadingPanel:
 
     def onWatch(self) -> None:
         """Twice a second: did the reader do anything; is this window still the reader's; do the views stand."""
+        if not self.widget:  # taken away without a word: the next panel clears up
+            self._watch.stop()
+            return
         if self.desk is None or self.views is None:
             return
         place = qt.QCursor.pos()
