@@ -24,7 +24,7 @@ demo: $(VENV)/.run
 	@$(BIN)/imagetranslation demo $(if $(INPUT),--input "$(INPUT)") $(ARGS)
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile Testing
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --max-worker-restart 3 --durations 15 Testing
 
 soak: $(VENV)/.test
 	@IMAGETRANSLATION_SOAK=1 $(BIN)/python -m pytest -m soak Testing

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from Testing.watching import pytest_configure  # noqa: F401 - a hook
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -30,7 +30,8 @@ from Testing.simulated_readers import Crowd, Planted
 from .reading_hands import read, study_serve
 from .reading_rooms import Physician
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.browser
+LONG = (pytest.mark.soak, pytest.mark.timeout(3600))
 LESION_MM = {"A": (LARGER[2] * SPACING[0], LARGER[1] * SPACING[1])}
 
 
@@ -50,7 +51,7 @@ def read_in_browser(browser: Any, study: Path, crowd: Crowd, readers: int, size_
 
 @pytest.mark.parametrize(
     ("at_the_browser", "dropout"),
-    [(2, {"R1": 3, "R2": 2}), pytest.param(7, {"R7": 20}, marks=pytest.mark.soak)],
+    [(2, {"R1": 3, "R2": 2}), pytest.param(7, {"R7": 20}, marks=LONG)],
     ids=["two of seven readers", "all readers"],
 )
 def test_the_18_real_pairs_with_the_models_own_images_are_read_and_the_report_finds_what_was_planted(
@@ -65,7 +66,7 @@ def test_the_18_real_pairs_with_the_models_own_images_are_read_and_the_report_fi
 
 @pytest.mark.parametrize(
     ("at_the_browser", "positives", "negatives"),
-    [(2, 6, 6), pytest.param(5, 30, 30, marks=pytest.mark.soak)],
+    [(2, 6, 6), pytest.param(5, 30, 30, marks=LONG)],
     ids=["two of five readers, 12 cases", "all readers, 60 cases"],
 )
 def test_lesions_with_truth_are_rated_and_marked_and_the_report_finds_the_planted_difference(

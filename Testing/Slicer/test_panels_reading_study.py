@@ -32,7 +32,7 @@ from Testing.reading_studies import (  # noqa: E402
 from Testing.simulated_lesions import RADIUS_MM, lesion_places  # noqa: E402
 from Testing.simulated_readers import Crowd, Planted  # noqa: E402
 
-pytestmark = pytest.mark.timeout(3600)
+LONG = (pytest.mark.soak, pytest.mark.timeout(3600))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def read_at_the_panel(begin_reading, click, press_key, wait_until):
     return read
 
 
-@pytest.mark.parametrize("cases", [3, pytest.param(18, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("cases", [3, pytest.param(18, marks=LONG)])
 def test_real_pairs_with_the_models_own_images_go_through_the_panel_to_the_report(
     read_at_the_panel, prostate_pairs, synthetic_prostates, tmp_path, cases
 ):
@@ -66,7 +66,7 @@ def test_real_pairs_with_the_models_own_images_go_through_the_panel_to_the_repor
         require_planted_in_pairs(report, crowd.planted)
 
 
-@pytest.mark.parametrize(("positives", "negatives"), [(6, 6), pytest.param(30, 30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("positives", "negatives"), [(6, 6), pytest.param(30, 30, marks=LONG)])
 def test_lesions_are_rated_and_marked_in_the_panel_and_the_report_finds_the_planted_difference(
     read_at_the_panel, tmp_path, positives, negatives
 ):
