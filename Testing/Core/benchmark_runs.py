@@ -28,7 +28,7 @@ def tiny_networks(folder: Path, networks: tuple[str, ...] = tuple(NETWORKS)) -> 
     impossible = tiny_config("regression", 3, held_out=(), source={"spatial_dims": 3, "patch_size": [7, 15, 15]})
     (place / f"{BROKEN}.json").write_text(impossible.model_dump_json(exclude={"card"}))
     tiny = {"seconds": FEW_STEPS, "folds": 2, "split_folds": 2, "heading": "tiny", "encoder_steps": 2, "changes": {}}
-    (place / "presets.json").write_text(json.dumps(dict.fromkeys(("tiny", "quick", "standard"), tiny)))
+    (place / "presets.json").write_text(json.dumps(dict.fromkeys(("tiny", "quick", "standard", "full"), tiny)))
     return folder
 
 

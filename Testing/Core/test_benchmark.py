@@ -117,7 +117,7 @@ class TestPlan:
     def test_shipped_presets_fit_every_network_of_both_tasks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         for task in entries.TASKS:
-            for name in ("quick", "standard"):
+            for name in ("quick", "standard", "full"):
                 chosen = entries.preset(task, name)
                 made = [entries.configured(path, chosen) for path in entries.entries(task).values() if path]
                 assert {config.task for config in made} == {task}

@@ -120,13 +120,12 @@ def test_batch_files_are_shell_and_start_what_was_typed_before(tutorial: str) ->
     assert ["python", *launched[3:]] == training
 
 
-def test_the_array_has_a_job_for_every_cell_of_the_standard_benchmark(tutorial: str) -> None:
+def test_the_array_has_a_job_for_every_cell_of_the_full_benchmark(tutorial: str) -> None:
     networks = sum(path is not None for path in entries.entries("us2mri").values())
-    cells = networks * entries.preset("us2mri", "standard").folds
+    cells = networks * entries.preset("us2mri", "full").folds
     assert f"#SBATCH --array=0-{cells - 1}\n" in tutorial
     assert f"It prints {cells} lines for `us2mri`, numbered 0 to {cells - 1}." in tutorial
-    assert entries.preset("us2mri", "standard").seconds == 15 * 60
-    assert entries.preset("us2mri", "quick").seconds == 15
+    assert [entries.preset("us2mri", name).seconds for name in ("quick", "standard", "full")] == [15, 300, 3600]
 
 
 def test_every_setting_that_the_tutorial_names_is_one(tutorial: str) -> None:
