@@ -179,13 +179,7 @@ def sparsification(predicted: list[np.ndarray], raw: list[np.ndarray], errors: l
     voxels away at random leaves 1. `ause`: mean distance between the two (0 is perfect). `gain`: mean distance of
     `model` below 1 (0 is no better than chance, the oracle's is the most there is).
     """
-    model, oracle = [], []
-    for sd, spread, error in zip(predicted, raw, errors):
-        squares = error.astype(float) ** 2
-        all_of_it = math.sqrt(float(squares.mean()))
-        model.append(_left(squares[np.lexsort((-spread, -sd))], all_of_it))
-        oracle.append(_left(np.sort(squares)[::-1], all_of_it))
-    ours, best = np.array(model), np.array(oracle)
+    ours, best = sparsified(predicted, raw, errors)
     return {
         "removed": list(REMOVED),
         "model": _rounded(ours.mean(axis=0)),
@@ -194,6 +188,19 @@ def sparsification(predicted: list[np.ndarray], raw: list[np.ndarray], errors: l
         "gain": interval([float(value) for value in (1 - ours).mean(axis=1)]),
         "gain_of_oracle": round(float((1 - best).mean()), 4),
     }
+
+
+def sparsified(
+    predicted: list[np.ndarray], raw: list[np.ndarray], errors: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(patients, `REMOVED`) curves of `sparsification`: in the order of the deviation, and in that of the errors."""
+    model, oracle = [], []
+    for sd, spread, error in zip(predicted, raw, errors):
+        squares = error.astype(float) ** 2
+        all_of_it = math.sqrt(float(squares.mean()))
+        model.append(_left(squares[np.lexsort((-spread, -sd))], all_of_it))
+        oracle.append(_left(np.sort(squares)[::-1], all_of_it))
+    return np.array(model), np.array(oracle)
 
 
 def rank_correlation(spread: np.ndarray, error: np.ndarray) -> float:
