@@ -233,7 +233,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training_tools.benchmark", description=__doc__.split("\n")[0])
     parser.add_argument("--task", choices=TASKS)
     parser.add_argument("--data", type=Path, help="folder written by training_tools.prepare, or by `phantom`")
-    parser.add_argument("--preset", default="quick", help="quick, standard (for a processor) or full (published sizes, for a GPU)")
+    parser.add_argument(
+        "--preset", default="quick", help="quick, standard (for a processor) or full (published sizes, for a GPU)"
+    )
     parser.add_argument("--seconds", type=float, help="of training for each network and fold, instead of the preset's")
     parser.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="run these networks now")
     parser.add_argument("--stratify", nargs="+", default=(), metavar="FACT", help="spread over the folds: site, group")
