@@ -323,10 +323,3 @@ def test_an_odd_and_an_even_number_of_voxels_do_not_draw_the_glands_apart(tmp_pa
         files[name] = write_volume(Volume(array.astype(np.float32)), tmp_path / f"{name}.nrrd")
     pair = PairFiles("one", files["us"], files["mr"], files["us_l"], files["mr_l"])
     assert prepare.prepare_pair(pair, Settings(method)).quality.shift_mm < 0.05
-
-
-def test_the_public_pairs_overlap_as_well_as_is_said(prostate_pairs: Path) -> None:
-    pairs = list_pairs(*(prostate_pairs / part for part in ("us", "mr", "us_labels", "mr_labels")))
-    found = [prepare.prepare_pair(pair, Settings()).quality.dice_after or 0.0 for pair in pairs]
-    assert np.mean(found) == pytest.approx(0.897, abs=5e-4)
-    assert min(found) > 0.85

@@ -43,19 +43,25 @@ def translated(prostate_pairs: Path, the_model: ModelPackage) -> dict[str, tuple
 
 
 @pytest.fixture(scope="module")
+def prepared(prostate_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all pairs, registered anew."""
+    folder = tmp_path_factory.mktemp("prepared")
+    labels = (prostate_pairs / "us_labels", prostate_pairs / "mr_labels")
+    prepare(list_pairs(prostate_pairs / "us", prostate_pairs / "mr", *labels), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def scored(
-    prostate_pairs: Path,
+    prepared: Path,
     the_model: ModelPackage,
     translated: dict[str, tuple[Volume, Volume]],
     repository: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, dict[str, Any]]:
     """Model and floors for all cases, references prepared anew; floors from the training cases as the card says."""
-    folder = tmp_path_factory.mktemp("prepared")
-    labels = (prostate_pairs / "us_labels", prostate_pairs / "mr_labels")
-    prepare(list_pairs(prostate_pairs / "us", prostate_pairs / "mr", *labels), folder)
     config = read_config(repository / "training_tools" / "configs" / "us2mri_pix2pix_small.json")
-    cases = {case.name: case for case in load_cases(folder, config)}
+    cases = {case.name: case for case in load_cases(prepared, config)}
     train = [cases[name] for name in the_model.metadata["training"]["cases"]]
     beside = floors(train, config, [cases[name] for name in HELD_OUT])
     rows = {name: {"model": score(translated[name][1].array, cases[name], config)} for name in CASES}
@@ -65,6 +71,12 @@ def scored(
     reports.mkdir(parents=True, exist_ok=True)
     (reports / "real_pairs.json").write_text(json.dumps(rows, indent=1))
     return rows
+
+
+def test_the_glands_overlap_as_well_as_the_tools_say(prepared: Path) -> None:
+    report = json.loads((prepared / "report.json").read_text())
+    assert report["mean_dice_after"] == pytest.approx(0.897, abs=5e-4)
+    assert min(case["dice_after"] for case in report["cases"]) > 0.85
 
 
 def test_every_case_lands_on_its_own_grid(translated: dict[str, tuple[Volume, Volume]]) -> None:
