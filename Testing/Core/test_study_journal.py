@@ -8,18 +8,18 @@ import os
 import resource
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imagetranslation.errors import ImageTranslationError, InputError, RunFailed
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.readerstudy.journal import JournalWriter, read_journal
 from imagetranslation.readerstudy.locks import FileLock
 from imagetranslation.readerstudy.readingset import load_reading_set
 from imagetranslation.readerstudy.session import open_session
 from imagetranslation.readerstudy.store import FolderStore
+from Testing import apart, studywindows
 from Testing.studies import a_document, a_study, read_everything
 
 FIRST = "0" * 64
@@ -243,28 +243,23 @@ def test_a_full_disk_keeps_the_answer_and_the_journal_whole(study: Path, monkeyp
     assert [e["new"] for e in history.entries if e["kind"] == "answer"] == [2, 5]
 
 
+def answer_into_a_file_that_may_not_grow(study: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    session = open_session(study, "R1")
+    session.answer("realism", 2)
+    size = (load_reading_set(study).answers / "R1.jsonl").stat().st_size
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, hard))
+    with pytest.raises(RunFailed, match="disk is full"):
+        session.answer("realism", 3)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    session.answer("realism", 4)
+    session.close()
+
+
 def test_a_real_limit_on_file_size_is_met_the_same_way(study: Path) -> None:
     """In a process of its own, whose files may grow by some bytes only."""
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            session = open_session(study, "R1")
-            session.answer("realism", 2)
-            size = (load_reading_set(study).answers / "R1.jsonl").stat().st_size
-            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, hard))
-            try:
-                session.answer("realism", 3)
-            except RunFailed as error:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-                session.answer("realism", 4)
-                session.close()
-                status = 0 if "disk is full" in str(error) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert apart.run(answer_into_a_file_that_may_not_grow, study) == 0
     history = FolderStore(load_reading_set(study)).history("R1")
     assert [e["new"] for e in history.entries if e["kind"] == "answer"] == [2, 4]
     assert not history.findings
@@ -293,26 +288,23 @@ def test_a_folder_that_became_read_only_is_one_sentence(
     session.close()
 
 
+def answer_without_the_right_to_write(study: Path, answers: Path) -> None:
+    session = open_session(study, "R1")
+    session.answer("realism", 2)
+    answers.chmod(0o500)
+    (answers / "R1.jsonl").chmod(0o400)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    with pytest.raises(RunFailed, match="not saved"):
+        session.answer("realism", 3)
+    # Not closed: its lock stays as that of a process that ended.
+    os._exit(0)
+
+
 def test_a_folder_that_really_cannot_be_written_is_one_sentence(study: Path) -> None:
     """Without rights: root gives them up in a process of its own, anybody else takes them from the folder."""
     answers = load_reading_set(study).answers
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            session = open_session(study, "R1")
-            session.answer("realism", 2)
-            answers.chmod(0o500)
-            (answers / "R1.jsonl").chmod(0o400)
-            if os.geteuid() == 0:
-                os.seteuid(65534)
-            try:
-                session.answer("realism", 3)
-            except RunFailed as error:
-                status = 0 if "not saved" in str(error) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert apart.run(answer_without_the_right_to_write, study, answers) == 0
     answers.chmod(0o700)
     (answers / "R1.jsonl").chmod(0o600)
     with open_session(study, "R1") as session:
@@ -377,11 +369,7 @@ def test_taking_over_shuts_the_first_window_out(study: Path) -> None:
 
 
 def test_the_lock_of_a_killed_process_is_recognised_as_stale(study: Path) -> None:
-    process = os.fork()
-    if process == 0:
-        open_session(study, "R1").answer("realism", 4)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(process, 0)
+    assert apart.run(studywindows.answer_and_die, study) == -signal.SIGKILL
     assert (load_reading_set(study).answers / "R1.lock").exists()
     with open_session(study, "R1") as session:
         assert session.answers == {"realism": 4}
@@ -404,31 +392,12 @@ def test_a_damaged_lock_does_not_shut_a_reader_out(study: Path) -> None:
 
 
 def test_of_two_windows_opened_at_once_exactly_one_gets_in(study: Path) -> None:
+    answers = load_reading_set(study).answers
     for _ in range(10):
-        (load_reading_set(study).answers / "R1.lock").unlink(missing_ok=True)
-        read, write = os.pipe()
-        children = []
-        for _ in range(4):
-            child = os.fork()
-            if child == 0:
-                status = 1
-                try:
-                    os.read(read, 1)
-                    FileLock(load_reading_set(study).answers, "R1")
-                    status = 0
-                except ImageTranslationError:
-                    status = 3
-                finally:
-                    if status == 0:
-                        # Hold it until the others have tried.
-                        time.sleep(0.3)
-                    os._exit(status)
-            children.append(child)
-        os.write(write, b"1234")
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        assert codes.count(0) == 1, codes
-        os.close(read)
-        os.close(write)
+        (answers / "R1.lock").unlink(missing_ok=True)
+        others = apart.together(4)
+        windows = [apart.start(studywindows.lock_with_others, answers, others) for _ in range(4)]
+        assert sorted(apart.end(window) for window in windows) == [0, 3, 3, 3]
 
 
 def test_another_programs_line_in_the_journal_stops_this_writer(study: Path) -> None:
