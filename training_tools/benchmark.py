@@ -203,7 +203,10 @@ def write_page(plan: Plan) -> Gathered:
 
 def _leaderboard(gathered: Gathered) -> list[dict[str, Any]]:
     tables = {table.measure: {s.method: s for s in table.summaries} for table in gathered.tables}
-    keys = ("parameters", "steps", "training_seconds", "inference_seconds", "peak_memory_bytes")
+    keys = (
+        "parameters", "steps", "training_seconds", "training_processor_seconds", "inference_seconds",
+        "peak_memory_bytes",
+    )  # fmt: skip
     found = []
     for row in gathered.rows:
         line: dict[str, Any] = {"network": row.name, "state": row.state}
@@ -224,7 +227,7 @@ def _estimate(plan: Plan, numbers: Sequence[int], watts: float) -> None:
     found = costs.estimate([each] * len(numbers), 1, watts)
     _say(
         f"{len(numbers)} of {len(plan.cells())} cells are to be run: about {found['hours']:.1f} hours one after "
-        f"another and {found['kilowatt_hours']:.2f} kWh at {watts:g} W."
+        f"another on a machine that does nothing else, and {found['kilowatt_hours']:.2f} kWh at {watts:g} W."
     )
 
 
@@ -236,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--preset", default="quick", help="quick, standard (for a processor) or full (published sizes, for a GPU)"
     )
-    parser.add_argument("--seconds", type=float, help="of training for each network and fold, instead of the preset's")
+    parser.add_argument("--seconds", type=float, help="of training a network and fold; on a CPU each thread's work")
     parser.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="run these networks now")
     parser.add_argument("--stratify", nargs="+", default=(), metavar="FACT", help="spread over the folds: site, group")
     parser.add_argument("--alike", type=float, help="see training_tools.splits")

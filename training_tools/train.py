@@ -99,13 +99,14 @@ class Run:
         self.state = state = State(self.config, self.fabric, self.cases)
         first = state.resume(self.folder / "checkpoint")
         self._first = self.fabric.global_rank == 0
-        began, before = time.monotonic(), float(state.history.get("seconds", 0.0))
+        spent = {"seconds": time.monotonic, "processor_seconds": time.process_time}
+        began = {name: now() - float(state.history.get(name, 0.0)) for name, now in spent.items()}
         loop = Loop(state, sampler)
         if first < last and not state.history.get("ended"):
             with self._reports(first, last), Stop(self.fabric) as stop, closing(loop.rows(last)) as steps:
                 for rows in steps:
                     self._tell(rows)
-                    state.history["seconds"] = round(before + time.monotonic() - began, 3)
+                    state.history.update({name: round(now() - began[name], 3) for name, now in spent.items()})
                     ended = self._look(loop)
                     asked = stop.asked()
                     if ended or asked or state.step == last or state.step % self.config.checkpoint_every == 0:
@@ -183,11 +184,12 @@ class Run:
             checkpoint.save_weights(state.average.module(), path)
         device = self.fabric.device
         memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-        seconds = float(state.history.get("seconds", 0.0))
         result = {
             "steps": state.step,
             "samples": state.step * self.config.batch_size,
-            "seconds": seconds,
+            # On the clock, and of the first process on all its threads together; a resumed run adds them up.
+            "seconds": float(state.history.get("seconds", 0.0)),
+            "processor_seconds": float(state.history.get("processor_seconds", 0.0)),
             "ended_early": bool(state.history.get("ended", False)),
             "best": {key: state.history[key] for key in ("best", "best_step") if key in state.history},
             "metric": self.config.validation.metric if self.watched else None,

@@ -27,7 +27,7 @@ from training_tools.benchmarking.cells import Plan, read_plan
 from training_tools.benchmarking.gathering import gather
 
 from .benchmark_runs import BROKEN, FEW_STEPS, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, here, tiny_networks
-from .training_runs import prepared_pairs
+from .training_runs import prepared_pairs, tiny_config
 
 LONGEST_WAIT_S = 120
 
@@ -169,6 +169,52 @@ class TestFinished:
             tested = json.loads((place / "cell.json").read_text())["tested"]
             assert tested == sorted(split.folds[fold])
             assert not set(learnt) & set(tested)
+
+    def test_the_page_says_by_which_clock_the_budgets_were_measured(self, a_copy: Path) -> None:
+        def said() -> str:
+            benchmark.write_page(read_plan(a_copy))
+            return (a_copy / "index.html").read_text(encoding="utf-8")
+
+        assert f"fit into {FEW_STEPS:g} seconds x 1 threads = {FEW_STEPS:g} processor seconds a fold" in said()
+        assert float(table(a_copy / "leaderboard.csv")[0]["training_processor_seconds"]) > 0
+        path = a_copy / PIX2PIX / "fold-0" / "cell.json"
+        cell = json.loads(path.read_text())
+        path.write_text(json.dumps({**cell, "clock": costs.WALL}))
+        assert f"some cells instead into {FEW_STEPS:g} seconds on the clock" in said()
+        for path in a_copy.glob("*/fold-*/cell.json"):
+            path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "clock"}))
+        assert f"fit into {FEW_STEPS:g} seconds on the clock" in said()
+
+
+class TestBudget:
+    def test_a_step_on_a_processor_costs_its_work_shared_out_over_the_threads(
+        self, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Clocks:
+            worked = on_the_wall = 0.0
+
+            def process_time(self) -> float:
+                self.worked += 8
+                return self.worked
+
+            def perf_counter(self) -> float:
+                self.on_the_wall += 100
+                return self.on_the_wall
+
+        monkeypatch.setattr(costs, "time", Clocks())
+        config = tiny_config("regression", held_out=(), steps=50, threads=4)
+        assert costs.seconds_a_step(config, data, ["case0", "case1"]) == (2.0, costs.PROCESSOR)
+
+    def test_waiting_is_no_work(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        taken = costs._take
+
+        def waiting(*arguments: Any) -> None:
+            time.sleep(0.5)
+            taken(*arguments)
+
+        monkeypatch.setattr(costs, "_take", waiting)
+        config = tiny_config("regression", held_out=(), steps=50)
+        assert costs.seconds_a_step(config, data, ["case0", "case1"], tried=1)[0] < 0.25
 
 
 class TestStartedAgain:

@@ -112,7 +112,8 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
         write_picture(folder / "pictures", case, timed.images[case.name], config)
     record = {
         "network": name, "fold": fold, "tested": list(tested), "steps": budget["steps"],
-        "seconds_a_step": budget["seconds_a_step"], "training_seconds": _training_seconds(folder / "run"),
+        "seconds_a_step": budget["seconds_a_step"], "clock": budget.get("clock", costs.WALL),
+        **_training(folder / "run"),
         "inference_seconds": timed.seconds(), "parameters": package.metadata["weights"]["parameters"],
         "peak_memory_bytes": _peak_memory(), "frechet": result.frechet, "machine": costs.machine(),
         "weights_sha256": package.weights_sha256,
@@ -184,14 +185,16 @@ def _budget(plan: Plan, name: str, fold: int, seen: Sequence[str]) -> dict[str, 
     path = plan.folder(name, fold) / "budget.json"
     if path.exists():
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    a_step = costs.seconds_a_step(plan.config(name, fold, steps=1000), plan.data, seen)
-    record = {"steps": costs.steps_for(plan.preset.seconds, a_step), "seconds_a_step": a_step}
+    a_step, clock = costs.seconds_a_step(plan.config(name, fold, steps=1000), plan.data, seen)
+    record = {"steps": costs.steps_for(plan.preset.seconds, a_step), "seconds_a_step": a_step, "clock": clock}
     write_text(path, json.dumps({**record, "machine": costs.machine()}, indent=2) + "\n")
     return record
 
 
-def _training_seconds(run: Path) -> float:
-    return float(json.loads((run / "result.json").read_text(encoding="utf-8"))["seconds"])
+def _training(run: Path) -> dict[str, float | None]:
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    keys = {"training_seconds": "seconds", "training_processor_seconds": "processor_seconds"}
+    return {name: result.get(key) for name, key in keys.items()}
 
 
 def _peak_memory() -> int | None:

@@ -11,6 +11,7 @@ from ..evaluate import REFERENCES
 from ..evaluating import writing
 from ..evaluating.comparing import Table, compare
 from .cells import Plan, settings_changed, state_of
+from .costs import WALL
 from .entries import PLANAR, entries
 
 OUTDATED = "not compared: its settings have changed since it was run; remove its folder and run it again"
@@ -37,6 +38,7 @@ class Gathered:
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     patients: Mapping[str, str]
     machines: tuple[Mapping[str, Any], ...]
+    clocks: tuple[str, ...]  # by which the budgets of finished cells were measured; see `costs.clock`
 
 
 def gather(plan: Plan) -> Gathered:
@@ -45,6 +47,7 @@ def gather(plan: Plan) -> Gathered:
     scores: dict[str, dict[str, Mapping[str, float]]] = {}
     patients: dict[str, str] = {}
     machines: list[Mapping[str, Any]] = []
+    clocks: set[str] = set()
     for name, path in entries(plan.task).items():
         if path is None:
             rows.append(Row(name, PLANAR, {}))
@@ -52,6 +55,7 @@ def gather(plan: Plan) -> Gathered:
         states = [state_of(plan, name, fold) for fold in range(plan.preset.folds)]
         done = [record for state, record in states if state == "done"]
         for record in done:
+            clocks.add(record.get("clock", WALL))
             if record["machine"] not in machines:
                 machines.append(record["machine"])
         if len(done) < plan.preset.folds:
@@ -71,7 +75,8 @@ def gather(plan: Plan) -> Gathered:
     ordered = {method: scores[method] for method in order}
     tables = tuple(compare(ordered, patients, competing=finished)) if finished else ()
     references = tuple(method for method in REFERENCES if method in scores)
-    return Gathered(plan, tuple(rows), tables, references, ordered, patients, tuple(machines))
+    told = tuple(machines), tuple(sorted(clocks))
+    return Gathered(plan, tuple(rows), tables, references, ordered, patients, *told)
 
 
 def _lacking(states: list[tuple[str, Mapping[str, Any]]], folds: int) -> str:
@@ -84,8 +89,11 @@ def _lacking(states: list[tuple[str, Mapping[str, Any]]], folds: int) -> str:
 
 def _costs(done: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Medians over the folds."""
-    keys = ("steps", "seconds_a_step", "training_seconds", "inference_seconds", "peak_memory_bytes")
-    found = {key: [record[key] for record in done if record[key] is not None] for key in keys}
+    keys = (
+        "steps", "seconds_a_step", "training_seconds", "training_processor_seconds", "inference_seconds",
+        "peak_memory_bytes",
+    )  # fmt: skip
+    found = {key: [record[key] for record in done if record.get(key) is not None] for key in keys}
     return {"parameters": done[0]["parameters"], **{key: median(v) if v else None for key, v in found.items()}}
 
 

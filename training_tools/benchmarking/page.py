@@ -17,6 +17,7 @@ from ..evaluating.comparing import Summary, Table
 from ..evaluating.measures import MEASURES
 from ..evaluating.writing import cell
 from .cells import PICTURED, Plan
+from .costs import PROCESSOR
 from .entries import STUDY, entries
 from .gathering import Gathered, Row
 from .pictures import SOURCE, SYNTHETIC, TARGET, embedded
@@ -59,13 +60,28 @@ def _about(gathered: Gathered) -> Iterable[str]:
     kind = "<b>simulated patients: nothing here is comparable with results on patients</b>" if simulated else "patients"
     yield (
         f"<p>{patients} {kind}, tested in {preset.folds} of {preset.split_folds} folds drawn by patient (seed "
-        f"{plan.seed}); each network trained for {preset.seconds:g} seconds a fold, in steps that were measured on the "
-        f"machine beforehand. Data: {escape(str(plan.data.name))}. "
+        f"{plan.seed}). {escape(_budget(gathered))} Data: {escape(str(plan.data.name))}. "
         "Synthetic images are made by models; nothing on this page is for diagnosis.</p>"
     )
     for machine in gathered.machines:
         told = ", ".join(f"{key} {value}" for key, value in machine.items())
         yield f"<p class='note'>Machine: {escape(told)}; {plan.threads} threads a network.</p>"
+
+
+def _budget(gathered: Gathered) -> str:
+    """What each network was given, and how that was measured."""
+    plan, seconds = gathered.plan, gathered.plan.preset.seconds
+    before = "measured on the machine beforehand"
+    worked = (
+        f"{seconds:g} seconds x {plan.threads} threads = {seconds * plan.threads:g} processor seconds a fold: the "
+        f"processor's work, computed on one thread, without what other programs took; {before}"
+    )
+    waited = f"{seconds:g} seconds on the clock a fold, {before} with whatever else ran there"
+    if gathered.clocks == (PROCESSOR,):
+        return f"Each network trained for as many steps as fit into {worked}."
+    if PROCESSOR in gathered.clocks:
+        return f"Each network trained for as many steps as fit into {worked}; some cells instead into {waited}."
+    return f"Each network trained for as many steps as fit into {waited}."
 
 
 def _chief(gathered: Gathered, tables: dict[str, Table]) -> str:
@@ -115,11 +131,13 @@ def _ranked(by_method: dict[str, dict[str, Summary]], name: str) -> str:
 def _cost_cells(row: Row) -> str:
     costs = row.costs
     memory = costs["peak_memory_bytes"]
+    worked = costs.get("training_processor_seconds")
+    work = "" if worked is None else f"{worked:.0f} processor seconds, all threads together"
     frechet = f"{row.frechet:.3g}" if isinstance(row.frechet, float) else ""
     why = escape(row.frechet, quote=True) if isinstance(row.frechet, str) else ""
     return (
         f"<td title='{why}'>{frechet}</td><td>{costs['parameters']:,}</td><td>{costs['steps']:.0f}</td>"
-        f"<td>{costs['training_seconds']:.0f} s</td><td>{costs['inference_seconds']:.2f} s</td>"
+        f"<td title='{work}'>{costs['training_seconds']:.0f} s</td><td>{costs['inference_seconds']:.2f} s</td>"
         f"<td>{'' if memory is None else f'{memory / 2**30:.1f} GiB'}</td>"
     )
 
@@ -133,7 +151,9 @@ def _explained(gathered: Gathered) -> str:
         "Floors: identity is the source itself in the target's normalisation; best line is one gain and offset fitted "
         "on the training cases; mean image is the training targets' mean. Ceilings: the real target, and the real "
         f"target with noise of {RETEST_NOISE:.0%} of its range added.",
-        "Training and One case (median) are times on the machine above; memory is the most a network's process held.",
+        "Training and One case (median) are times on the clock of the machine above, longer where other programs ran "
+        "beside them (processor seconds on hovering and in leaderboard.csv); memory is the most that a network's process "
+        "held.",
         *notes,
     ]
     return "<ul class='note'>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
