@@ -96,7 +96,7 @@ def test_every_command_runs_in_its_order(
     (array,) = [line for line in batch_lines(tutorial) if "training_tools.benchmark" in line]
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
     run(array, monkeypatch)
-    assert (a_clone / "bench-standard" / REGRESSION / "fold-0" / "cell.json").exists()
+    assert (a_clone / "bench-full" / REGRESSION / "fold-0" / "cell.json").exists()
 
 
 def batch_lines(text: str) -> list[list[str]]:

@@ -152,8 +152,8 @@ def _explained(gathered: Gathered) -> str:
         "on the training cases; mean image is the training targets' mean. Ceilings: the real target, and the real "
         f"target with noise of {RETEST_NOISE:.0%} of its range added.",
         "Training and One case (median) are times on the clock of the machine above, longer where other programs ran "
-        "beside them (processor seconds on hovering and in leaderboard.csv); memory is the most that a network's process "
-        "held.",
+        "beside them (processor seconds on hovering and in leaderboard.csv); memory is the most that the process of a "
+        "network held.",
         *notes,
     ]
     return "<ul class='note'>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
