@@ -1,4 +1,4 @@
-"""What every task of the lesion reading hands to the command, and how it comes to the disk. What is read is each task's.
+"""What every task of the lesion reading hands to the command, and how it comes to the disk. What is read is its own.
 
 A folder holds `lesions.csv` (one row a lesion), `images.csv` (one row an image), `marks.csv` (one row a place that the
 detector marked), `lesions.json` (settings, versions, results) and `lesions.html`, and appears whole or not at all.
