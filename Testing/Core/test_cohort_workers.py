@@ -7,7 +7,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -109,6 +112,19 @@ def test_a_case_that_ends_its_worker_twice_fails_and_its_neighbours_do_not(tiny:
     rows = {Path(row["input"]).name: row for row in rows_of(out)}
     assert "died on this case, twice" in rows.pop("deadly.nrrd")["message"]
     assert {row["status"] for row in rows.values()} == {"done"}
+
+
+def test_a_worker_that_is_gone_already_is_not_looked_for_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask gives no process number for it, and psutil takes no number for the process that asks."""
+    victims = []
+    monkeypatch.setattr(psutil.Process, "kill", lambda process: victims.append(process.pid))
+    sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    nannies = [SimpleNamespace(pid=pid, auto_restart=True) for pid in (None, sleeping.pid)]
+    crew._kill(SimpleNamespace(workers=dict(enumerate(nannies))))
+    sleeping.kill()
+    sleeping.wait()
+    assert victims == [sleeping.pid]
+    assert not any(nanny.auto_restart for nanny in nannies)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to interrupt")

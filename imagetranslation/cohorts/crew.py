@@ -281,8 +281,11 @@ def _kill(cluster: Any) -> None:
 
     for nanny in list(cluster.workers.values()):
         nanny.auto_restart = False
-        with contextlib.suppress(psutil.Error, AttributeError, TypeError):
-            psutil.Process(nanny.pid).kill()
+        pid = nanny.pid
+        # Without a process there is no number, and to psutil no number means this very process.
+        if pid is not None:
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(pid).kill()
 
 
 def _closed(thing: Any) -> None:
