@@ -379,6 +379,13 @@ def test_help_teaches(run: Run) -> None:
         assert word in text
 
 
+def test_commands_are_laid_out_once_however_often_the_program_is_called(run: Run) -> None:
+    run("--version")
+    before = len(cli.app.registered_groups), len(cli.app.registered_commands)
+    run("--version")
+    assert (len(cli.app.registered_groups), len(cli.app.registered_commands)) == before
+
+
 def test_the_training_tools_say_what_to_install_where_they_are_absent(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

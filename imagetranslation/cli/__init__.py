@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 
 TRAINING_COMMANDS = ("phantom", "reproduce")
 _INTERRUPTED = 130  # what typer makes of Ctrl+C
+_registered: list[EntryPoint] = []
 
 
 def _print_version(wanted: bool) -> None:
@@ -97,8 +98,14 @@ def main() -> None:
 
 
 def _register_plugins() -> None:
-    """Add the commands of installed plug-ins; those of the training tools say what to install where they are absent."""
+    """Add the commands of installed plug-ins; those of the training tools say what to install where they are absent.
+
+    Each once in a process: whoever calls `main` many times would else lay out more commands each time.
+    """
     for point in entry_points(group="imagetranslation.commands"):
+        if point in _registered:
+            continue
+        _registered.append(point)
         try:
             point.load()(app)
         except ModuleNotFoundError as error:
