@@ -6,6 +6,7 @@ threshold above all scores finds nothing, and lesions that were never marked are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,10 @@ class Curve:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "points": [{"false_positives_per_image": f, "sensitivity": s, "threshold": t} for f, s, t in self.points],
+            "points": [
+                {"false_positives_per_image": f, "sensitivity": s, "threshold": t if math.isfinite(t) else None}
+                for f, s, t in self.points
+            ],
             "at": [{"false_positives_per_image": f, "sensitivity": s, "interval": i.as_dict()} for f, s, i in self.at],
             "mean": {"sensitivity": self.mean[0], "interval": self.mean[1].as_dict()},
         }

@@ -24,6 +24,7 @@ from .uptake import smoothed
 
 SAME = 0.9999  # correlation from which two images are taken for one: our choice
 NEGATIVE = 0.01  # share of the counts that may lie below zero, as interpolation leaves them: our choice
+ALIKE = "the blood pool itself", "the real delayed image itself"
 GIVEN, AUTOMATIC, HYPERAEMIA = "region", "detector, delayed image", "hyperaemia"
 POOL = "detector, blood pool"
 
@@ -123,7 +124,7 @@ def _counts(volume: Volume, name: str) -> np.ndarray:
 
 def _alike(synthetic: np.ndarray, real: np.ndarray, pool: np.ndarray) -> list[str]:
     said = []
-    for other, name in ((pool, "the blood pool itself"), (real, "the real delayed image itself")):
+    for other, name in zip((pool, real), ALIKE):
         if np.corrcoef(synthetic.ravel(), other.ravel())[0, 1] >= SAME:
             said.append(f"the synthetic image is {name}, but for a gain.")
     return said
@@ -154,7 +155,7 @@ def _masks(paths: tuple[Path, ...], image: Volume, what: str, notes: list[str]) 
     found: dict[int, np.ndarray] = {}
     for path in paths:
         if _empty(path):
-            notes.append(f"its {what} file {path.name} is empty: read as a view without any.")
+            notes.append(f"its {what} file is empty: read as a view without any.")
             continue
         first = max(found, default=0)
         for roi in read_rois(path, image, ALL):

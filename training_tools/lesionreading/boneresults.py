@@ -1,0 +1,102 @@
+"""What the rows of all views of a bone-scan reading say together: by disease group, of the floor, of the detector."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imagetranslation.readerstudy.statistics.bootstrap import Resampling
+
+from . import scores
+from .froc import Scored, froc
+from .task import FOUND, MISSED
+from .views import IMAGES, Rows
+
+GROUPS = ("inflammatory arthritis", "osteomyelitis", "CRPS", "cellulitis", "recent bone injury")
+ALL = "all groups"
+
+
+def results(
+    made: Sequence[Rows], sizes: Sequence[float], contrasts: Sequence[float], resampling: Resampling
+) -> dict[str, Any]:
+    """What all rows together say: by reader, of the floor, of the detector, of the ratios."""
+    lesions = [row for rows in made for row in rows.lesions]
+    images = [row for rows in made for row in rows.images]
+    readers = list(dict.fromkeys(str(row["reader"]) for row in images))
+    found = {
+        reader: _of_reader([r for r in lesions if r["reader"] == reader], [r for r in images if r["reader"] == reader],
+                           sizes, contrasts, resampling)
+        for reader in readers
+    }  # fmt: skip
+    floor_images = [{**r, "false_positives": r["false_positives_source"]} for r in images if r["reader"] == readers[0]]
+    floor = _of_reader([row for rows in made for row in rows.floor], floor_images, sizes, contrasts, resampling)
+    mine = [row for row in lesions if row["reader"] == readers[0]]
+    measured = [r for r in mine if not r["refused"] and r["ratio_synthetic"] != "" and r["ratio_real"] != ""]
+    uptake = _grouped(measured, lambda own: scores.agreement(
+        [r["ratio_synthetic"] for r in own], [r["ratio_real"] for r in own], [r["patient"] for r in own], resampling
+    ))  # fmt: skip
+    return {"readers": found, "floor": floor, "froc": _curves(made, mine, resampling), "uptake_ratio": uptake}
+
+
+def _of_reader(
+    lesions: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    sizes: Sequence[float],
+    contrasts: Sequence[float],
+    resampling: Resampling,
+) -> dict[str, Any]:
+    def sensitivity(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return scores.sensitivity(rows, resampling)
+
+    def false(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        told = scores.mean([r["false_positives"] for r in rows], [r["patient"] for r in rows], resampling)
+        return {**told, "total": int(sum(r["false_positives"] for r in rows))}
+
+    hyperaemic = [row for row in lesions if row["hyperaemic"]]
+    usable = [row for row in lesions if row["outcome"]]
+    measured = [row for row in usable if row["ratio_real"] != ""]
+    return {
+        "outcomes": dict(Counter(row["outcome"] for row in usable)),
+        "sensitivity_hyperaemic": _grouped(hyperaemic, sensitivity), "sensitivity": _grouped(lesions, sensitivity),
+        "specificity": _grouped(lesions, lambda rows: scores.specificity(rows, resampling)),
+        "false_positives_per_image": _grouped(images, false),
+        "by_size": scores.by(usable, lambda r: scores.band(r["size_mm"], sizes, "mm"), scores.bands(sizes, "mm"),
+                             sensitivity),
+        "by_contrast": scores.by(measured, lambda r: scores.band(r["ratio_real"], contrasts), scores.bands(contrasts),
+                                 sensitivity),
+    }  # fmt: skip
+
+
+def _grouped(
+    rows: Sequence[Mapping[str, Any]], measure: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """`measure` of every disease group, the study's five first, and of all together."""
+    order = [group for group in GROUPS if any(row["group"] == group for row in rows)] or list(GROUPS)
+    return [*scores.by(rows, lambda row: str(row["group"]), order, measure), {"of": ALL, **measure(rows)}]
+
+
+def _curves(made: Sequence[Rows], lesions: Sequence[Mapping[str, Any]], resampling: Resampling) -> dict[str, Any]:
+    """FROC of the detector in each of IMAGES; refused where no lesion is increased."""
+    raised = [row for row in lesions if row["increased"] == 1 and row["outcome"] in (FOUND, MISSED)]
+    marks = [row for rows in made for row in rows.marks]
+    patients = [str(rows.images[0]["patient"]) for rows in made]
+    if not raised:
+        return {"refused": "no lesion is increased in truth"}
+    found = {}
+    for image in IMAGES:
+        own = [mark for mark in marks if mark["image"] == image]
+        best: dict[tuple[str, Any], float] = {}
+        for mark in own:
+            key = mark["case"], mark["lesion"]
+            best[key] = max(best.get(key, 0.0), mark["score"])
+        false = [mark for mark in own if mark["false"]]
+        scored = Scored(
+            np.array([best.get((row["case"], row["lesion"]), 0.0) for row in raised]),
+            [str(row["patient"]) for row in raised],
+            np.array([mark["score"] for mark in false]), [str(mark["patient"]) for mark in false], patients,
+        )  # fmt: skip
+        found[image] = froc(scored, resampling).as_dict()
+    return found

@@ -1,0 +1,66 @@
+"""Cells, lists and galleries that the pages of all lesion readings share; the style is the radiomics report's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+MOST_DRAWN = 40  # pictures of a kind on a page; the tables hold all
+_STYLE = (
+    "<style>.gallery{display:flex;flex-wrap:wrap;gap:14px}.gallery figure{margin:0;width:404px}"
+    ".gallery img{display:block;width:404px}.gallery figcaption{font-size:12px;line-height:1.3;margin-top:3px}</style>"
+)
+
+
+def percent(row: Mapping[str, Any]) -> str:
+    """A share as a percentage, or a dash."""
+    return f"{row['value']:.1%}" if row.get("value") is not None else "–"
+
+
+def plain(row: Mapping[str, Any]) -> str:
+    """A mean with two digits, or a dash."""
+    return f"{row['value']:.2f}" if row.get("value") is not None else "–"
+
+
+def percent_interval(interval: Mapping[str, Any]) -> str:
+    """ "12 to 34%", or "refused"."""
+    if interval.get("low") is None:
+        return "refused"
+    return f"{100 * interval['low']:.0f} to {100 * interval['high']:.0f}%"
+
+
+def rate_interval(row: Mapping[str, Any]) -> str:
+    """The interval by patients of a mean, or "refused"."""
+    interval = row.get("by_patient", {})
+    if interval.get("low") is None:
+        return "refused" if row.get("n") else ""
+    return f"{interval['low']:.2f} to {interval['high']:.2f}"
+
+
+def interval_cells(row: Mapping[str, Any]) -> list[str]:
+    """Wilson's, Clopper and Pearson's and the bootstrap's interval of a share."""
+    return [percent_interval(row[name]) if row.get("n") else "" for name in ("wilson", "clopper_pearson", "by_patient")]
+
+
+def items(sentences: Iterable[str]) -> str:
+    """A list."""
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def gallery(kind: str, failures: Sequence[Any]) -> str:
+    """Pictures of failures, the worst first. Each has case, group, reader, text, weight, picture (a data address)."""
+    if not failures:
+        return f"<p>None was {escape(kind)}.</p>"
+    worst = sorted(failures, key=lambda one: (-one.weight, one.case))
+    made = []
+    for one in worst[:MOST_DRAWN]:
+        who = "" if one.reader == "rule" else f" ({one.reader})"
+        words = f"{one.case}, {one.group}{who}: {one.text}"
+        made.append(
+            f"<figure><img src='{one.picture}' alt='{escape(words, quote=True)}'>"
+            f"<figcaption>{escape(words)}</figcaption></figure>"
+        )
+    more = f" The {MOST_DRAWN} clearest are drawn; the tables hold all." if len(worst) > MOST_DRAWN else ""
+    told = f"<p class='note'>{len(worst)} in all, each ringed in every image.{escape(more)}</p>"
+    return f"{_STYLE}{told}<div class='gallery'>{''.join(made)}</div>"

@@ -1,0 +1,278 @@
+"""One view's lesions, marks and image as rows: what the rule, the table or a reader calls increased, what that makes.
+
+The decision about a known place rests on its uptake ratio; the detector's marks are looked for without knowing it. Both
+are made for the synthetic image, the blood pool read as if it were the delayed image (the floor), and the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from .calls import REAL, SYNTHETIC, Calls
+from .detector import Mark, marks, score_near
+from .pictures import strip
+from .planar import Region, View
+from .task import CLEAR, FOUND, INVENTED, MISSED
+from .uptake import ratio, reference_of
+
+RULE = "rule"  # what stands in the column reader where no person read
+BY_RULE, BY_TABLE = "rule", "table"
+IMAGES = ("synthetic", "source", "real")
+Found = Mapping[str, list[tuple[Mark, dict[str, Any]]]]  # marks of each of IMAGES with their rows
+PANELS = ("blood pool", "delayed, real", "SYNTHETIC")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A missed lesion or an invented place. weight: by which the worst come first. picture: address of a PNG."""
+
+    kind: str
+    case: str
+    patient: str
+    group: str
+    reader: str
+    text: str
+    weight: float
+    picture: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of one view. floor: the lesions with the blood pool in the synthetic image's place."""
+
+    lesions: list[dict[str, Any]]
+    floor: list[dict[str, Any]]
+    images: list[dict[str, Any]]
+    marks: list[dict[str, Any]]
+    failures: list[Failure]
+    unreadable: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region with what was measured of it. ratios: by image. truth: whether it is increased, None where unknown."""
+
+    region: Region
+    row: float
+    column: float
+    size_mm: float
+    reference: str
+    ratios: Mapping[str, float]
+    truth: Optional[bool]
+    refused: str
+    known: Mapping[str, str]
+    distance: np.ndarray
+
+
+def rows_of(view: View, known: Mapping[tuple[str, int], Mapping[str, str]], truth: str, calls: Optional[Calls]) -> Rows:
+    """All rows of a view. known: what a table says of lesions. truth: BY_RULE or BY_TABLE."""
+    places = [_place(view, region, known.get((view.case.name, region.label), {}), truth) for region in view.regions]
+    found = {image: _marks(view, image, places) for image in IMAGES}
+    lesions, floor, images, failures = [], [], [], []
+    for reader in calls.readers if calls else (RULE,):
+        for place in places:
+            row = _lesion(view, place, reader, calls, found)
+            lesions.append(row)
+            if reader == (calls.readers[0] if calls else RULE):
+                floor.append(_floor(view, place, row))
+            if row["outcome"] in (MISSED, INVENTED):
+                failures.append(_failed(view, place, row))
+        images.append(_image(view, places, reader, calls, found))
+    wrong = [(mark, row) for mark, row in found["synthetic"] if row["invented"]]
+    failures += [_invented(view, mark) for mark, _ in wrong]
+    return Rows(lesions, floor, images, [row for image in IMAGES for _, row in found[image]], failures,
+                bool(view.unreadable))  # fmt: skip
+
+
+def _place(view: View, region: Region, known: Mapping[str, str], truth: str) -> Place:
+    from scipy import ndimage
+
+    rule, spacing = view.rule, view.spacing
+    reference = reference_of(region.mask, view.lesions, view.real, view.sides, spacing, rule)
+    images = {"synthetic": view.synthetic, "source": view.source, "real": view.real}
+    ratios = {
+        name: float("nan") if reference is None else ratio(image, view.smooth[name], region.mask, reference, rule)
+        for name, image in images.items()
+    }
+    refused, increased = "", None
+    if reference is None:
+        refused = "there is nothing to compare it with: no other side that is free, no surroundings"
+    elif not np.isfinite(ratios["real"]):
+        refused = "what it is compared with holds no counts in the real image"
+    if truth == BY_RULE and not refused:
+        increased = bool(ratios["real"] >= rule.increased)
+    elif truth == BY_TABLE:
+        said = known.get("increased", "")
+        increased = said == "1" if said else None
+        refused = refused if said else "the table of lesions does not say whether it is increased"
+    rows, columns = np.nonzero(region.mask)
+    labels, _ = ndimage.label(region.mask)
+    largest = int(np.bincount(labels.ravel())[1:].max())
+    size = 2 * float(np.sqrt(largest * spacing[0] * spacing[1] / np.pi))
+    distance = ndimage.distance_transform_edt(~region.mask, sampling=spacing)
+    words = "" if reference is None else reference.words
+    return Place(region, float(rows.mean()), float(columns.mean()), size, words, ratios, increased, refused, known,
+                 np.asarray(distance))  # fmt: skip
+
+
+def _marks(view: View, image: str, places: Sequence[Place]) -> list[tuple[Mark, dict[str, Any]]]:
+    """The candidates of an image with their rows; false where nothing increased lies there in truth."""
+    if image == "synthetic" and view.unreadable:
+        return []
+    found = []
+    for mark in marks(view.smooth[image], view.sides, view.spacing, view.rule):
+        near = [place for place in places if place.distance[mark.row, mark.column] <= view.rule.match_mm]
+        # An increased lesion takes the mark before another that is nearer.
+        near.sort(key=lambda place: (not place.truth, float(place.distance[mark.row, mark.column])))
+        met = near[0] if near else None
+        real = mark.score
+        if image != "real":
+            real = score_near(view.smooth["real"], mark, view.sides, view.spacing, view.rule)
+        false = not (met is not None and met.truth) and real < view.rule.increased
+        marked = mark.score >= view.rule.mark_from
+        row = {
+            "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "image": image,
+            "row": mark.row, "column": mark.column, "score": round(mark.score, 4), "against": mark.against,
+            "lesion": "" if met is None else met.region.label, "real_score": round(real, 4), "marked": int(marked),
+            "false": int(false), "invented": int(false and marked and image == "synthetic"),
+        }  # fmt: skip
+        found.append((mark, row))
+    return found
+
+
+def _lesion(
+    view: View,
+    place: Place,
+    reader: str,
+    calls: Optional[Calls],
+    found: Found,
+) -> dict[str, Any]:
+    truth, refused, synthetic = place.truth, place.refused, None
+    if calls is None:
+        value = place.ratios["synthetic"]
+        synthetic = bool(np.isfinite(value) and value >= view.rule.increased)
+    else:
+        synthetic = calls.call(reader, SYNTHETIC, view, place.region)
+        if calls.with_real:
+            truth, refused = calls.call(reader, REAL, view, place.region), ""
+        if synthetic is None or truth is None:
+            refused = refused or f"{reader} has no call for it"
+    outcome = "" if refused or truth is None else _outcome(truth, bool(synthetic))
+    note = f"nothing can be read: {view.unreadable}" if view.unreadable else ""
+    if not note and not refused and not np.isfinite(place.ratios["synthetic"]):
+        note = "what it is compared with holds no counts in the synthetic image: read as not increased"
+    hyperaemic, source = _hyperaemic(view, place)
+    scores = [row["score"] for _, row in found["synthetic"] if row["lesion"] == place.region.label]
+    return {
+        "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "view": view.case.view,
+        "lesion": place.region.label, "origin": place.region.origin, "site": place.known.get("place", ""),
+        "cause": place.known.get("cause", ""), "side": _side(view, place.column), "row": round(place.row, 2),
+        "column": round(place.column, 2), "size_mm": round(place.size_mm, 2), "hyperaemic": int(hyperaemic),
+        "hyperaemic_from": source, "compared_with": place.reference,
+        **{f"ratio_{image}": _number(place.ratios[image]) for image in ("source", "real", "synthetic")},
+        "mark_score": max(scores, default=0.0), "reader": reader, "increased": _flag(truth),
+        "increased_synthetic": _flag(synthetic), "outcome": outcome, "refused": refused, "note": note,
+    }  # fmt: skip
+
+
+def _floor(view: View, place: Place, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The lesion with the blood pool in the synthetic image's place, by the rule."""
+    called = bool(place.ratios["source"] >= view.rule.increased)
+    outcome = "" if place.refused or place.truth is None else _outcome(place.truth, called)
+    return {**row, "reader": RULE, "increased": _flag(place.truth), "outcome": outcome}
+
+
+def _image(
+    view: View,
+    places: Sequence[Place],
+    reader: str,
+    calls: Optional[Calls],
+    found: Found,
+) -> dict[str, Any]:
+    def count(image: str, key: str) -> int:
+        return sum(row[key] for _, row in found[image] if row["marked"])
+
+    false, by = count("synthetic", "false"), "detector"
+    if calls is not None and (reader, SYNTHETIC, view.case.name) in calls.points:
+        false, by = _reader_false(view, places, reader, calls), "reader"
+    similarity = "" if view.sides is None else round(view.sides.similarity, 4)
+    return {
+        "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "view": view.case.view,
+        "reader": reader, "lesions": len(places), "increased": sum(place.truth is True for place in places),
+        "false_positives": false, "false_positives_by": by, "marks": count("synthetic", "marked"),
+        "false_positives_source": count("source", "false"), "marks_real": count("real", "marked"),
+        "other_side": int(view.sides is not None), "similarity_of_sides": similarity,
+        "model": " ".join(view.model).strip(), "note": " ".join((*view.notes, view.unreadable)).strip(),
+    }  # fmt: skip
+
+
+def _reader_false(view: View, places: Sequence[Place], reader: str, calls: Calls) -> int:
+    """The reader's marks in the synthetic image where nothing is increased, nor marked in the real one by them."""
+    real = [np.array(point) * view.spacing for point in calls.places(reader, REAL, view)]
+    wrong = 0
+    for row, column in calls.places(reader, SYNTHETIC, view):
+        met = any(place.truth and place.distance[row, column] <= view.rule.match_mm for place in places)
+        here = np.array([row, column]) * view.spacing
+        wrong += not met and all(np.linalg.norm(here - other) > view.rule.match_mm for other in real)
+    return wrong
+
+
+def _hyperaemic(view: View, place: Place) -> tuple[bool, str]:
+    """Whether the blood pool is raised there, and who says so: a table, a region, or the rule."""
+    if said := place.known.get("hyperaemic", ""):
+        return said == "1", "table"
+    if place.region.hyperaemic is not None:
+        return place.region.hyperaemic, "region"
+    return bool(place.ratios["source"] >= view.rule.hyperaemic), "rule"
+
+
+def _outcome(truth: bool, synthetic: bool) -> str:
+    return (FOUND if synthetic else MISSED) if truth else (INVENTED if synthetic else CLEAR)
+
+
+def _side(view: View, column: float) -> str:
+    """The patient's side: in an anterior view the patient's left is at the image's right."""
+    if view.case.view not in ("anterior", "posterior"):
+        return ""
+    middle = (view.real.shape[1] - 1) / 2 if view.sides is None else view.sides.total / 2
+    return "left" if (column > middle) == (view.case.view == "anterior") else "right"
+
+
+def _failed(view: View, place: Place, row: Mapping[str, Any]) -> Failure:
+    kind = "missed" if row["outcome"] == MISSED else "invented"
+    where = row["site"] or f"lesion {row['lesion']}"
+    text = f"{where}, {row['size_mm']:.0f} mm: ratio {_said(row['ratio_real'])} real, "
+    text += f"{_said(row['ratio_synthetic'])} synthetic"
+    weight = place.ratios["real"] if kind == "missed" else place.ratios["synthetic"]
+    rows, columns = np.nonzero(place.region.mask)
+    radius = max(place.size_mm / 2, 0.5 * view.spacing[0] * float(np.ptp(rows)),
+                 0.5 * view.spacing[1] * float(np.ptp(columns)))  # fmt: skip
+    picture = _picture(view, (place.row, place.column), radius, kind)
+    return Failure(kind, view.case.name, view.case.patient, view.case.group, str(row["reader"]), text,
+                   float(np.nan_to_num(weight)), picture)  # fmt: skip
+
+
+def _invented(view: View, mark: Mark) -> Failure:
+    text = f"detector, row {mark.row}, column {mark.column}: ratio {mark.score:.2f} in the synthetic image"
+    picture = _picture(view, (float(mark.row), float(mark.column)), view.rule.match_mm, "invented")
+    return Failure("invented", view.case.name, view.case.patient, view.case.group, RULE, text, mark.score, picture)
+
+
+def _picture(view: View, place: tuple[float, float], radius: float, kind: str) -> str:
+    return strip((view.source, view.real, view.synthetic), PANELS, view.spacing, place, radius, kind)
+
+
+def _number(value: float) -> Any:
+    return round(value, 4) if np.isfinite(value) else ""
+
+
+def _said(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else "none"
+
+
+def _flag(value: Optional[bool]) -> Any:
+    return "" if value is None else int(value)
