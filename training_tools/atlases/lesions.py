@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,13 +141,24 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _require_same_model(folder: Path, record: Mapping[str, Any], weights: Sequence[str]) -> None:
     """Where both say which weights made the images, they must be the same."""
-    told = {str(one.get("weights_sha256", "")) for one in record.get("models", ()) if isinstance(one, dict)} - {""}
-    known = set(weights) - {""}
+    told, known = set(_weights(record)), set(weights) - {""}
     if told and known and not told <= known:
         raise InputError(
             f"{folder} reads images of another version of the model than the one that was evaluated; read the lesions "
             "of this one's images."
         )
+
+
+def _weights(part: Any) -> Iterator[str]:
+    """Every SHA-256 of weights that a record names, wherever it stands."""
+    if isinstance(part, dict):
+        if isinstance(told := part.get("weights_sha256"), str) and told:
+            yield told
+        for value in part.values():
+            yield from _weights(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _weights(value)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -46,7 +46,7 @@ class Atlas:
     doubt: relations.Between
     likeness: relations.Between
     reading: lesions.LesionReading | None
-    lesion_tiles: list[tuple[lesions.Failure, list[pictures.Tile]]]
+    lesion_strips: list[tuple[lesions.Failure, str]]
     settings: Mapping[str, Any]
 
     def missing(self) -> dict[str, list[str]]:
@@ -76,7 +76,7 @@ def make(
     close = lesions.drawn(reading, [*evaluated.scores])
     entries: list[Entry] = []
     voxels: dict[str, list[relations.Voxels]] = {}
-    drawn: dict[lesions.Failure, list[pictures.Tile]] = {}
+    drawn: dict[lesions.Failure, str] = {}
     total = len(evaluated.scores)
     for part in evaluated.parts:
         made_by = images.source(part, uncertainty=uncertainty, samples=samples, maps=maps, device=device)
@@ -93,9 +93,9 @@ def make(
                 entry.place = place if len(found.image) > 1 else None
                 entry.tiles = pictures.tiles(case, part.config, found.image, found.deviation, place)
             for failure in close.get(case.name, ()):
-                centre = failure.centre
-                if centre is not None:
-                    drawn[failure] = pictures.lesion_tiles(case, part.config, found.image, centre)
+                if failure.centre is not None:
+                    strip = pictures.lesion_strip(case, part.config, found.image, failure.centre, failure.what)
+                    drawn[failure] = strip
             told(f"Looked at {case.name} ({len(entries)} of {total}).")
     error = ranking.by_patient("mae")
     doubt = _mean_by_patient(entries, lambda entry: entry.doubt)

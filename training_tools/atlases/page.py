@@ -202,18 +202,19 @@ def _lesions(atlas: Atlas) -> Iterable[str]:
         share = f"{counts[MISSED] / real:.0%}" if real else "–"
         rows.append((group or "no group", counts[FOUND], counts[MISSED], share, counts[INVENTED], counts[CLEAR]))
     yield table_html(header, rows)
-    if not atlas.lesion_tiles:
+    if not atlas.lesion_strips:
         yield "<p class='note'>No picture: nothing was missed or invented in the cases of this evaluation.</p>"
         return
     yield (
-        f"<p class='note'>{len(atlas.lesion_tiles)} of {len(reading.failures)} are drawn, missed ones first; all stand "
-        "in atlas.json.</p>"
+        f"<p class='note'>{len(atlas.lesion_strips)} of {len(reading.failures)} are drawn, missed ones first; all "
+        "stand in atlas.json.</p>"
     )
     yield "<div class='failures'>"
-    for failure, tiles in atlas.lesion_tiles:
+    for failure, strip in atlas.lesion_strips:
         word = "vanished" if failure.what == MISSED else "invented"
         yield (
-            f"<div class='failure'><b>{word}</b> {escape(failure.case)}: {escape(failure.told)}{_tiles(tiles)}</div>"
+            f"<div class='failure'><b>{word}</b> {escape(failure.case)}: {escape(failure.told)}<br>"
+            f"<img src='{strip}' alt='{word}: {escape(failure.case)}'></div>"
         )
     yield "</div>"
 

@@ -21,16 +21,15 @@ from imagetranslation.volume import Volume, index_to_lps
 
 from ..config import Config
 from ..dataset import Case
+from ..lesionreading.pictures import strip
 
 WIDTH, MOST_HEIGHT = 210, 420  # pixels of a picture
 # Colours of the error map end at this share of the output's range, in all pictures alike: our choice.
 ERROR_LIMIT = 0.5
 # Least share of the largest slice's recorded area that a slice must hold to be shown: end slices hold a few voxels.
 LEAST_AREA = 0.5
-CLOSE = 170  # pixels of a lesion's picture
-LESION_MM = 25.0  # half of its width
+LESION_MM = 8.0  # radius of the ring around a lesion whose size is not looked at
 QUALITY = 85
-RING = (255, 90, 0)
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,23 @@ def layers(case: Case, config: Config, image: np.ndarray, deviation: np.ndarray 
     return found
 
 
-def lesion_tiles(
-    case: Case, config: Config, image: np.ndarray, centre: Sequence[float], half_mm: float = LESION_MM
-) -> list[Tile]:
-    """Source, synthetic and real around a lesion. centre: index (k, j, i) of its middle on the source's grid."""
-    found = []
-    for layer in layers(case, config, image, None)[:3]:
-        found.append(_tile(case.source, layer, round(centre[0]), _inverted(config), tuple(centre), half_mm))
-    return found
+def lesion_strip(case: Case, config: Config, image: np.ndarray, centre: Sequence[float], kind: str) -> str:
+    """Address of source, synthetic and real image around a lesion, side by side.
+
+    centre: index (k, j, i) of its middle on the source's grid. kind: "missed" or "invented", for the ring.
+    """
+    k, j, i = (min(max(round(at), 0), n - 1) for at, n in zip(centre, case.source.array.shape))
+    marked = np.zeros(case.source.array.shape, np.float32)
+    marked[k, j, i] = 1
+    pixels, width_mm, height_mm = _slice(case.source, marked, k)
+    row, column = (int(where[0]) for where in np.nonzero(pixels))
+    shown = layers(case, config, image, None)[:3]
+    names = [MARK if layer.marked else layer.label for layer in shown]
+    return strip(
+        [_slice(case.source, layer.array, k)[0] for layer in shown], names,
+        (height_mm / pixels.shape[0], width_mm / pixels.shape[1]), (row, column), LESION_MM, kind,
+        inverted=_inverted(config), windows=[layer.window for layer in shown],
+    )  # fmt: skip
 
 
 def legend() -> str:
@@ -107,50 +115,19 @@ def _inverted(config: Config) -> bool:
     return config.source.modality == "NM"  # bone scans are read dark on white
 
 
-def _tile(
-    grid: Volume,
-    layer: Layer,
-    place: int,
-    inverted: bool,
-    centre: tuple[float, ...] | None = None,
-    half_mm: float = 0.0,
-) -> Tile:
+def _tile(grid: Volume, layer: Layer, place: int, inverted: bool) -> Tile:
     pixels, width_mm, height_mm = _slice(grid, windowed(layer.array, layer.window), place)
     rgb = _coloured(pixels) if layer.colours else np.repeat((1 - pixels if inverted else pixels)[..., None], 3, axis=2)
     shown = Image.fromarray(np.round(255 * rgb).astype(np.uint8))
-    if centre is None:
-        height = WIDTH * height_mm / width_mm
-        shrunk = min(1.0, MOST_HEIGHT / height)
-        shown = shown.resize((max(1, round(WIDTH * shrunk)), max(1, round(height * shrunk))), Image.Resampling.BICUBIC)
-    else:
-        marked = _slice(grid, _at(grid, centre), place)[0]
-        shown = _around(shown, marked, (width_mm, height_mm), half_mm)
+    height = WIDTH * height_mm / width_mm
+    shrunk = min(1.0, MOST_HEIGHT / height)
+    shown = shown.resize((max(1, round(WIDTH * shrunk)), max(1, round(height * shrunk))), Image.Resampling.BICUBIC)
     if layer.marked:
         _say_synthetic(shown)
     stream = io.BytesIO()
     shown.save(stream, format="JPEG", quality=QUALITY, optimize=True)
     address = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     return Tile(layer.label, layer.note, address)
-
-
-def _around(shown: Image.Image, marked: np.ndarray, extent_mm: tuple[float, float], half_mm: float) -> Image.Image:
-    """`half_mm` to each side of the marked pixel, moved inside the picture, with a ring around it."""
-    row, column = (float(where[0]) + 0.5 for where in np.nonzero(marked))
-    spans: list[tuple[float, float]] = []
-    middle: list[float] = []
-    for at, pixels, extent in ((column, shown.size[0], extent_mm[0]), (row, shown.size[1], extent_mm[1])):
-        half = min(half_mm * pixels / extent, pixels / 2)
-        start = min(max(at - half, 0.0), pixels - 2 * half)
-        spans.append((start, start + 2 * half))
-        middle.append((at - start) * extent / pixels)
-    scale = CLOSE / (2 * half_mm)  # pixels of the page a mm
-    sides_mm = [(end - start) * extent / pixels for (start, end), extent, pixels in zip(spans, extent_mm, shown.size)]
-    box = (spans[0][0], spans[1][0], spans[0][1], spans[1][1])
-    size = (max(1, round(sides_mm[0] * scale)), max(1, round(sides_mm[1] * scale)))
-    close = shown.resize(size, Image.Resampling.BICUBIC, box=box)
-    x, y, radius = middle[0] * scale, middle[1] * scale, CLOSE / 4
-    ImageDraw.Draw(close).ellipse((x - radius, y - radius, x + radius, y + radius), outline=RING)
-    return close
 
 
 def _say_synthetic(shown: Image.Image) -> None:
@@ -166,13 +143,6 @@ def _slice(grid: Volume, array: np.ndarray, place: int) -> tuple[np.ndarray, flo
     point = (index_to_lps(grid) @ [0.0, 0.0, place, 1.0])[:3]
     found = picture(grid.with_array(array), plane, nearest_number(grid, plane, point))
     return found.pixels, found.width_mm, found.height_mm
-
-
-def _at(grid: Volume, centre: Sequence[float]) -> np.ndarray:
-    """float32 (k, j, i): 1 at the voxel nearest to an index, else 0; it is turned with the pictures."""
-    marked = np.zeros(grid.array.shape, np.float32)
-    marked[tuple(min(max(round(at), 0), size - 1) for at, size in zip(centre, marked.shape))] = 1
-    return marked
 
 
 def _coloured(share: np.ndarray) -> np.ndarray:
