@@ -42,6 +42,16 @@ def register(app: typer.Typer) -> None:
     """Add the sub-commands to the application."""
     app.add_typer(phantoms, name="phantom")
     phantoms.command()(pool2delayed)
+    app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)(
+        reproduce
+    )
+
+
+def reproduce(context: typer.Context) -> None:
+    """A published study in one command: us2mri or pool2delayed, with the published numbers beside ours."""
+    from .reproduce import main
+
+    raise typer.Exit(main(context.args, "imagetranslation reproduce"))
 
 
 @phantoms.callback()

@@ -1,0 +1,101 @@
+"""A published study in one command, from the scans to a report with the published numbers beside ours.
+
+    imagetranslation reproduce us2mri --data DIR -o OUT
+    imagetranslation reproduce pool2delayed --data phantom --quick -o OUT
+
+Steps: data, comparison of networks, cross-fitted translators, features, classification or lesions, failure atlas, a
+prepared reader study, report. Stopped at any moment, even killed, and started again with the same command it goes on;
+other data or options in the same folder are refused. DIR is a folder of prepared cases or what `training_tools.prepare`
+reads; options for it go into --prepare. Written: `OUT/report.html`, `report.json`, the tables as CSV, and a folder for
+each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from imagetranslation.errors import InputError
+
+from .benchmarking.entries import TASKS
+from .console import run as run_command
+from .crossfitting.plan import SCHEMES
+from .reproducing import data, plan, report, running
+from .reproducing.choices import Choices, begin
+from .reproducing.sizes import sizes_for
+
+
+def reproduce(choices: Choices) -> Path:
+    """Do all steps that are not done and write the report; returns the page's path."""
+    begin(choices)
+    if (choices.place("prepared") / data.ABOUT).exists():
+        data.require_unchanged(choices.place("prepared"), choices.data)
+    steps = plan.steps(choices)
+    stamps = running.run_steps(steps, choices.output, running.say)
+    return report.write(report.gather(choices, steps, stamps), choices.output)
+
+
+def parser(program: str = "python -m training_tools.reproduce") -> argparse.ArgumentParser:
+    """All options."""
+    found = argparse.ArgumentParser(prog=program, description=__doc__.split("\n")[0])
+    found.add_argument("task", choices=TASKS)
+    found.add_argument("--data", default=data.PHANTOM, help="folder of scans or of prepared cases; default: phantom")
+    found.add_argument("--quick", action="store_true", help="few patients, seconds of training: within 45 minutes")
+    found.add_argument("--resume", action="store_true", help="go on where it was stopped; always so")
+    found.add_argument("--prepare", default="", metavar="'OPTIONS'", help="for training_tools.prepare, in quotes")
+    found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes and threads")
+    sizes = found.add_argument_group("sizes, instead of those of --quick or of the whole study")
+    sizes.add_argument("--patients", type=int, help="simulated ones")
+    sizes.add_argument("--preset", help="of the comparison of networks: quick, standard or full")
+    sizes.add_argument("--seconds", type=float, help="of training for each of its networks and folds")
+    sizes.add_argument("--only", nargs="+", metavar="NETWORK", help="compare these networks alone")
+    sizes.add_argument("--translator-seconds", type=float, help="of training for each cross-fitted translator")
+    sizes.add_argument("--scheme", choices=SCHEMES, help="of the cross-fit; see training_tools.crossfit")
+    sizes.add_argument("--folds", type=int, help="of the cross-fit and the classification")
+    sizes.add_argument("--rhos", type=float, nargs="+", metavar="RHO", help="of the sweep (simulated bone scans)")
+    sizes.add_argument("--sweep-patients", type=int, help="simulated for each rho")
+    sizes.add_argument("--readers", type=int, help="of the prepared reader study")
+    sizes.add_argument("--read", type=int, metavar="CASES", help="of the prepared reader study")
+    sizes.add_argument("--seed", type=int)
+    found.add_argument("-o", "--output", type=Path, required=True)
+    return found
+
+
+_SIZES = ("patients", "preset", "seconds", "translator_seconds", "scheme", "folds", "sweep_patients", "readers", "read",
+          "seed")  # fmt: skip
+
+
+def chosen(options: argparse.Namespace) -> Choices:
+    """The choices that options make; InputError for impossible ones."""
+    given: dict[str, Any] = {name: value for name in _SIZES if (value := getattr(options, name)) is not None}
+    if options.only:
+        given["only"] = tuple(options.only)
+    if options.rhos:
+        given["rhos"] = tuple(options.rhos)
+    if wrong := [name for name, value in given.items() if isinstance(value, (int, float)) and value < 0]:
+        raise InputError(f"--{wrong[0].replace('_', '-')} must not be negative.")
+    if not all(0 <= rho <= 1 for rho in given.get("rhos", ())):
+        raise InputError("A correlation of --rhos lies between 0 and 1.")
+    if options.workers < 1:
+        raise InputError("--workers must be 1 or more.")
+    more = tuple(data.split_options(options.prepare))
+    if options.data == data.PHANTOM and more:
+        raise InputError("--prepare is for your own data; simulated ones are prepared as they are.")
+    sizes = replace(sizes_for(options.task, options.quick), **given)
+    return Choices(options.task, options.data, options.output, options.quick, sizes, options.workers, more)
+
+
+def main(arguments: list[str] | None = None, program: str = "python -m training_tools.reproduce") -> int:
+    """The command line; returns the exit code."""
+    choices = chosen(parser(program).parse_args(arguments))
+    made = reproduce(choices)
+    print(json.dumps({"report": str(made), "data": choices.data}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

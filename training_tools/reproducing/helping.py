@@ -1,0 +1,179 @@
+"""Steps that ask what synthetic images are worth: classification, lesions, sweep, failure atlas, prepared reader study.
+
+Each is a call of the command of that name on the cross-fitted images; the formulas and pages are theirs.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from imagetranslation.errors import InputError
+from imagetranslation.files import atomic_path, make_folder
+
+from .. import classify, lesions
+from ..classifying import crossfit
+from ..classifying.images import SYNTHETIC
+from ..classifying.tables import wide
+from ..config import Config
+from ..crossfitting.gathering import RECORD, TABLE
+from ..dataset import manifest, patients
+from . import data, preserving, translating
+from .sizes import Sizes
+from .tables import read_csv
+
+OUTCOME = "reading"  # folder of a step whose command wants an empty one
+FEATURES = "features.csv"
+
+
+def classification(
+    cases: Path, labels: Mapping[str, str], places: Mapping[str, Path], sizes: Sizes, output: Path
+) -> str:
+    """Arms by classifiers on the features of the preservation step. places: of the steps it reads."""
+    if not labels:
+        return "the data name no label; give every case the fact 'label' (a column of that name) to classify."
+    make_folder(output)
+    table = data.write_labels(dict(labels), output / "labels.csv")
+    features = places["preservation"] / preserving.REPORT / FEATURES
+    translators = places["translators"] / "crossfit"
+    synthetic = f"{features}:source-synthetic:b"
+    if crossfit.read(translators / RECORD).kind == crossfit.NESTED:
+        synthetic = str(features_of_folds(cases, translators, places["preservation"] / "cache", output / "folds"))
+    arguments = ["--labels", str(table), "--source", f"{features}:source-synthetic:a", "--synthetic", synthetic]
+    arguments += ["--real", f"{features}:synthetic-target:b", "--cross-fit", str(translators / RECORD)]
+    arguments += ["--models", *sizes.classifiers, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
+    _require_zero(classify.main([*arguments, "-o", str(output / OUTCOME)]), "classification")
+    return ""
+
+
+def features_of_folds(cases: Path, translators: Path, cache: Path, output: Path) -> Path:
+    """Features of every patient's synthetic image in each outer fold, as tables `<repeat>-<fold>.csv`."""
+    from imagetranslation.radiomics.preservation.definitions import SOURCE_SYNTHETIC
+    from imagetranslation.radiomics.preservation.extracting import extract_pairs
+    from imagetranslation.radiomics.preservation.longtable import to_csv
+    from imagetranslation.radiomics.settings import Settings
+
+    engine = preserving.best_engine()
+    if engine is None:
+        raise InputError("Neither MIRP nor PyRadiomics is installed; install one of them (pip install mirp).")
+    by_fold: dict[str, dict[str, Path]] = {}
+    for row in read_csv(translators / TABLE):
+        if row["arm"] == SYNTHETIC:
+            by_fold.setdefault(row["fold"], {})[row["case"]] = translators / row["image"]
+    tables = {}
+    for fold, images in sorted(by_fold.items()):
+        pairs = [p for p in preserving.pairs_of(cases, images, output) if p.relation == SOURCE_SYNTHETIC]
+        long = make_folder(output / "long") / f"{fold}.csv"
+        with atomic_path(long) as temporary:
+            temporary.write_text(to_csv(extract_pairs(pairs, Settings(), engine, cache=cache).table), encoding="utf-8")
+        tables[fold] = wide(long, SOURCE_SYNTHETIC, "b")
+    # `classify` wants the same features in every fold, each defined for everybody.
+    names = [name for name in next(iter(tables.values()))[1] if all(_defined(own, name) for own in tables.values())]
+    for fold, (table, own) in tables.items():
+        columns = [own.index(name) for name in names]
+        rows = [[patient, *(repr(float(row[c])) for c in columns)] for patient, row in sorted(table.items())]
+        with atomic_path(output / f"{fold}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+            csv.writer(out).writerows([["patient", *names], *rows])
+    return output
+
+
+def _defined(table: tuple[dict[str, np.ndarray], tuple[str, ...]], name: str) -> bool:
+    values, names = table
+    return name in names and all(math.isfinite(row[names.index(name)]) for row in values.values())
+
+
+def read_lesions(task: str, cases: Path, images: Path, output: Path) -> str:
+    """The automatic reading of lesions in all images."""
+    if task not in lesions.TASKS:
+        return f"lesions of {task} cannot be read by this version."
+    make_folder(output)
+    shutil.rmtree(output / OUTCOME, ignore_errors=True)
+    arguments = [task, "--data", str(cases), "--synthetic", str(images), "-o", str(output / OUTCOME)]
+    _require_zero(lesions.main(arguments), "lesion reading")
+    return ""
+
+
+def sweep(config: Config, sizes: Sizes, workers: int, output: Path) -> str:
+    """For every rho patients, translators and a reading of their own; what is done is kept."""
+    for number, rho in enumerate(sizes.rhos):
+        place = output / column(rho)
+        if (place / OUTCOME / "lesions.json").is_file():
+            continue
+        print(f"  rho {rho:g}: {number + 1} of {len(sizes.rhos)}", file=sys.stderr, flush=True)
+        cases = data.bone_scans(sizes.for_sweep(), workers, make_folder(place), rho)
+        translating.translate(
+            config, cases, place, scheme=crossfit.SIMPLE, folds=2, seconds=sizes.translator_seconds, seed=sizes.seed,
+            alike=1.0,
+        )  # fmt: skip
+        read_lesions("pool2delayed", cases, place / "crossfit" / "images" / crossfit.ALL, place)
+    return ""
+
+
+def column(rho: float) -> str:
+    """What a step of the sweep is called."""
+    return f"rho-{rho:.2f}"
+
+
+def atlas(
+    task: str, config: Config, cases: Path, places: Mapping[str, Path], reading: Path | None, output: Path
+) -> str:
+    """The failure atlas over all translators; reading: of lesions, where there is one."""
+    from .. import atlas as command
+    from ..atlases import lesions as read_lesions
+    from ..atlases.making import make
+
+    translated = translating.read(places["translators"], cases)
+    evaluated = translating.evaluated(translated, config, cases, places["evaluation"], task)
+    weights = [part.weights for part in evaluated.parts]
+    found = None if reading is None else read_lesions.read(reading, task, [*evaluated.scores], weights)
+    shutil.rmtree(output / OUTCOME, ignore_errors=True)
+    made = make(evaluated, reading=found, samples=4, told=lambda sentence: print(sentence))
+    command.write(made, make_folder(output) / OUTCOME)
+    return ""
+
+
+def study(task: str, cases: Path, images: Mapping[str, Path], sizes: Sizes, output: Path) -> str:
+    """A reader study that can be handed to readers: real and synthetic images of some patients."""
+    from imagetranslation.readerstudy.building import build
+    from imagetranslation.readerstudy.creation import create, load_template, new_document, read_cases
+    from imagetranslation.readerstudy.definition import FILE
+
+    table = make_folder(output) / "cases.csv"
+    chosen = spread(cases, sizes.read)
+    with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["case", "patient", "source", "real", "synthetic"])
+        for record in chosen:
+            files = [str((cases / record[part]).resolve()) for part in ("source", "target")]
+            who = record.get("patient") or record["case"]
+            writer.writerow([record["case"], who, *files, str(images[record["case"]].resolve())])
+    folder = output / "study"
+    if not (folder / FILE).exists():
+        document = new_document(
+            load_template(task), read_cases(table), sizes.readers, id_=f"{task}-reproduction", seed=sizes.seed
+        )
+        create(document, folder)
+    build(folder)
+    return ""
+
+
+def spread(cases: Path, count: int) -> list[dict[str, str]]:
+    """At most one case of a patient, `count` of them, evenly over the cohort in order of names."""
+    owners = patients(cases)
+    first: dict[str, dict[str, str]] = {}
+    for record in sorted(manifest(cases)["cases"], key=lambda one: str(one["case"])):
+        first.setdefault(owners[record["case"]], record)
+    known = list(first.values())
+    step = max(1.0, len(known) / count)
+    return [known[int(n * step)] for n in range(min(count, len(known)))]
+
+
+def _require_zero(code: int, what: str) -> None:
+    if code:
+        raise InputError(f"The {what} ended with code {code}; its log says why.")

@@ -1,0 +1,155 @@
+"""Running the steps of a study one after another: what is done is kept, what it will take is said beforehand.
+
+One process at a time works in a study's folder. Ctrl-C and SIGTERM end the step under way where it can go on later;
+what a step prints goes into `logs/<step>.txt`. Stamps are `stamps`'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from imagetranslation.cohorts.lock import CohortLock
+from imagetranslation.errors import Cancelled
+from imagetranslation.files import as_sentence, make_folder
+
+from . import stamps
+from .stamps import DONE, OUTDATED, Stamp, Step
+
+Tell = Callable[[str], None]
+_GIB = 2**30
+
+
+def run_steps(steps: Sequence[Step], study: Path, tell: Tell) -> dict[str, Stamp]:
+    """Do every step that is not done; returns all stamps by name.
+
+    Raises InputError for changed settings or files (before anything is done), Cancelled on Ctrl-C or SIGTERM, and what
+    a step raises; finished steps stay finished.
+    """
+    make_folder(study)
+    with CohortLock(study, "reproduce.lock"):
+        waiting = _waiting(steps, study)
+        tell(estimate(waiting, len(steps), study))
+        found: dict[str, Stamp] = {}
+        pace = Pace(waiting)
+        for number, step in enumerate(steps, 1):
+            made_from = {name: found[name].digest for name in step.needs}
+            there = stamps.state(study, step, made_from)
+            if there == DONE:
+                found[step.name] = _kept(study, step)
+                continue
+            if there == OUTDATED:
+                _clear(study, step)
+            tell(f"Step {number} of {len(steps)}: {step.title}; about {minutes(pace.left())} left.")
+            began = time.monotonic()
+            left_out = _do(step, study, number, len(steps))
+            took = time.monotonic() - began
+            pace.finished(step, took)
+            found[step.name] = stamps.write_stamp(study, step, made_from, left_out, took)
+            tell(f"  {'left out: ' + left_out if left_out else 'done in ' + minutes(took)}")
+        return found
+
+
+def _waiting(steps: Sequence[Step], study: Path) -> list[Step]:
+    """Steps to be done. Looks at all of them first, so that nothing is begun where something is to be refused."""
+    waiting: list[Step] = []
+    for step in steps:
+        stale = {other.name for other in waiting} & set(step.needs)
+        made_from = {} if stale else {name: _digest(study, name) for name in step.needs}
+        if stamps.state(study, step, made_from) != DONE or stale:
+            waiting.append(step)
+    return waiting
+
+
+def _digest(study: Path, name: str) -> str:
+    stamp = stamps.read_stamp(study, name)
+    return "" if stamp is None else stamp.digest
+
+
+def _kept(study: Path, step: Step) -> Stamp:
+    stamp = stamps.read_stamp(study, step.name)
+    assert stamp is not None
+    return stamp
+
+
+def _clear(study: Path, step: Step) -> None:
+    """Take away what a step made from things that have been made anew: none of it may be taken for the new."""
+    place = study / step.folder
+    with as_sentence(place):
+        stamps.stamp_file(study, step.name).unlink(missing_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place)
+
+
+def _do(step: Step, study: Path, number: int, count: int) -> str:
+    """Run a step with its words in a log; Cancelled where a person or the system asked to stop."""
+    path = make_folder(study / "logs") / f"{step.name}.txt"
+    with path.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), _terminated_as_interrupted():
+        try:
+            return step.work(study / step.folder)
+        except (KeyboardInterrupt, Cancelled) as error:
+            raise Cancelled(
+                f"Stopped in step {number} of {count} ({step.title}); what is done is kept in {study}. Start the same "
+                "command to go on."
+            ) from error
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Pace:
+    """The time that is left: the estimates, corrected by what the finished steps took."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._left = {step.name: step.seconds for step in steps}
+        self._estimated = self._took = 0.0
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """A step took so long."""
+        self._estimated += self._left.pop(step.name, 0.0)
+        self._took += seconds
+
+    def left(self) -> float:
+        """Seconds for what remains. The correction weighs by time, and stays within a factor of ten."""
+        faster = 1.0 if self._estimated <= 0 else min(10.0, max(0.1, self._took / self._estimated))
+        return sum(self._left.values()) * faster
+
+
+def estimate(waiting: Sequence[Step], count: int, study: Path) -> str:
+    """What the steps to be done will take, and whether the disk holds it."""
+    if not waiting:
+        return f"All {count} steps are done."
+    needed, free = sum(step.bytes for step in waiting), shutil.disk_usage(study).free
+    room = f"{needed / _GIB:.2f} GiB of disk ({free / _GIB:.0f} GiB are free)"
+    short = "" if free > needed else " WARNING: that is not enough; free some space, or choose another disk with -o."
+    return (
+        f"{len(waiting)} of {count} steps are to be done: about {minutes(sum(s.seconds for s in waiting))} and {room}, "
+        f"by figures from another machine. Stopped at any moment, the same command goes on.{short}"
+    )
+
+
+def minutes(seconds: float) -> str:
+    """A time for a person."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def say(sentence: str) -> None:
+    """On stderr."""
+    print(sentence, file=sys.stderr, flush=True)
