@@ -6,7 +6,7 @@ what the translator learnt from other patients' pairs. The real target is the ce
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,16 @@ from imagetranslation.readerstudy.statistics.estimates import Interval
 
 from .crossfit import NESTED, CrossFit
 from .crossvalidation import Features, Folds, Prediction, fixed, predict
+from .images import REAL, SOURCE, SYNTHETIC
 from .models import find
 from .scores import Scores, corrected_test, interval, score
 from .tables import Cohort
 
-SOURCE, SYNTHETIC, BOTH, REAL = "source", "synthetic", "source + synthetic", "real target"
+BOTH = "source + synthetic"
 TO_REAL, TO_SYNTHETIC = "learnt on synthetic, tested on real", "learnt on real, tested on synthetic"
 CONTROL = "permuted labels (control)"
 # Synthetic features of each outer fold, "<repeat>-<fold>", where translators are nested; rows as the cohort's patients.
+# A test of patients kept to the last has the fold "test".
 PerFold = Mapping[str, np.ndarray]
 
 
@@ -61,15 +63,24 @@ def run(
     *,
     per_fold: PerFold | None = None,
     resampling: Resampling | None = None,
+    told: Callable[[str], None] = lambda sentence: None,
 ) -> list[Result]:
-    """Every arm that the cohort has images for, with every model, on the same folds. InputError where images leak."""
-    _check(cohort, folds, crossfit, per_fold)
+    """Every arm that the cohort has images for, with every model, on the same folds. InputError where images leak.
+
+    told: called with a sentence after every fold.
+    """
+    check(cohort, folds, crossfit, per_fold)
     results = []
     for name in models:
         model = find(name)
         for arm, (features, labels) in arms(cohort, folds.seed, per_fold).items():
-            made = tuple(predict(model, features, labels, folds, divided_by=cohort.labels))
-            results.append(Result(arm, name, made, score(made, labels, resampling), features(0, 0)[0].shape[1]))
+
+            def after(repeat: int, fold: int, arm: str = arm, name: str = name) -> None:
+                told(f"{name}, {arm}: fold {repeat}-{fold} is done.")
+
+            made = tuple(predict(model, features, labels, folds, divided_by=cohort.labels, told=after))
+            count = features(f"{made[0].repeat}-{made[0].fold}")[0].shape[1]
+            results.append(Result(arm, name, made, score(made, labels, resampling), count))
     return results
 
 
@@ -78,8 +89,8 @@ def arms(cohort: Cohort, seed: int, per_fold: PerFold | None = None) -> dict[str
     labels, own = cohort.labels, cohort.arms
     synthetic = _nested(per_fold) if per_fold is not None else fixed(own[SYNTHETIC])
 
-    def both(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
-        table = np.hstack([own[SOURCE], synthetic(repeat, fold)[0]])
+    def both(fold: str) -> tuple[np.ndarray, np.ndarray]:
+        table = np.concatenate([own[SOURCE], synthetic(fold)[0]], axis=1)
         return table, table
 
     found: dict[str, tuple[Features, np.ndarray]] = {
@@ -90,11 +101,11 @@ def arms(cohort: Cohort, seed: int, per_fold: PerFold | None = None) -> dict[str
     if REAL in own:
         places = common(cohort)
 
-        def to_real(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
-            return synthetic(repeat, fold)[0][:, places[0]], own[REAL][:, places[1]]
+        def to_real(fold: str) -> tuple[np.ndarray, np.ndarray]:
+            return synthetic(fold)[0][:, places[0]], own[REAL][:, places[1]]
 
-        def to_synthetic(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
-            return to_real(repeat, fold)[::-1]
+        def to_synthetic(fold: str) -> tuple[np.ndarray, np.ndarray]:
+            return to_real(fold)[::-1]
 
         found.update(
             {REAL: (fixed(own[REAL]), labels), TO_REAL: (to_real, labels), TO_SYNTHETIC: (to_synthetic, labels)}
@@ -136,14 +147,11 @@ def differences(
 
 
 def _nested(per_fold: PerFold) -> Features:
-    def features(repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
-        table = per_fold[f"{repeat}-{fold}"]
-        return table, table
-
-    return features
+    return lambda fold: (per_fold[fold], per_fold[fold])
 
 
-def _check(cohort: Cohort, folds: Folds, crossfit: CrossFit, per_fold: PerFold | None) -> None:
+def check(cohort: Cohort, folds: Folds, crossfit: CrossFit, per_fold: PerFold | None) -> None:
+    """InputError where a translator saw whom it must not have seen, or a fold has no images."""
     crossfit.check(cohort.patients)
     if (crossfit.kind == NESTED) != (per_fold is not None):
         raise InputError(

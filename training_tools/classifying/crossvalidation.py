@@ -21,16 +21,23 @@ INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class Folds:
-    """How patients are divided: outer folds, repeats with other divisions, seed."""
+    """How patients are divided: outer folds, repeats with other divisions, seed.
+
+    given: instead of a division by seed (repeat, fold, tested patients' places) of every fold, as a cross-fit had them.
+    """
 
     count: int = 5
     repeats: int = 1
     seed: int = 0
+    given: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
 
     def divide(self, labels: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
         """(repeat, fold, training patients, tested patients); stratified by label. InputError for too few patients."""
         from sklearn.model_selection import StratifiedKFold
 
+        if self.given:
+            yield from self._as_given(labels)
+            return
         least = int(min(labels.sum(), (1 - labels).sum()))
         if least < self.count:
             raise InputError(
@@ -40,6 +47,22 @@ class Folds:
             division = StratifiedKFold(self.count, shuffle=True, random_state=self.seed + 1000 * repeat)
             for fold, (train, tested) in enumerate(division.split(labels, labels)):
                 yield repeat, fold, train, tested
+
+    def _as_given(self, labels: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        for repeat in {repeat for repeat, _, _ in self.given}:
+            named = sorted(n for own, _, tested in self.given if own == repeat for n in tested)
+            if named != list(range(len(labels))):
+                raise InputError(f"The folds of repeat {repeat} do not test every patient exactly once.")
+        for repeat, fold, places in self.given:
+            tested = np.array(places)
+            train = np.setdiff1d(np.arange(len(labels)), tested)
+            for side, what in ((train, "learns from"), (tested, "tests")):
+                if len(set(labels[side])) < 2:
+                    raise InputError(
+                        f"Fold {repeat}-{fold} {what} patients of one label only; give --labels to "
+                        "training_tools.crossfit, so that its folds are stratified, or take fewer folds."
+                    )
+            yield repeat, fold, train, tested
 
 
 @dataclass(frozen=True)
@@ -53,32 +76,45 @@ class Prediction:
     chosen: dict[str, Any]
 
 
-# Features (patients, features) that a fold trains on and those it tests on, given (repeat, fold).
-Features = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+# Features (patients, features) that a fold trains on and those it tests on, by the fold's name, "<repeat>-<fold>".
+Features = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
 def predict(
-    model: Model, features: Features, labels: np.ndarray, folds: Folds, *, divided_by: np.ndarray | None = None
+    model: Model,
+    features: Features,
+    labels: np.ndarray,
+    folds: Folds,
+    *,
+    divided_by: np.ndarray | None = None,
+    told: Callable[[int, int], None] = lambda repeat, fold: None,
 ) -> list[Prediction]:
     """Probabilities for every patient in every repeat.
 
     features: for a fold the table to train on and the table to test on (rows: all patients, in the same order); they
     differ where one kind of image is trained on and another tested, or where images of a fold come from translators of
-    their own. divided_by: labels that the folds are stratified by, where these are others (a control's).
+    their own. divided_by: labels that the folds are stratified by, where these are others (a control's). told: called
+    after every fold.
     """
     made = []
     for repeat, fold, train, tested in folds.divide(labels if divided_by is None else divided_by):
-        learnt, seen = features(repeat, fold)
+        learnt, seen = features(f"{repeat}-{fold}")
         fitted = fit(model, learnt[train], labels[train], folds.seed + 1000 * repeat + fold)
         probability = fitted.predict_proba(seen[tested])[:, 1]
-        made.append(Prediction(repeat, fold, tested, probability, dict(fitted.best_params_)))
+        made.append(Prediction(repeat, fold, tested, probability, dict(getattr(fitted, "best_params_", {}))))
+        told(repeat, fold)
     return made
 
 
 def fit(model: Model, features: np.ndarray, labels: np.ndarray, seed: int) -> Any:
-    """The model with its settings chosen inside these patients alone, by the area under the ROC curve."""
+    """The model with its settings chosen inside these patients alone, by the area under the ROC curve.
+
+    A model that searches nothing (the network, which stops early inside these patients) is fitted as it is.
+    """
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
+    if not model.searched:
+        return model.build(seed).fit(features, labels)
     inner = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
     search = GridSearchCV(
         model.build(seed), {k: list(v) for k, v in model.searched.items()}, scoring="roc_auc", cv=inner
@@ -88,4 +124,4 @@ def fit(model: Model, features: np.ndarray, labels: np.ndarray, seed: int) -> An
 
 def fixed(table: np.ndarray, tested: np.ndarray | None = None) -> Features:
     """Features that are the same in every fold; `tested` where another table is tested on."""
-    return lambda repeat, fold: (table, table if tested is None else tested)
+    return lambda fold: (table, table if tested is None else tested)

@@ -1,7 +1,8 @@
 """The classifiers: each a scikit-learn Pipeline, so that whatever is fitted is fitted on training patients alone.
 
 Scaling, choice of features and principal components stand inside the pipeline; a setting is chosen by a search inside
-the training patients (the inner loop of a nested cross-validation).
+the training patients (the inner loop of a nested cross-validation). The deep one (`resnet`) is given images instead of
+features and has nothing outside the network that could be fitted.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from typing import Any
 from imagetranslation.errors import InputError
 
 TREES = 300
+FEATURES, IMAGES = "features", "images"
 
 
 @dataclass(frozen=True)
 class Model:
-    """build: a fresh pipeline for a seed. searched: settings that the inner loop chooses from. source: whence it is."""
+    """build: a fresh pipeline for a seed. searched: settings that the inner loop chooses from. source: whence it is.
+
+    learns_from: "features" (patients, features) or "images" (patients, channels, *grid).
+    """
 
     name: str
     build: Callable[[int], Any]
     searched: Mapping[str, tuple[Any, ...]]
     source: str
+    learns_from: str = FEATURES
 
 
 def find(name: str) -> Model:
@@ -69,6 +75,12 @@ def _boosting(seed: int) -> Any:
     return Pipeline([("classifier", boosted)])
 
 
+def _resnet(seed: int) -> Any:
+    from .resnet import ResNetClassifier
+
+    return ResNetClassifier(seed)
+
+
 MODELS = {
     made.name: made
     for made in (
@@ -76,5 +88,11 @@ MODELS = {
         Model("pca-random-forest", _pca_forest, {"reduce__n_components": (0.8, 0.95)}, "study"),
         Model("elastic-net", _elastic_net, {"classifier__C": (0.01, 0.1, 1.0)}, "our choice"),
         Model("gradient-boosting", _boosting, {"classifier__learning_rate": (0.03, 0.1)}, "our choice"),
+        Model("resnet10", _resnet, {}, "the study's deep classifier is not described; our choice", IMAGES),
     )
 }
+
+
+def of_kind(learns_from: str) -> list[str]:
+    """Names of the models that learn from features, or from images."""
+    return [name for name, model in MODELS.items() if model.learns_from == learns_from]

@@ -11,18 +11,27 @@ import numpy as np
 from imagetranslation.radiomics.preservation.figures import new_figure, svg
 from imagetranslation.radiomics.preservation.page import document
 
-from .arms import BOTH, CONTROL, REAL, SOURCE, SYNTHETIC, Difference, Result
+from .arms import BOTH, CONTROL, Difference, Result
 from .crossfit import SIMPLE
+from .images import CLIP, GRID, PLANAR_GRID, REAL, SOURCE, SYNTHETIC
+from .models import IMAGES, find
 from .scores import SPECIFICITY
 from .tables import Cohort
+from .untouched import Last
 
 DRAWN = {SOURCE: "#0072B2", SYNTHETIC: "#E69F00", BOTH: "#009E73", REAL: "#000000", CONTROL: "#999999"}
 DASHES = {SOURCE: "-", SYNTHETIC: "--", BOTH: "-.", REAL: "-", CONTROL: ":"}
 BINS = 5  # of the calibration curve
 
 
-def page(cohort: Cohort, results: Sequence[Result], compared: Sequence[Difference], about: Mapping[str, Any]) -> str:
-    """All of it."""
+def page(
+    cohort: Cohort,
+    results: Sequence[Result],
+    compared: Sequence[Difference],
+    about: Mapping[str, Any],
+    last: Sequence[Last] = (),
+) -> str:
+    """All of it. last: the test on patients kept to the last, where there was one."""
     parts = [
         "<h1>Classification on source, synthetic and real images</h1>",
         f"<p class='headline'>{escape(about['note'])}</p>",
@@ -33,14 +42,13 @@ def page(cohort: Cohort, results: Sequence[Result], compared: Sequence[Differenc
         _table(results),
         "<h2>Against the source</h2>",
         _differences(compared),
+        *_last(last, about),
     ]
     for name in dict.fromkeys(result.model for result in results):
         parts += [f"<h2>{escape(name)}</h2>", curves(name, [r for r in results if r.model == name], cohort)]
-    if cohort.excluded:
-        parts += [
-            "<h2>Left out</h2>",
-            "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in cohort.excluded) + "</ul>",
-        ]
+    for title, sentences in (("Left out", about["excluded"]), ("Taken on trust", about["trusted"])):
+        if sentences:
+            parts += [f"<h2>{title}</h2>", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"]
     return document("Classification", parts)
 
 
@@ -48,7 +56,9 @@ def _protocol(about: Mapping[str, Any]) -> str:
     folds = about["folds"]
     sentences = [
         f"{about['patients']} patients, {about['positive']} of them {about['label']}; {folds['count']} outer folds, "
-        f"{folds['repeats']} repeats, stratified, seed {folds['seed']}; settings chosen inside the training patients.",
+        f"{folds['repeats']} repeats, "
+        + ("as the translations were made for" if folds["given"] else f"stratified, seed {folds['seed']}")
+        + "; settings chosen inside the training patients.",
         "Areas under the ROC curve are taken within each fold and averaged; intervals: 95% bootstrap over patients.",
         "No synthetic image comes from a translator that saw its patient. "
         + (
@@ -56,8 +66,15 @@ def _protocol(about: Mapping[str, Any]) -> str:
             if about["cross_fit"] == SIMPLE
             else "Nor has a translator of a fold seen the real target of a patient tested in it (nested cross-fitting)."
         ),
-        f"{CONTROL}: source and synthetic features with labels drawn anew; it should lie at 0.5.",
+        f"{CONTROL}: source and synthetic images with labels drawn anew; it should lie at 0.5.",
+        f"Sensitivity at {SPECIFICITY:.0%} specificity: the threshold is set on the tested patients of each fold.",
     ]  # fmt: skip
+    if any(find(name).learns_from == IMAGES for name in about["models"]):
+        sentences.append(
+            f"resnet10: each image is cut to its region's box and a tenth around it, resampled to {_size(GRID)} voxels "
+            f"(one slice: {_size(PLANAR_GRID)}), less its own mean, divided by its own SD, clipped to {CLIP:g}; a "
+            "fifth of the training patients stops the training early."
+        )
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
@@ -96,6 +113,34 @@ def _differences(compared: Sequence[Difference]) -> str:
         "<table><tr><th class='w'>Arm</th><th class='w'>Classifier</th><th>AUC less the source's</th>"
         f"<th>95% interval</th><th>p (Nadeau-Bengio)</th><th>Holm's p</th><th class='w'>Refused</th></tr>{rows}</table>"
     )
+
+
+def _last(last: Sequence[Last], about: Mapping[str, Any]) -> list[str]:
+    if not last:
+        return []
+    rows = "".join(
+        f"<tr><td class='w'>{escape(t.arm)}</td><td class='w'>{escape(t.model)}</td><td><b>{_number(t.scores.auc)}</b>"
+        f"</td><td>{_interval(t.interval)}</td><td>{_number(t.scores.balanced_accuracy)}</td>"
+        f"<td>{_number(t.scores.sensitivity)}</td><td>{_number(t.scores.brier)}</td><td>{_number(t.difference)}</td>"
+        f"<td>{'' if t.low is None else f'{t.low:.3f} to {t.high:.3f}'}</td><td>{_number(t.p)}</td>"
+        f"<td>{_number(t.holm_p)}</td><td class='w note'>{escape(t.refused)}</td></tr>"
+        for t in last
+    )
+    test = about["test"]
+    return [
+        "<h2>Patients kept to the last</h2>",
+        f"<p>{test['patients']} patients, {test['positive']} of them {escape(about['label'])}, whom no translator and "
+        "no choice of settings had seen; each model was fitted once on all others and tested once. Intervals and p: "
+        "DeLong's; Holm's correction over the whole table.</p>",
+        "<table><tr><th class='w'>Arm</th><th class='w'>Classifier</th><th>AUC</th><th>95% interval</th>"
+        f"<th>Balanced</th><th>Sensitivity at {SPECIFICITY:.0%} specificity</th><th>Brier</th>"
+        "<th>AUC less the source's</th><th>95% interval</th><th>p (DeLong)</th><th>Holm's p</th>"
+        f"<th class='w'>Refused</th></tr>{rows}</table>",
+    ]
+
+
+def _size(grid: Sequence[int]) -> str:
+    return " x ".join(map(str, grid))
 
 
 def curves(name: str, results: Sequence[Result], cohort: Cohort) -> str:

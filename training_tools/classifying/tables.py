@@ -1,16 +1,18 @@
 """Labels and features of patients, joined strictly: nothing unknown, nothing missing, nobody dropped in silence.
 
 Labels: CSV with the columns patient and label. Features: one CSV an arm with the column patient (several rows of one
-patient, such as lesions, are averaged) and one column a feature; `wide` makes one from `radiomics preservation`'s
-long table.
+patient, such as lesions, are averaged) and one column a feature; the column image_sha256, where there is one, says
+which file a row was taken from. `wide` makes such a table from `radiomics preservation`'s long table. An arm may hold
+images instead (`images`): an array (1, *grid) a patient in the place of features.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,15 @@ import numpy as np
 from imagetranslation.errors import InputError
 
 LEAST_OF_A_CLASS = 5  # patients; fewer cannot be spread over folds in any useful way: our choice
+HASH = "image_sha256"
+Table = tuple[Mapping[str, np.ndarray], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """arms: name to (patients, features), float64. labels: (patients,) of 0 and 1; positive: the label that is 1.
+    """arms: name to (patients, features) or (patients, 1, *grid). labels: (patients,) of 0 and 1.
 
-    names: feature names of each arm. excluded: sentences about patients who are not in it.
+    positive: the label that is 1. names: feature names of each arm. excluded: sentences about who is not in it.
     """
 
     patients: tuple[str, ...]
@@ -61,7 +65,7 @@ def read_labels(path: Path, positive: str = "") -> tuple[dict[str, int], str]:
 def read_features(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Patient to the mean of its rows (features,), and the features' names. InputError names the first odd cell."""
     rows = _rows(path, ("patient",))
-    names = tuple(key for key in rows[0] if key and key != "patient")
+    names = tuple(key for key in rows[0] if key and key not in ("patient", HASH))
     if not names:
         raise InputError(f"{path.name} has no column of features beside patient.")
     gathered: dict[str, list[list[float]]] = {}
@@ -76,9 +80,31 @@ def read_features(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     return {patient: np.mean(values, axis=0) for patient, values in gathered.items()}, names
 
 
-def join(
-    labels: Mapping[str, int], positive: str, arms: Mapping[str, tuple[Mapping[str, np.ndarray], tuple[str, ...]]]
-) -> Cohort:
+def read_hashes(path: Path) -> dict[str, set[str]]:
+    """Patient to the hashes of the files that the rows were taken from; empty where the table does not say."""
+    rows = _rows(path, ("patient",))
+    found: dict[str, set[str]] = {}
+    for row in rows if HASH in rows[0] else ():
+        found.setdefault(row["patient"].strip(), set()).add(row[HASH].strip())
+    return found
+
+
+def read_patients(path: Path) -> tuple[str, ...]:
+    """Patients of the test set, sorted: a CSV with the column patient, or the test part of `training_tools.splits`."""
+    if path.suffix.lower() != ".json":
+        found = {row["patient"].strip() for row in _rows(path, ("patient",))}
+    else:
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found = {str(record["cases"][case]["patient"]) for case in record["parts"]["test"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no split with a test part (training_tools.splits without --folds).") from error
+    if not found or "" in found:
+        raise InputError(f"{path.name} names no test patients, or one without a name.")
+    return tuple(sorted(found))
+
+
+def join(labels: Mapping[str, int], positive: str, arms: Mapping[str, Table]) -> Cohort:
     """Patients who have a label and features in every arm.
 
     Features that are undefined (NaN) for anyone are left out of an arm, and said so. InputError for a patient of a
@@ -96,10 +122,12 @@ def join(
             raise InputError(
                 f"Only {count} patients are {kind} and have all features; at least {LEAST_OF_A_CLASS} are needed."
             )
+    for patient in kept:
+        _require_one_shape(patient, arms, kept[0])
     tables, names = {}, {}
     for arm, (table, features) in arms.items():
-        values = np.array([table[patient] for patient in kept], dtype=np.float64)
-        usable = np.isfinite(values).all(axis=0)
+        values = np.array([table[patient] for patient in kept])
+        usable = np.isfinite(values).all(axis=tuple(axis for axis in range(values.ndim) if axis != 1))
         if not usable.any():
             raise InputError(f"Every feature of {arm} is undefined for some patient; there is nothing to learn from.")
         if (count := int((~usable).sum())) > 0:
@@ -123,7 +151,23 @@ def wide(path: Path, relation: str, side: str) -> tuple[dict[str, np.ndarray], t
     return {patient: np.mean(rows, axis=0) for patient, rows in gathered.items()}, names
 
 
-def _where(patient: str, arms: Mapping[str, tuple[Mapping[str, np.ndarray], tuple[str, ...]]]) -> str:
+def subset(cohort: Cohort, patients: Sequence[str]) -> Cohort:
+    """The cohort of these patients alone, in this order."""
+    places = [cohort.patients.index(patient) for patient in patients]
+    arms = {arm: values[places] for arm, values in cohort.arms.items()}
+    return replace(cohort, patients=tuple(patients), labels=cohort.labels[places], arms=arms)
+
+
+def _require_one_shape(patient: str, arms: Mapping[str, Table], first: str) -> None:
+    for arm, (table, _) in arms.items():
+        if np.shape(table[patient]) != np.shape(table[first]):
+            raise InputError(
+                f"The {arm} of {patient} has other dimensions than that of {first}; give images that are all volumes, "
+                "or all single slices."
+            )
+
+
+def _where(patient: str, arms: Mapping[str, Table]) -> str:
     return " and ".join(arm for arm, (table, _) in arms.items() if patient not in table)
 
 
