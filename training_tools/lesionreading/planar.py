@@ -22,7 +22,7 @@ from .rules import Rule
 from .synthetics import Maker, model_of
 from .uptake import smoothed
 
-SAME = 0.9999  # correlation from which two images are taken for one: our choice
+SAME = 0.99995  # cosine from which two images are one but for a gain (1% is left): our choice
 NEGATIVE = 0.01  # share of the counts that may lie below zero, as interpolation leaves them: our choice
 ALIKE = "the blood pool itself", "the real delayed image itself"
 GIVEN, AUTOMATIC, HYPERAEMIA = "region", "detector, delayed image", "hyperaemia"
@@ -125,7 +125,9 @@ def _counts(volume: Volume, name: str) -> np.ndarray:
 def _alike(synthetic: np.ndarray, real: np.ndarray, pool: np.ndarray) -> list[str]:
     said = []
     for other, name in zip((pool, real), ALIKE):
-        if np.corrcoef(synthetic.ravel(), other.ravel())[0, 1] >= SAME:
+        cosine = float((synthetic * other).sum(dtype=np.float64))
+        cosine /= float(np.linalg.norm(synthetic.astype(np.float64)) * np.linalg.norm(other.astype(np.float64)))
+        if cosine >= SAME:
             said.append(f"the synthetic image is {name}, but for a gain.")
     return said
 
