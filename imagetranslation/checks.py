@@ -6,6 +6,8 @@ package (`training.ranges`, `training.distribution`); how a whole scan is compar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,12 +54,26 @@ def intensity_quantiles(array: np.ndarray, seen: np.ndarray | None) -> np.ndarra
     return (values - values[1]) / max(values[19] - values[1], 1e-12)
 
 
-def training_ranges(volumes: list[Volume], seen: list[np.ndarray]) -> dict[str, Any]:
-    """The `training.ranges` of a package from its training inputs and their fields of view, in the same order."""
-    quantiles = np.array([intensity_quantiles(v.array, mask) for v, mask in zip(volumes, seen)])
-    spacing = np.array([v.spacing for v in volumes])
+@dataclass(frozen=True)
+class Look:
+    """What `ranges_of` needs of one training input: its `intensity_quantiles`, spacing (mm, i, j, k) and axes."""
+
+    quantiles: np.ndarray
+    spacing: tuple[float, ...]
+    axes: str
+
+
+def look_of(volume: Volume, seen: np.ndarray) -> Look:
+    """Of a training input and its field of view."""
+    return Look(intensity_quantiles(volume.array, seen), tuple(volume.spacing), axis_codes(volume))
+
+
+def ranges_of(looks: Sequence[Look]) -> dict[str, Any]:
+    """The `training.ranges` of a package from all its training inputs."""
+    quantiles = np.array([look.quantiles for look in looks])
+    spacing = np.array([look.spacing for look in looks])
     ranges: dict[str, Any] = {
-        "axis_codes": sorted({axis_codes(v) for v in volumes}),
+        "axis_codes": sorted({look.axes for look in looks}),
         "spacing_mm": [[float(low), float(high)] for low, high in zip(spacing.min(axis=0), spacing.max(axis=0))],
         "quantiles_mean": [round(float(q), 5) for q in quantiles.mean(axis=0)],
         "quantiles_sd": [round(float(q), 5) for q in quantiles.std(axis=0)],

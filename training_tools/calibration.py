@@ -35,7 +35,7 @@ from . import reliability
 from .config import Config, read_config
 from .console import run as run_command
 from .crossval import folds
-from .dataset import Case, case_names, load_cases, patients
+from .dataset import Case, LazyCases, case_names, patients
 from .export import describe, read_run, write
 from .reliability import Residuals
 
@@ -63,7 +63,7 @@ def cross_validated(folder: Path, config: Config, data: Path, method: str) -> tu
     samples = 0
     for number, tested in enumerate(folds(case_names(data), config.folds, patients(data))):
         package = _fold_package(folder / f"fold-{number}", config)
-        for case in load_cases(data, config, tested):
+        for case in LazyCases(data, config, tested):
             one, samples = residuals(package, case, method, config.uncertainty.samples)
             found.append(one)
     return sorted(found, key=lambda one: one.case), samples
@@ -91,7 +91,7 @@ def calibrate(
         if shipped is not None and len(config.held_out) > 1 and len(others) >= LEAST_PATIENTS:
             held = [
                 residuals(shipped, case, method, config.uncertainty.samples)[0]
-                for case in load_cases(data, config, list(config.held_out))
+                for case in LazyCases(data, config, config.held_out)
             ]
             knots = reliability.scale(others, by_place)
             deviations = [reliability.apply(knots, one, value_range) for one in held]
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.run is not None:
         trained, names, weights = read_run(options.run)
         shipped = write(
-            output / "package", describe(trained, load_cases(options.data, trained, names)), trained, weights, {}
+            output / "package", describe(trained, LazyCases(options.data, trained, names)), trained, weights, {}
         )
     records, rows = calibrate(options.crossval, config, options.data, methods, shipped)
     text = io.StringIO(newline="")

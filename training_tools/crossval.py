@@ -19,7 +19,7 @@ from imagetranslation.files import make_folder, write_text
 from . import evaluation
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import case_names, load_cases, patients
+from .dataset import LazyCases, case_names, patients
 from .export import describe, score_cases, write
 from .train import claim, divide, train
 
@@ -48,9 +48,9 @@ def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict
     if done.exists():
         return list(json.loads(done.read_text(encoding="utf-8")))
     weights = train(config, data, run, kept)
-    cases = load_cases(data, config, kept)
+    cases = LazyCases(data, config, kept)
     package = write(run / "package", describe(config, cases), config, weights, {})
-    rows = score_cases(package, config, cases, load_cases(data, config, tested))
+    rows = score_cases(package, config, cases, LazyCases(data, config, tested))
     rows = [{"fold": number, **row} for row in rows]
     write_text(done, json.dumps(rows, indent=2) + "\n")
     return rows

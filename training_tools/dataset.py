@@ -61,17 +61,18 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 def load_cases(folder: Path, config: Config, names: list[str] | None = None) -> list[Case]:
     """The named cases (all by default), in the order given; InputError for an unknown name."""
-    known = case_names(folder)
-    unknown = sorted(set(names or ()) - set(known))
-    if unknown:
-        raise InputError(f"{folder} has no case called {', '.join(unknown)}.")
-    return [load_case(folder, config, name) for name in (known if names is None else names)]
+    return list(LazyCases(folder, config, case_names(folder) if names is None else names))
 
 
 class LazyCases(Sequence[Case]):
-    """The named cases, each read when it is asked for and not kept: 800 patients need the memory of one."""
+    """The named cases, each read when it is asked for and not kept: 800 patients need the memory of one.
+
+    InputError for an unknown name.
+    """
 
     def __init__(self, folder: Path, config: Config, names: Sequence[str]) -> None:
+        if unknown := sorted(set(names) - set(case_names(folder))):
+            raise InputError(f"{folder} has no case called {', '.join(unknown)}.")
         self._folder, self._config, self.names = folder, config, tuple(names)
 
     def __len__(self) -> int:
@@ -81,6 +82,32 @@ class LazyCases(Sequence[Case]):
         if isinstance(place, slice):
             return LazyCases(self._folder, self._config, self.names[place])
         return load_case(self._folder, self._config, self.names[place])
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """(k, j, i) of the cases, from the heads of their files."""
+        import SimpleITK as sitk
+
+        reader = sitk.ImageFileReader()
+        found = []
+        for name in self.names:
+            path = case_files(self._folder, name)["source"]
+            reader.SetFileName(str(path))
+            try:
+                reader.ReadImageInformation()
+            except RuntimeError as error:
+                raise InputError(f"{path} cannot be read; run training_tools.prepare again.") from error
+            found.append(tuple(reversed(reader.GetSize())))
+        return found
+
+
+def names_of(cases: Sequence[Case]) -> list[str]:
+    """Names of cases, which are not read for it."""
+    return list(cases.names) if isinstance(cases, LazyCases) else [case.name for case in cases]
+
+
+def shapes_of(cases: Sequence[Case]) -> list[tuple[int, ...]]:
+    """(k, j, i) of cases, whose voxels are not read for it."""
+    return cases.shapes() if isinstance(cases, LazyCases) else [case.reference.shape for case in cases]
 
 
 def case_files(folder: Path, name: str) -> dict[str, Path]:

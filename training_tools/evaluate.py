@@ -65,13 +65,17 @@ def evaluate(
     patients: Mapping[str, str],
     *,
     encoder: Any = None,
+    floors: evaluation.Floors | None = None,
     told: Callable[[str], None] = lambda sentence: None,
 ) -> Evaluation:
-    """Score methods, floors (fitted on `train`) and ceilings on the tested cases, one case in memory at a time."""
+    """Score methods, floors and ceilings on the tested cases, one case in memory at a time.
+
+    floors: those of `train`, where they are at hand; fitted here otherwise.
+    """
     if shared := {patients[case] for case in train} & {patients[case] for case in tested}:
         raise InputError(f"{sorted(shared)[0]} is both trained and tested on; draw the split by patient.")
     cases = LazyCases(data, config, tested)
-    fit = evaluation.Floors(LazyCases(data, config, train), config)
+    fit = evaluation.Floors(LazyCases(data, config, train), config) if floors is None else floors
     result = Evaluation(patients={case: patients[case] for case in tested})
     gathered: dict[str, list[np.ndarray]] = {}
     for number, case in enumerate(cases):

@@ -14,16 +14,20 @@ references, in the array frame all share (other sizes are stretched to it).
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imagetranslation import intensity, similarity
+from imagetranslation.files import atomic_path
 from imagetranslation.grid import ModelGrid, Reorientation
 
 from .config import Config
-from .dataset import Case
+from .dataset import Case, names_of, shapes_of
 
 MODEL, IDENTITY, LINE, MEAN = "model", "identity", "identity, best line", "mean image"
 FLOORS = (IDENTITY, LINE, MEAN)
@@ -41,20 +45,44 @@ def score(image: np.ndarray, case: Case, config: Config) -> dict[str, float]:
 
 def floors(train: Sequence[Case], config: Config, tested: Sequence[Case]) -> dict[str, dict[str, np.ndarray]]:
     """For each tested case the three floor images; `train` must not hold any of them."""
-    shared = {case.name for case in train} & {case.name for case in tested}
-    if shared:
-        raise ValueError(f"cases are both trained and tested on: {sorted(shared)}")
+    require_apart(train, tested)
     fitted = Floors(train, config)
     return {case.name: fitted.images(case) for case in tested}
 
 
+def require_apart(train: Sequence[Case], tested: Sequence[Case]) -> None:
+    """ValueError where a case is on both sides."""
+    if shared := sorted(set(names_of(train)) & set(names_of(tested))):
+        raise ValueError(f"cases are both trained and tested on: {shared}")
+
+
 class Floors:
-    """The floors, fitted on training cases once."""
+    """The floors, fitted on training cases once; these are gone through once, one in memory at a time."""
 
     def __init__(self, train: Sequence[Case], config: Config) -> None:
-        self._config = config
-        self._gain, self._offset = _line(train, config)
-        self._mean = mean_image(train)
+        line, mean = _Line(), _Mean(shapes_of(train))
+        for case in train:
+            line.add(identity(case, config)[case.valid], case.reference[case.valid])
+            mean.add(case)
+        self._config, (self._gain, self._offset), self._mean = config, line.fitted(), mean.image()
+
+    @classmethod
+    def read(cls, path: Path, config: Config) -> Floors | None:
+        """What `write` wrote for the same target settings; None where there is no such file, or a damaged one."""
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                gain, offset = (float(value) for value in kept["line"])
+                mean = kept["mean"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        found = cls.__new__(cls)
+        found._config, found._gain, found._offset, found._mean = config, gain, offset, mean
+        return found
+
+    def write(self, path: Path) -> None:
+        """Keep the fitted numbers (`.npz`)."""
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, line=np.array([self._gain, self._offset]), mean=self._mean)
 
     def images(self, case: Case) -> dict[str, np.ndarray]:
         """The three floor images of a case, in the output's value range."""
@@ -74,14 +102,10 @@ def mean_image(train: Sequence[Case]) -> np.ndarray:
 
     The frame is the largest training grid along each axis.
     """
-    frame = tuple(max(case.reference.shape[axis] for case in train) for axis in range(3))
-    total, count = np.zeros(frame, np.float64), np.zeros(frame, np.float64)
+    mean = _Mean(shapes_of(train))
     for case in train:
-        weight = _stretch(case.valid.astype(np.float32), frame)
-        total += _stretch(np.where(case.valid, case.reference, 0).astype(np.float32), frame)
-        count += weight
-    overall = total.sum() / count.sum()
-    return np.where(count > 0, total / np.maximum(count, 1e-6), overall).astype(np.float32)
+        mean.add(case)
+    return mean.image()
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,17 +145,39 @@ def _difference(values: np.ndarray, metric: str) -> dict[str, Any]:
     return {**result, "low": _rounded(low), "high": _rounded(high), "beaten": beaten}
 
 
-def _line(train: Sequence[Case], config: Config) -> tuple[float, float]:
-    """Gain and offset of the least-squares line from sources to references, from sums: one case at a time."""
-    sums = np.zeros(5)  # n, x, y, x squared, x y
-    for case in train:
-        x = identity(case, config)[case.valid].astype(np.float64)
-        y = case.reference[case.valid].astype(np.float64)
-        sums += (len(x), x.sum(), y.sum(), x @ x, x @ y)
-    count, mean_x, mean_y = sums[0], sums[1] / sums[0], sums[2] / sums[0]
-    spread = sums[3] / count - mean_x**2
-    gain = (sums[4] / count - mean_x * mean_y) / spread if spread > 0 else 0.0
-    return float(gain), float(mean_y - gain * mean_x)
+class _Mean:
+    """The mean image of cases of these shapes, added one after the other."""
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self._frame = tuple(max(lengths) for lengths in zip(*shapes))
+        self._total, self._count = np.zeros(self._frame, np.float64), np.zeros(self._frame, np.float64)
+
+    def add(self, case: Case) -> None:
+        self._count += _stretch(case.valid.astype(np.float32), self._frame)
+        self._total += _stretch(np.where(case.valid, case.reference, 0).astype(np.float32), self._frame)
+
+    def image(self) -> np.ndarray:
+        overall = self._total.sum() / self._count.sum()
+        mean = np.where(self._count > 0, self._total / np.maximum(self._count, 1e-6), overall)
+        return mean.astype(np.float32)
+
+
+class _Line:
+    """The least-squares line from sources to references, from sums."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros(5)  # n, x, y, x squared, x y
+
+    def add(self, source: np.ndarray, reference: np.ndarray) -> None:
+        x, y = source.astype(np.float64), reference.astype(np.float64)
+        self._sums += (len(x), x.sum(), y.sum(), x @ x, x @ y)
+
+    def fitted(self) -> tuple[float, float]:
+        """Gain and offset."""
+        count, mean_x, mean_y = self._sums[0], self._sums[1] / self._sums[0], self._sums[2] / self._sums[0]
+        spread = self._sums[3] / count - mean_x**2
+        gain = (self._sums[4] / count - mean_x * mean_y) / spread if spread > 0 else 0.0
+        return float(gain), float(mean_y - gain * mean_x)
 
 
 def _stretch(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -13,30 +13,28 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load_file
 
-from imagetranslation import intensity, networks, outofdistribution
-from imagetranslation.checks import training_ranges
+from imagetranslation import networks
 from imagetranslation.errors import InputError
-from imagetranslation.grid import model_grid
-from imagetranslation.inference import ScaledImage, translate
+from imagetranslation.inference import translate
 from imagetranslation.models import ModelPackage, write_package
 
 from . import evaluation
 from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
-from .dataset import Case, load_cases
+from .dataset import Case, LazyCases, names_of
 from .exporting import evaluated
+from .exporting.trainingscans import of_scans
 from .train import require_unchanged_data
 from .training.fitting import whole_image_settings
 
-QUANTILES = np.linspace(0, 1, 21)
 UNSAID = "Not stated in the configuration."
 
 
@@ -106,7 +104,7 @@ def export(
         require_scores_of(scores, config, names)
     require_unchanged_data(run, data)
     config = config.model_copy(update={"card": card})
-    train = load_cases(data, config, names)
+    train = LazyCases(data, config, names)
     metadata = describe(config, train)
     if calibration is not None:
         metadata["uncertainty"]["calibration"] = calibration
@@ -116,7 +114,7 @@ def export(
         if evaluation_file is not None:
             numbers["evaluation"] = evaluated.read_evaluation(evaluation_file, package, method)
         if config.held_out:
-            rows = score_cases(package, config, train, load_cases(data, config, list(config.held_out)))
+            rows = score_cases(package, config, train, LazyCases(data, config, config.held_out))
             numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
     return write(output, metadata, config, weights, numbers)
 
@@ -129,8 +127,8 @@ def write(
     return write_package(folder, complete, load_file(weights), render(config, complete))
 
 
-def describe(config: Config, train: list[Case]) -> dict[str, Any]:
-    """`model.json` without scores and the weights' checksum."""
+def describe(config: Config, train: Sequence[Case], scans: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`model.json` without scores and the weights' checksum. scans: `of_scans` of the training cases, if at hand."""
     card = config.card
     network = networks.build(config.network.name, **config.network.arguments)
     commands = list(card.commands) if card else []
@@ -149,13 +147,12 @@ def describe(config: Config, train: list[Case]) -> dict[str, Any]:
         "training": {
             "data": card.data if card else UNSAID,
             "licence": card.data_licence if card else UNSAID,
-            "cases": [case.name for case in train],
+            "cases": names_of(train),
             "held_out": list(config.held_out),
             "config": config.model_dump(mode="json", exclude={"card"}),
             "command": "\n".join(commands) or UNSAID,
             "seed": config.seed,
-            "ranges": _ranges(train, config),
-            **_distribution(train, config),
+            **(of_scans(train, config) if scans is None else scans),
         },
         "uncertainty": config.uncertainty.model_dump(mode="json", exclude={"samples"}),
         "intended_use": card.intended_use if card else "Research only; not for clinical use.",
@@ -165,50 +162,20 @@ def describe(config: Config, train: list[Case]) -> dict[str, Any]:
     }
 
 
-def score_cases(package: ModelPackage, config: Config, train: list[Case], tested: list[Case]) -> list[dict[str, Any]]:
-    """One row a tested case: the model's scores and each floor's."""
-    images = evaluation.floors(train, config, tested)
+def score_cases(
+    package: ModelPackage, config: Config, train: Sequence[Case], tested: Sequence[Case]
+) -> list[dict[str, Any]]:
+    """One row a tested case: the model's scores and each floor's, fitted on the training cases."""
+    evaluation.require_apart(train, tested)
+    floors = evaluation.Floors(train, config)
     rows = []
     for case in tested:
         made = translate(case.source, package, device="cpu").array
         row: dict[str, Any] = {"case": case.name, evaluation.MODEL: evaluation.score(made, case, config)}
-        for floor, image in images[case.name].items():
+        for floor, image in floors.images(case).items():
             row[floor] = evaluation.score(image, case, config)
         rows.append(row)
     return rows
-
-
-def _distribution(train: list[Case], config: Config) -> dict[str, Any]:
-    """`training.distribution`, where there are scans enough; see `imagetranslation.outofdistribution`."""
-    if len(train) < outofdistribution.LEAST_SCANS:
-        return {}
-    described = []
-    for case in train:
-        scaling = intensity.scaling(case.source.array, case.seen, config.source.normalisation)
-        grid = model_grid(case.source, config.inputs())
-        described.append(outofdistribution.describe(ScaledImage(grid, case.source.array, scaling, case.seen)))
-    return {"distribution": outofdistribution.fit(described)}
-
-
-def _ranges(train: list[Case], config: Config) -> dict[str, Any]:
-    """What a wrong-modality warning compares with; see `imagetranslation.checks`.
-
-    `raw` and `normalised` hold 21 quantiles of the intensities inside the field of view, as read and after the input
-    normalisation: mean, SD, least and greatest over the training cases.
-    """
-    raw, normalised = [], []
-    for case in train:
-        raw.append(np.quantile(case.source.array[case.seen].astype(np.float64), QUANTILES))
-        scaled, _ = intensity.normalise(case.source.array, case.seen, config.source.normalisation)
-        normalised.append(np.quantile(scaled[case.seen], QUANTILES))
-    ranges = training_ranges([case.source for case in train], [case.seen for case in train])
-    return {**ranges, "raw": _spread(raw), "normalised": _spread(normalised)}
-
-
-def _spread(quantiles: list[np.ndarray]) -> dict[str, list[float]]:
-    table = np.array(quantiles)
-    parts = {"mean": table.mean(axis=0), "sd": table.std(axis=0), "min": table.min(axis=0), "max": table.max(axis=0)}
-    return {name: [round(float(value), 4) for value in values] for name, values in parts.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,10 +21,11 @@ import pytest
 from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.locks import LockFile
 from imagetranslation.volume import read_volume, write_volume
-from training_tools import benchmark
-from training_tools.benchmarking import cells, costs, entries
+from training_tools import benchmark, dataset, evaluate
+from training_tools.benchmarking import cells, costs, entries, sharing
 from training_tools.benchmarking.cells import Plan, read_plan
 from training_tools.benchmarking.gathering import gather
+from training_tools.dataset import load_cases
 
 from .benchmark_runs import BROKEN, FEW_STEPS, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, here, tiny_networks
 from .training_runs import prepared_pairs, tiny_config
@@ -184,6 +185,30 @@ class TestFinished:
         for path in a_copy.glob("*/fold-*/cell.json"):
             path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "clock"}))
         assert f"fit into {FEW_STEPS:g} seconds on the clock" in said()
+
+    def test_the_cells_of_a_fold_share_floors_and_what_is_said_of_their_scans(
+        self, a_copy: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = read_plan(a_copy)
+        assert len(list((a_copy / sharing.FOLDER).glob("floors-*.npz"))) == plan.preset.folds
+        split = plan.split()
+        config, (seen, tested) = plan.config(REGRESSION, 0), evaluate.sides(split, 0)
+        (case,) = load_cases(plan.data, config, tested[:1])
+
+        def made() -> tuple[dict[str, Any], list[Any]]:
+            images = sharing.floors(plan, split, config, seen).images(case)
+            return sharing.scans(plan, split, config, seen), [image.tobytes() for image in images.values()]
+
+        wanted = made()
+        package = json.loads((a_copy / REGRESSION / "fold-0" / "package" / "model.json").read_text())
+        assert wanted[0]["ranges"] == package["training"]["ranges"]
+        for path in (a_copy / sharing.FOLDER).iterdir():
+            path.write_bytes(path.read_bytes()[:-40])
+        assert made() == wanted
+        read: list[str] = []
+        monkeypatch.setattr(dataset, "load_case", lambda *_: read.append("a case"))
+        assert made() == wanted
+        assert not read
 
 
 class TestBudget:

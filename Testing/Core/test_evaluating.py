@@ -15,12 +15,13 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import make_folder
 from imagetranslation.readerstudy.statistics.estimates import Undefined
 from imagetranslation.volume import write_volume
+from training_tools import dataset, evaluate, evaluation, splits
 from training_tools import encoder as encoders
-from training_tools import evaluate, evaluation, splits
 from training_tools.config import Config
 from training_tools.dataset import LazyCases, load_cases
 from training_tools.evaluating import comparing, frechet, lesions, writing
 from training_tools.evaluating.measures import MEASURES, measure_image
+from training_tools.export import describe
 
 from .training_runs import prepared_pairs, tiny_config
 
@@ -305,14 +306,37 @@ class TestCommand:
             evaluate.evaluate(data, config, {}, ["case0"], ["case1"], {"case0": "p", "case1": "p"})
 
 
+def test_a_package_is_described_and_floors_are_fitted_in_one_reading_of_each_case(
+    data: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["case0", "case1", "case2"]
+    kept = load_cases(data, config, names)
+    read: list[str] = []
+    load = dataset.load_case
+
+    def counted(folder: Path, config: Config, name: str) -> dataset.Case:
+        read.append(name)
+        return load(folder, config, name)
+
+    monkeypatch.setattr(dataset, "load_case", counted)
+    found = describe(config, LazyCases(data, config, names))
+    assert read == names
+    read.clear()
+    assert found == describe(config, kept)
+    assert not read
+    evaluation.Floors(LazyCases(data, config, names), config)
+    assert read == names
+
+
 def test_floors_fitted_one_case_at_a_time_are_those_of_all_at_once(data: Path, config: Config) -> None:
     names = ["case0", "case1", "case2"]
     cases = load_cases(data, config, names)
     sources = np.concatenate([evaluation.identity(case, config)[case.valid] for case in cases]).astype(float)
     references = np.concatenate([case.reference[case.valid] for case in cases]).astype(float)
     gain, offset = np.polyfit(sources, references, 1)
-    assert evaluation._line(LazyCases(data, config, names), config) == pytest.approx((gain, offset), rel=1e-6)
     lazy, kept = (evaluation.Floors(train, config) for train in (LazyCases(data, config, names), cases))
     (case,) = load_cases(data, config, ["case3"])
+    line = gain * evaluation.identity(case, config) + offset
+    np.testing.assert_allclose(lazy.images(case)[evaluation.LINE], line, rtol=1e-5, atol=1e-3)
     for name, image in lazy.images(case).items():
         np.testing.assert_array_equal(image, kept.images(case)[name])

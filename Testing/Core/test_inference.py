@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagetranslation.checks import training_ranges
+from imagetranslation.checks import look_of, ranges_of
 from imagetranslation.errors import Cancelled, InputError, ModelRefused
 from imagetranslation.inference import run_windows, translate, voxels_sha256
 from imagetranslation.models import ModelPackage
@@ -198,7 +198,7 @@ def test_a_device_that_is_not_there_is_refused(tiny: ModelPackage) -> None:
 def test_warnings_name_modality_orientation_spacing_and_intensities(tmp_path: Path) -> None:
     trained = [an_ultrasound(seed=n, spacing=(0.4, 0.4, 0.4)) for n in range(6)]
     made = metadata()
-    made["training"]["ranges"] = training_ranges(trained, [v.array > 0 for v in trained])
+    made["training"]["ranges"] = ranges_of([look_of(v, v.array > 0) for v in trained])
     package = make_package(tmp_path / "m", made=made)
     fine = translate(an_ultrasound(seed=77, spacing=(0.4, 0.4, 0.4)), package, device="cpu")
     assert not [note for note in fine.notes if "WARNING" in note]

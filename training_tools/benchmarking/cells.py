@@ -2,7 +2,8 @@
 
 A cell's folder holds `budget.json` (steps for the preset's seconds, measured here), `run/` (training), `package/`,
 `scores.csv`, `evaluation/`, `pictures/` and, last, `cell.json` with what it cost. A cell that fails leaves `error.txt`
-and is tried again next time. Cells know nothing of each other: any machine that sees the folder can run one.
+and is tried again next time. Cells know nothing of each other but what
+`sharing` keeps for those of a fold: any machine that sees the folder can run one.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from imagetranslation.files import make_folder, write_text
 from .. import encoder as encoders
 from .. import leaks
 from ..config import Config
-from ..dataset import Case, load_cases
+from ..dataset import Case, LazyCases
 from ..evaluate import evaluate, settings_of, sides
 from ..evaluate import write as write_evaluation
 from ..evaluating import writing
 from ..export import describe, write
 from ..splits import Split, read_split
 from ..train import train
-from . import costs
+from . import costs, sharing
 from .entries import Preset, configured, entries, preset
 from .pictures import write_picture
 
@@ -97,18 +98,19 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
     budget = _budget(plan, name, fold, seen)
     config = plan.config(name, fold, steps=budget["steps"])
     weights = train(config, plan.data, folder / "run", seen)
-    cases = load_cases(plan.data, config, seen)
-    package = write(folder / "package", describe(config, cases), config, weights, {})
-    del cases
+    about_scans = sharing.scans(plan, split, config, seen)
+    about_package = describe(config, LazyCases(plan.data, config, seen), about_scans)
+    package = write(folder / "package", about_package, config, weights, {})
     timed = _Timed(folder / "package", seen)
     patients = {case: subject.patient for case, subject in split.subjects.items()}
-    result = evaluate(plan.data, config, {name: timed}, seen, tested, patients, encoder=encoder)
+    floors = sharing.floors(plan, split, config, seen)
+    result = evaluate(plan.data, config, {name: timed}, seen, tested, patients, encoder=encoder, floors=floors)
     writing.write_scores(result.scores, result.patients, folder / "scores.csv")
     about = settings_of(
         config, plan.output / "splits.json", fold, tested, plan.encoder(fold), {name: folder / "package"}
     )
     write_evaluation(result, folder / "evaluation", about)
-    for case in load_cases(plan.data, config, sorted(tested)[:PICTURED]):
+    for case in LazyCases(plan.data, config, sorted(tested)[:PICTURED]):
         write_picture(folder / "pictures", case, timed.images[case.name], config)
     record = {
         "network": name, "fold": fold, "tested": list(tested), "steps": budget["steps"],
