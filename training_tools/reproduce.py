@@ -24,7 +24,7 @@ from imagetranslation.errors import InputError
 from .benchmarking.entries import TASKS
 from .console import run as run_command
 from .crossfitting.plan import SCHEMES
-from .reproducing import data, plan, report, running
+from .reproducing import data, growth, plan, report, running
 from .reproducing.choices import Choices, begin
 from .reproducing.sizes import sizes_for
 
@@ -48,6 +48,7 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     found.add_argument("--resume", action="store_true", help="go on where it was stopped; always so")
     found.add_argument("--prepare", default="", metavar="'OPTIONS'", help="for training_tools.prepare, in quotes")
     found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes and threads")
+    found.add_argument("--scheduler", default="", help="address of a Dask scheduler, for networks and features")
     sizes = found.add_argument_group("sizes, instead of those of --quick or of the whole study")
     sizes.add_argument("--patients", type=int, help="simulated ones")
     sizes.add_argument("--preset", help="of the comparison of networks: quick, standard or full")
@@ -61,6 +62,9 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     sizes.add_argument("--readers", type=int, help="of the prepared reader study")
     sizes.add_argument("--read", type=int, metavar="CASES", help="of the prepared reader study")
     sizes.add_argument("--seed", type=int)
+    found.add_argument(
+        "--growth", action="store_true", help="measure what n, 2n and 4n cases (--patients) take, extrapolate, and end"
+    )
     found.add_argument("-o", "--output", type=Path, required=True)
     return found
 
@@ -86,12 +90,20 @@ def chosen(options: argparse.Namespace) -> Choices:
     if options.data == data.PHANTOM and more:
         raise InputError("--prepare is for your own data; simulated ones are prepared as they are.")
     sizes = replace(sizes_for(options.task, options.quick), **given)
-    return Choices(options.task, options.data, options.output, options.quick, sizes, options.workers, more)
+    return Choices(
+        options.task, options.data, options.output, options.quick, sizes, options.workers, more, options.scheduler
+    )
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m training_tools.reproduce") -> int:
     """The command line; returns the exit code."""
-    choices = chosen(parser(program).parse_args(arguments))
+    options = parser(program).parse_args(arguments)
+    choices = chosen(options)
+    if options.growth:
+        points = growth.measure(choices.task, choices.sizes, choices.output, running.say)
+        page = growth.write(choices.task, choices.sizes, points, choices.output)
+        print(json.dumps({"growth": str(page)}))
+        return 0
     made = reproduce(choices)
     print(json.dumps({"report": str(made), "data": choices.data}))
     return 0

@@ -21,7 +21,8 @@ BEGUN = "reproduction.json"
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person asked for. data: a folder, or "phantom". more: options for `prepare`."""
+    """What a person asked for. data: a folder, or "phantom". more: options for `prepare`. scheduler:
+    address of a Dask scheduler for the networks and the features, which changes no result."""
 
     task: str
     data: str
@@ -30,6 +31,7 @@ class Choices:
     sizes: Sizes
     workers: int
     more: tuple[str, ...] = ()
+    scheduler: str = ""
 
     @property
     def simulated(self) -> bool:

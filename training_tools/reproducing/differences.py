@@ -80,7 +80,8 @@ def _prostate(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
                "; a translator may have seen other tested patients (simple cross-fitting)"),
         ),
         (
-            "Classification: models", "two machine-learning models and one deep model", f"{models}; no deep model here",
+            "Classification: models", "two machine-learning models and one deep model",
+            f"{models}; on 107 features by PyRadiomics, or on the images (resnet10)",
         ),
         (
             "Classification: scores",

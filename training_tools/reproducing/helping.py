@@ -6,92 +6,58 @@ Each is a call of the command of that name on the cross-fitted images; the formu
 from __future__ import annotations
 
 import csv
-import math
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from imagetranslation.errors import InputError
 from imagetranslation.files import atomic_path, make_folder
 
 from .. import classify, lesions
 from ..classifying import crossfit
-from ..classifying.images import SYNTHETIC
-from ..classifying.tables import wide
+from ..classifying.tables import LEAST_OF_A_CLASS
 from ..config import Config
 from ..crossfitting.gathering import RECORD, TABLE
 from ..dataset import manifest, patients
-from . import data, preserving, translating
+from . import data, translating
 from .sizes import Sizes
-from .tables import read_csv
 
 OUTCOME = "reading"  # folder of a step whose command wants an empty one
 FEATURES = "features.csv"
 
 
-def classification(
-    cases: Path, labels: Mapping[str, str], places: Mapping[str, Path], sizes: Sizes, output: Path
-) -> str:
-    """Arms by classifiers on the features of the preservation step. places: of the steps it reads."""
-    if not labels:
-        return "the data name no label; give every case the fact 'label' (a column of that name) to classify."
-    make_folder(output)
-    table = data.write_labels(dict(labels), output / "labels.csv")
-    features = places["preservation"] / preserving.REPORT / FEATURES
-    translators = places["translators"] / "crossfit"
-    synthetic = f"{features}:source-synthetic:b"
-    if crossfit.read(translators / RECORD).kind == crossfit.NESTED:
-        synthetic = str(features_of_folds(cases, translators, places["preservation"] / "cache", output / "folds"))
-    arguments = ["--labels", str(table), "--source", f"{features}:source-synthetic:a", "--synthetic", synthetic]
-    arguments += ["--real", f"{features}:synthetic-target:b", "--cross-fit", str(translators / RECORD)]
+def classification(cases: Path, translators: Path, sizes: Sizes, workers: int, output: Path) -> str:
+    """Arms by classifiers, on features and on the images themselves."""
+    labels = data.labels(cases)
+    if reason := unclassifiable(labels, sizes.folds):
+        return reason
+    table = data.write_labels(labels, make_folder(output) / "labels.csv")
+    arguments = ["--labels", str(table), "--images", str(translators / TABLE), "--cross-fit", str(translators / RECORD)]
     arguments += ["--models", *sizes.classifiers, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
+    arguments += ["--workers", str(workers)]
     _require_zero(classify.main([*arguments, "-o", str(output / OUTCOME)]), "classification")
     return ""
 
 
-def features_of_folds(cases: Path, translators: Path, cache: Path, output: Path) -> Path:
-    """Features of every patient's synthetic image in each outer fold, as tables `<repeat>-<fold>.csv`."""
-    from imagetranslation.radiomics.preservation.definitions import SOURCE_SYNTHETIC
-    from imagetranslation.radiomics.preservation.extracting import extract_pairs
-    from imagetranslation.radiomics.preservation.longtable import to_csv
-    from imagetranslation.radiomics.settings import Settings
-
-    engine = preserving.best_engine()
-    if engine is None:
-        raise InputError("Neither MIRP nor PyRadiomics is installed; install one of them (pip install mirp).")
-    by_fold: dict[str, dict[str, Path]] = {}
-    for row in read_csv(translators / TABLE):
-        if row["arm"] == SYNTHETIC:
-            by_fold.setdefault(row["fold"], {})[row["case"]] = translators / row["image"]
-    tables = {}
-    for fold, images in sorted(by_fold.items()):
-        pairs = [p for p in preserving.pairs_of(cases, images, output) if p.relation == SOURCE_SYNTHETIC]
-        long = make_folder(output / "long") / f"{fold}.csv"
-        with atomic_path(long) as temporary:
-            temporary.write_text(to_csv(extract_pairs(pairs, Settings(), engine, cache=cache).table), encoding="utf-8")
-        tables[fold] = wide(long, SOURCE_SYNTHETIC, "b")
-    # `classify` wants the same features in every fold, each defined for everybody.
-    names = [name for name in next(iter(tables.values()))[1] if all(_defined(own, name) for own in tables.values())]
-    for fold, (table, own) in tables.items():
-        columns = [own.index(name) for name in names]
-        rows = [[patient, *(repr(float(row[c])) for c in columns)] for patient, row in sorted(table.items())]
-        with atomic_path(output / f"{fold}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
-            csv.writer(out).writerows([["patient", *names], *rows])
-    return output
-
-
-def _defined(table: tuple[dict[str, np.ndarray], tuple[str, ...]], name: str) -> bool:
-    values, names = table
-    return name in names and all(math.isfinite(row[names.index(name)]) for row in values.values())
+def unclassifiable(labels: Mapping[str, str], folds: int) -> str:
+    """Why patients with these labels cannot be classified; "" where they can."""
+    if not labels:
+        return "the data name no label; give every case the fact 'label' (a column of that name) to classify."
+    counted, least = Counter(labels.values()), max(folds, LEAST_OF_A_CLASS)
+    told = ", ".join(f"{label}: {count}" for label, count in sorted(counted.items()))
+    if len(counted) != 2 or min(counted.values()) < least:
+        return f"two kinds of labels with {least} patients each are needed; the data have {told}."
+    return ""
 
 
 def read_lesions(task: str, cases: Path, images: Path, output: Path) -> str:
     """The automatic reading of lesions in all images."""
     if task not in lesions.TASKS:
         return f"lesions of {task} cannot be read by this version."
+    if task == "us2mri" and not any((cases / "lesion").glob("*.nrrd")):
+        return "the data mark no lesion; prepare them with lesion labels."
     make_folder(output)
     shutil.rmtree(output / OUTCOME, ignore_errors=True)
     arguments = [task, "--data", str(cases), "--synthetic", str(images), "-o", str(output / OUTCOME)]

@@ -80,7 +80,7 @@ def _preservation(choices: Choices) -> Step:
 def _classification(choices: Choices) -> Step:
     s = choices.sizes
     return Step(
-        "classification", "classification", "classification", ("prepared", "translators", "preservation"),
+        "classification", "classification", "classification", ("prepared", "translators"),
         (f"{OUTCOME}/classification.json",), partial(working.classify, choices),
         {"classifiers": list(s.classifiers), "folds": s.folds}, 7 * len(s.classifiers) * s.folds * 2.5, 1e6,
         f"{OUTCOME}/index.html",

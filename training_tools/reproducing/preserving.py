@@ -27,7 +27,9 @@ BODY_SHARE = 0.1  # of the smoothed source's 99th percentile: what lies above is
 BODY_SMOOTHING = 2.0  # pixels
 
 
-def preserve(cases: Path, images: Mapping[str, Path], output: Path, *, draws: int, seed: int, workers: int) -> str:
+def preserve(
+    cases: Path, images: Mapping[str, Path], output: Path, *, draws: int, seed: int, workers: int, scheduler: str = ""
+) -> str:
     """Write the table of pairs and the report of all cases; images: case to its synthetic image."""
     from imagetranslation.radiomics.preservation.cohort import analyse
     from imagetranslation.radiomics.preservation.extracting import extract_pairs
@@ -46,8 +48,9 @@ def preserve(cases: Path, images: Mapping[str, Path], output: Path, *, draws: in
     chosen, change = Settings(), Perturbation(seed=seed)
     with progress("Extracting features") as update:
         found = extract_pairs(
-            pairs, chosen, engine, perturbation=change, workers=workers, cache=output / "cache", progress=update
-        )
+            pairs, chosen, engine, perturbation=change, workers=workers, scheduler=scheduler, cache=output / "cache",
+            progress=update,
+        )  # fmt: skip
     facts = {
         "pairs": str(output / PAIRS), "engine": found.engine, "missing": list(found.missing),
         "settings": {**chosen.to_dict(), "sha256": chosen.sha256}, "resampled_to_mask": False,

@@ -66,7 +66,7 @@ class Sizes:
         return asdict(self)
 
 
-_ALL = ("random-forest", "pca-random-forest", "elastic-net", "gradient-boosting")
+_ALL = ("random-forest", "pca-random-forest", "resnet10", "elastic-net", "gradient-boosting")
 QUICK = {
     "us2mri": Sizes(24, (64, 64, 32), "auto", "quick", None, 45, 3, "simple", _ALL[:3], (), 0, 300, 7, 12),
     "pool2delayed": Sizes(36, (0, 0, 0), "auto", "quick", None, 45, 3, "simple", (), RHOS, 36, 300, 3, 12),

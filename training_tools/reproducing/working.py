@@ -37,6 +37,7 @@ def benchmark(choices: Choices, output: Path) -> str:
     arguments += ["--seconds", str(s.seconds)] if s.seconds is not None else []
     arguments += ["--alike", "1"] if _alike(choices) is not None else []
     arguments += ["--only", *s.only] if s.only else []
+    arguments += ["--scheduler", choices.scheduler] if choices.scheduler else []
     command.main([*arguments, "-o", str(output)])
     return ""
 
@@ -76,15 +77,15 @@ def preserve(choices: Choices, output: Path) -> str:
     """Features of the cross-fitted images."""
     s = choices.sizes
     return preserving.preserve(
-        choices.cases(), _images(choices), output, draws=s.draws, seed=s.seed, workers=choices.workers
-    )
+        choices.cases(), _images(choices), output, draws=s.draws, seed=s.seed, workers=choices.workers,
+        scheduler=choices.scheduler,
+    )  # fmt: skip
 
 
 def classify(choices: Choices, output: Path) -> str:
-    """Classify on features."""
-    cases = choices.cases()
-    places = {name: choices.place(name) for name in ("preservation", "translators")}
-    return helping.classification(cases, data.labels(cases), places, choices.sizes, output)
+    """Classify patients on features and images."""
+    made = choices.place("translators") / "crossfit"
+    return helping.classification(choices.cases(), made, choices.sizes, choices.workers, output)
 
 
 def lesions(choices: Choices, output: Path) -> str:

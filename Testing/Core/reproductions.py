@@ -1,0 +1,50 @@
+"""A tiny study for tests: tiny networks, tiny prepared pairs, PyRadiomics in place of the slower MIRP."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training_tools import benchmark
+from training_tools.benchmarking import entries
+from training_tools.reproducing import preserving
+from training_tools.reproducing.choices import Choices
+from training_tools.reproducing.sizes import sizes_for
+
+from .benchmark_runs import here, tiny_networks
+from .training_runs import prepared_pairs
+
+
+def tiny(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a study take tiny networks, in this process."""
+    from imagetranslation.radiomics.engine import make_engine
+
+    patch.setattr(entries, "CONFIGS", tiny_networks(folder))
+    patch.setattr(benchmark, "run_apart", here)
+    patch.setattr(preserving, "best_engine", lambda: make_engine("pyradiomics"))
+    patch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+
+
+def pairs(folder: Path, cases: int, labels: bool) -> Path:
+    """Prepared pairs with a lesion each, and with labels, by turns, where they are wanted."""
+    prepared = prepared_pairs(folder, cases)
+    path = prepared / "cases.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    if labels:
+        for number, case in enumerate(about["cases"]):
+            case["facts"] = {"label": str(number % 2)}
+    # Ellipsoids of a formula are more alike than patients, as simulated patients are.
+    path.write_text(json.dumps(about), encoding="utf-8")
+    return prepared
+
+
+def choices(prepared: Path, output: Path) -> Choices:
+    """A study of prepared pairs in seconds."""
+    sizes = replace(
+        sizes_for("us2mri", True), preset="tiny", translator_seconds=0.05, folds=2, draws=100, readers=2, read=2,
+        classifiers=("elastic-net",),
+    )  # fmt: skip
+    return Choices("us2mri", str(prepared), output, True, sizes, 1)
