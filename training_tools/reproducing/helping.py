@@ -9,7 +9,7 @@ import csv
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from imagetranslation.errors import InputError
@@ -37,8 +37,7 @@ def classification(cases: Path, translators: Path, sizes: Sizes, workers: int, o
     arguments = ["--labels", str(table), "--images", str(translators / TABLE), "--cross-fit", str(translators / RECORD)]
     arguments += ["--models", *sizes.classifiers, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
     arguments += ["--workers", str(workers)]
-    _require_zero(classify.main([*arguments, "-o", str(output / OUTCOME)]), "classification")
-    return ""
+    return _done(classify.main, [*arguments, "-o", str(output / OUTCOME)])
 
 
 def unclassifiable(labels: Mapping[str, str], folds: int) -> str:
@@ -61,8 +60,7 @@ def read_lesions(task: str, cases: Path, images: Path, output: Path) -> str:
     make_folder(output)
     shutil.rmtree(output / OUTCOME, ignore_errors=True)
     arguments = [task, "--data", str(cases), "--synthetic", str(images), "-o", str(output / OUTCOME)]
-    _require_zero(lesions.main(arguments), "lesion reading")
-    return ""
+    return _done(lesions.main, arguments)
 
 
 def sweep(config: Config, sizes: Sizes, workers: int, output: Path) -> str:
@@ -77,7 +75,8 @@ def sweep(config: Config, sizes: Sizes, workers: int, output: Path) -> str:
             config, cases, place, scheme=crossfit.SIMPLE, folds=2, seconds=sizes.translator_seconds, seed=sizes.seed,
             alike=1.0,
         )  # fmt: skip
-        read_lesions("pool2delayed", cases, place / "crossfit" / "images" / crossfit.ALL, place)
+        if reason := read_lesions("pool2delayed", cases, place / "crossfit" / "images" / crossfit.ALL, place):
+            return f"at rho {rho:g}: {reason}"
     return ""
 
 
@@ -140,6 +139,10 @@ def spread(cases: Path, count: int) -> list[dict[str, str]]:
     return [known[int(n * step)] for n in range(min(count, len(known)))]
 
 
-def _require_zero(code: int, what: str) -> None:
-    if code:
-        raise InputError(f"The {what} ended with code {code}; its log says why.")
+def _done(command: Callable[[list[str]], int], arguments: list[str]) -> str:
+    """Run a command; what it refuses is the reason why the step is left out, for the report to say."""
+    try:
+        code = command(arguments)
+    except InputError as error:
+        return str(error)
+    return "" if code == 0 else f"it ended with code {code}; its log says why."

@@ -126,7 +126,8 @@ def _prostate(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp], 
 
 def _bone_scan(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp], simulated: bool) -> list[Section]:
     pages = _pages(steps, stamps)
-    chief = _sweep(choices, pages) if "sweep" in stamps else _lesions(choices, stamps, pages, beyond=False)
+    swept = "sweep" in stamps and not stamps["sweep"].left_out
+    chief = _sweep(choices, pages) if swept else _lesions(choices, stamps, pages, beyond=False)
     return [
         chief,
         _similarity(choices, pages),

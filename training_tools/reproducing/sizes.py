@@ -68,8 +68,8 @@ class Sizes:
 
 _ALL = ("random-forest", "pca-random-forest", "resnet10", "elastic-net", "gradient-boosting")
 QUICK = {
-    "us2mri": Sizes(24, (64, 64, 32), "auto", "quick", None, 45, 3, "simple", _ALL[:3], (), 0, 300, 7, 12),
-    "pool2delayed": Sizes(36, (0, 0, 0), "auto", "quick", None, 45, 3, "simple", (), RHOS, 36, 300, 3, 12),
+    "us2mri": Sizes(24, (64, 64, 32), "auto", "quick", None, 30, 3, "simple", _ALL[:3], (), 0, 300, 7, 12),
+    "pool2delayed": Sizes(36, (0, 0, 0), "auto", "quick", None, 30, 3, "simple", (), RHOS, 30, 300, 3, 12),
 }
 WHOLE = {
     "us2mri": Sizes(100, (128, 128, 64), "auto", "standard", None, 900, 5, "nested", _ALL, (), 0, 1000, 7, 40),
