@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,30 @@ def prepare_pair(pair: PairFiles, settings: Settings) -> Prepared:
         lesion=None if lesion is None else on_grid(lesion, "lesion"),
         quality=quality,
     )
+
+
+def align_single(path: Path, side: str, settings: Settings) -> tuple[Volume, Volume]:
+    """An image without a partner on the common grid, and where it was recorded (uint8, 0 in a target's padding)."""
+    image = read_image(path)
+    check_usable(image)
+    modality = settings.source_modality if side == "source" else settings.target_modality
+    seen = field_of_view(Volume(image.array, modality=modality, field_of_view=image.field_of_view))
+    alone = _Images(path.name, image, image)
+    still = sitk.Transform(alone.fixed.GetDimension(), sitk.sitkIdentity)
+    if side == "target":
+        seen &= alone.array(_covered(alone.fixed, alone.fixed, still)).astype(bool)
+    if not seen.any():
+        raise InputError(f"{path.name} is one value everywhere.")
+    mask = alone.image(image.with_array(seen.astype(np.uint8)))
+    grid = _common_grid(image, settings)
+    if grid.same_grid(image):
+        return image.with_array(image.array, modality=modality), grid.with_array(alone.array(mask), name="valid")
+    like = alone.image(grid)
+    share = float(np.prod(like.GetSpacing()) / np.prod(alone.fixed.GetSpacing()))
+    moved = alone.array(resample(_smoothed(alone.fixed, like), like, still)) * (share if modality == "NM" else 1.0)
+    inside = alone.array(resample(mask, like, still, labels=True))
+    made = grid.with_array(moved.astype(np.float32), name=image.name, modality=modality, field_of_view=None)
+    return made, grid.with_array(inside, name="valid")
 
 
 class _Images:

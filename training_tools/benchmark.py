@@ -37,6 +37,7 @@ from .benchmarking.entries import TASKS, preset
 from .benchmarking.gathering import Gathered, gather
 from .benchmarking.page import page
 from .console import run as run_command
+from .dataset import require_pairs
 from .evaluating import comparing, writing
 from .splits import make_split, write_split
 
@@ -50,6 +51,7 @@ def start(plan: Plan, stratify: Sequence[str] = (), alike: float | None = None) 
         "task": plan.task, "data": str(plan.data.resolve()), "preset": plan.preset.name,
         "seconds": plan.preset.seconds, "threads": plan.threads, "seed": plan.seed,
     }  # fmt: skip
+    require_pairs(plan.data, "The benchmark")
     path = make_folder(plan.output) / "plan.json"
     if path.exists():
         _require_same(path, record)

@@ -19,7 +19,7 @@ from imagetranslation.files import make_folder, write_text
 from . import evaluation
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import LazyCases, case_names, patients
+from .dataset import LazyCases, case_names, patients, require_pairs
 from .export import describe, score_cases, write
 from .train import claim, divide, train
 
@@ -82,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
     config = read_config(options.config)
+    require_pairs(options.data, "A cross-validation")
     if wrong := [number for number in options.only or () if not 0 <= number < config.folds]:
         raise InputError(f"There is no fold {wrong[0]}: the {config.folds} folds count from 0.")
     make_folder(options.output)

@@ -20,6 +20,9 @@ from imagetranslation.fieldofview import field_of_view
 from imagetranslation.volume import Volume, read_volume
 
 from .config import Config
+from .pairs import SIDES, UNPAIRED
+
+BOTH = "both"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Case:
 
     source: as read. seen: the source's field of view. valid: seen and covered by the target. reference: the registered
     target in the output's value range, float32, background outside `valid`. normalised, wanted: source and target in
-    [-1, 1], as the network is to see them. lesion: where a lesion is known (bool), or None where none is marked.
+    [-1, 1], as the network is to see them. lesion: where a lesion is known (bool), or None where none is marked. side:
+    `BOTH`, or the one side that an unpaired case has an image of; the other's arrays are background then.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Case:
     normalised: np.ndarray
     wanted: np.ndarray
     lesion: np.ndarray | None = None
+    side: str = BOTH
 
 
 def case_names(folder: Path) -> list[str]:
@@ -49,6 +54,20 @@ def case_names(folder: Path) -> list[str]:
 def patients(folder: Path) -> dict[str, str]:
     """The patient of each case of a prepared folder: the case's own name where the data name none."""
     return {record["case"]: str(record.get("patient") or record["case"]) for record in manifest(folder)["cases"]}
+
+
+def sides(folder: Path) -> dict[str, str]:
+    """The sides that each case of a prepared folder has an image of: `BOTH`, or "source" or "target" alone."""
+    return {record["case"]: str(record.get("side", BOTH)) for record in manifest(folder)["cases"]}
+
+
+def require_pairs(folder: Path, what: str) -> None:
+    """InputError where some of a prepared folder's cases have no partner; what: that needs pairs only."""
+    if alone := [case for case, side in sides(folder).items() if side != BOTH]:
+        raise InputError(
+            f"{what} needs pairs, but {len(alone)} cases of {folder} have an image of one side only, among them "
+            f"{alone[0]}; prepare the pairs in a folder of their own."
+        )
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -67,21 +86,23 @@ def load_cases(folder: Path, config: Config, names: list[str] | None = None) -> 
 class LazyCases(Sequence[Case]):
     """The named cases, each read when it is asked for and not kept: 800 patients need the memory of one.
 
-    InputError for an unknown name.
+    unpaired: whether they may be unpaired. InputError for an unknown name.
     """
 
-    def __init__(self, folder: Path, config: Config, names: Sequence[str]) -> None:
+    def __init__(self, folder: Path, config: Config, names: Sequence[str], *, unpaired: bool = False) -> None:
         if unknown := sorted(set(names) - set(case_names(folder))):
             raise InputError(f"{folder} has no case called {', '.join(unknown)}.")
         self._folder, self._config, self.names = folder, config, tuple(names)
+        self._unpaired = unpaired
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return LazyCases(self._folder, self._config, self.names[place])
-        return load_case(self._folder, self._config, self.names[place])
+            return LazyCases(self._folder, self._config, self.names[place], unpaired=self._unpaired)
+        read = load_any if self._unpaired else load_case
+        return read(self._folder, self._config, self.names[place])
 
     def shapes(self) -> list[tuple[int, ...]]:
         """(k, j, i) of the cases, from the heads of their files."""
@@ -111,7 +132,16 @@ def shapes_of(cases: Sequence[Case]) -> list[tuple[int, ...]]:
 
 
 def case_files(folder: Path, name: str) -> dict[str, Path]:
-    """The image files of a case by their part: source, target, valid and, where there is one, lesion."""
+    """The image files of a case by their part: source, target, valid and, where there is one, lesion.
+
+    An unpaired case has one of source and target.
+    """
+    for side in SIDES:
+        if (path := folder / UNPAIRED[side] / f"{name}.nrrd").is_file():
+            valid = folder / UNPAIRED["valid"] / f"{name}.nrrd"
+            if not valid.is_file():
+                raise InputError(f"{valid} is missing; run training_tools.prepare again.")
+            return {side: path, "valid": valid}
     parts = {part: folder / part / f"{name}.nrrd" for part in ("source", "target", "valid", "lesion")}
     if not parts["lesion"].exists():
         del parts["lesion"]
@@ -120,9 +150,32 @@ def case_files(folder: Path, name: str) -> dict[str, Path]:
     return parts
 
 
-def load_case(folder: Path, config: Config, name: str) -> Case:
-    """Read and normalise one case; see `Case`."""
+def load_any(folder: Path, config: Config, name: str) -> Case:
+    """Read and normalise a case, which may be unpaired; see `Case`."""
     files = case_files(folder, name)
+    if {*SIDES} <= {*files}:
+        return load_case(folder, config, name)
+    side = next(side for side in SIDES if side in files)
+    image = read_volume(files[side])
+    seen = read_volume(files["valid"]).array > 0
+    if seen.shape != image.array.shape:
+        raise InputError(f"{name}: its mask is on another grid; run training_tools.prepare again.")
+    if side == SIDES[0]:
+        seen &= field_of_view(image, config.source.field_of_view)
+    side_settings = config.source if side == SIDES[0] else config.target
+    shown, _ = intensity.normalise(image.array, seen, side_settings.normalisation)
+    nothing = np.full(shown.shape, -1.0, np.float32)
+    normalised, wanted = (shown, nothing) if side == SIDES[0] else (nothing, shown)
+    return Case(
+        name, image, seen, seen, intensity.denormalise(wanted, config.outputs()), normalised, wanted, None, side
+    )
+
+
+def load_case(folder: Path, config: Config, name: str) -> Case:
+    """Read and normalise one case; see `Case`. InputError for an unpaired one."""
+    files = case_files(folder, name)
+    if missing := [side for side in SIDES if side not in files]:
+        raise InputError(f"{name} is unpaired: it has no {missing[0]}, so nothing can be scored or fitted on it.")
     source = read_volume(files["source"])
     target = read_volume(files["target"]).array
     seen = field_of_view(source, config.source.field_of_view)

@@ -181,7 +181,8 @@ def fit_on(
     Slices of different sizes are cut to the smallest of them, from the middle.
     """
     stored = open_cases(data, config, fingerprints(data, list(cases)))
-    places = [(case, k) for case in stored for k in np.flatnonzero(case.arrays[WEIGHT].any(axis=(1, 2)))]
+    shown = [case for case in stored if case.side != "source"]  # of unpaired cases those with a target
+    places = [(case, k) for case in shown for k in np.flatnonzero(case.arrays[WEIGHT].any(axis=(1, 2)))]
     if not places:
         raise InputError("No slice of these cases holds a target, so no encoder can be trained on them.")
     chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_SLICES)).astype(int))

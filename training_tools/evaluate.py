@@ -25,10 +25,10 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import make_folder, write_text
 from imagetranslation.volume import read_volume
 
-from . import evaluation, leaks
+from . import dataset, evaluation, leaks
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import Case, LazyCases
+from .dataset import BOTH, Case, LazyCases
 from .evaluating import comparing, frechet, writing
 from .evaluating.measures import defined, measure_image, scaled
 from .splits import Split, read_split
@@ -38,6 +38,7 @@ RETEST = "real target, noise added"
 REFERENCES = (*evaluation.FLOORS, RETEST, TARGET)  # beside the methods, not among them
 # Of the added noise, as a share of the output's range: what a repeated scan might differ by. Our choice.
 RETEST_NOISE = 0.02
+NO_PAIR = "No tested case is a pair, so no translation can be held against its target"
 # An image (k, j, i) of a case in the output's value range.
 Method = Callable[[Case], np.ndarray]
 
@@ -52,6 +53,8 @@ class Evaluation:
 
     def tables(self) -> list[comparing.Table]:
         """The comparison of the methods; floors and ceilings stand beside them."""
+        if not self.scores:
+            return []
         competing = [method for method in self.scores if method not in REFERENCES]
         return comparing.compare(self.scores, self.patients, competing=competing)
 
@@ -70,27 +73,46 @@ def evaluate(
 ) -> Evaluation:
     """Score methods, floors and ceilings on the tested cases, one case in memory at a time.
 
-    floors: those of `train`, where they are at hand; fitted here otherwise.
+    floors: those of `train`, where they are at hand; fitted here otherwise. Of unpaired cases the distribution of the
+    images alone is compared, which needs an encoder; without pairs among `train` the only floor is the identity.
     """
     if shared := {patients[case] for case in train} & {patients[case] for case in tested}:
         raise InputError(f"{sorted(shared)[0]} is both trained and tested on; draw the split by patient.")
-    cases = LazyCases(data, config, tested)
-    fit = evaluation.Floors(LazyCases(data, config, train), config) if floors is None else floors
+    known = dataset.sides(data)
+    learnt = [case for case in train if known.get(case, BOTH) == BOTH]
+    cases = LazyCases(data, config, tested, unpaired=True)
+    if encoder is None and not any(known.get(case, BOTH) == BOTH for case in tested):
+        raise InputError(NO_PAIR + "; give --encoder for the distance between the distributions of images.")
+    if floors is None and learnt:
+        floors = evaluation.Floors(LazyCases(data, config, learnt), config)
     result = Evaluation(patients={case: patients[case] for case in tested})
     gathered: dict[str, list[np.ndarray]] = {}
     for number, case in enumerate(cases):
-        images = {name: method(case) for name, method in methods.items()}
-        images.update({**fit.images(case), **ceilings(case, config)})
-        for name, image in images.items():
-            result.scores.setdefault(name, {})[case.name] = defined(measure_image(image, case, config, encoder))
+        for name, image in _images(case, methods, floors, config).items():
+            if case.side == BOTH:
+                result.scores.setdefault(name, {})[case.name] = defined(measure_image(image, case, config, encoder))
             if encoder is not None:
                 shown = np.where(case.valid, image, config.target.value_range[0])
                 gathered.setdefault(name, []).append(_features(encoder, shown, case, config))
         told(f"Scored {case.name} ({number + 1} of {len(cases)}).")
     for name, parts in gathered.items():
-        if name != TARGET:
+        if name != TARGET and TARGET in gathered:
             result.frechet[name] = _distance(parts, gathered[TARGET])
     return result
+
+
+def _images(
+    case: Case, methods: Mapping[str, Method], floors: evaluation.Floors | None, config: Config
+) -> dict[str, np.ndarray]:
+    """By method, floors and ceilings among them: all that can be made of the images that a case has."""
+    if case.side == "target":
+        return {TARGET: case.reference}
+    images = {name: method(case) for name, method in methods.items()}
+    if floors is not None:
+        images.update(floors.images(case))
+    else:
+        images[evaluation.IDENTITY] = evaluation.identity(case, config)
+    return {**images, **ceilings(case, config)} if case.side == BOTH else images
 
 
 def ceilings(case: Case, config: Config) -> dict[str, np.ndarray]:
@@ -220,7 +242,11 @@ def main(arguments: list[str] | None = None) -> int:
     methods = {name: Path(place) for name, _, place in (text.partition("=") for text in options.method)}
     settings = settings_of(config, options.split, options.fold, tested, options.encoder, methods)
     tables = write(result, options.output, settings)
-    print(writing.as_text(tables))
+    if not tables:
+        print(f"{NO_PAIR}: only the distributions of images are compared.", file=sys.stderr)
+        print(json.dumps({"frechet": result.frechet}))
+    else:
+        print(writing.as_text(tables))
     return 0
 
 

@@ -29,7 +29,7 @@ from . import evaluation
 from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
-from .dataset import Case, LazyCases, names_of
+from .dataset import BOTH, Case, LazyCases, names_of, sides
 from .exporting import evaluated
 from .exporting.trainingscans import of_scans
 from .train import require_unchanged_data
@@ -104,7 +104,7 @@ def export(
         require_scores_of(scores, config, names)
     require_unchanged_data(run, data)
     config = config.model_copy(update={"card": card})
-    train = LazyCases(data, config, names)
+    train = LazyCases(data, config, names, unpaired=config.sampling.unpaired)
     metadata = describe(config, train)
     if calibration is not None:
         metadata["uncertainty"]["calibration"] = calibration
@@ -113,10 +113,17 @@ def export(
         package = write(Path(folder), metadata, config, weights, {})
         if evaluation_file is not None:
             numbers["evaluation"] = evaluated.read_evaluation(evaluation_file, package, method)
-        if config.held_out:
-            rows = score_cases(package, config, train, LazyCases(data, config, config.held_out))
+        tested, learnt = (_pairs_among(data, some) for some in (config.held_out, names))
+        if tested and learnt:
+            rows = score_cases(package, config, LazyCases(data, config, learnt), LazyCases(data, config, tested))
             numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
     return write(output, metadata, config, weights, numbers)
+
+
+def _pairs_among(data: Path, names: Sequence[str]) -> list[str]:
+    """The cases that have both images, which scores and floors need."""
+    known = sides(data)
+    return [name for name in names if known.get(name, BOTH) == BOTH]
 
 
 def write(

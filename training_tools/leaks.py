@@ -17,7 +17,7 @@ import numpy as np
 from imagetranslation.errors import InputError
 from imagetranslation.volume import read_volume
 
-from .dataset import case_files
+from .dataset import BOTH, case_files, sides
 from .splits import Split
 
 SIDE, PLANAR_SIDE = 24, 96  # voxels along each axis of the signature of a volume, of a single slice
@@ -56,8 +56,11 @@ def check(data: Path, split: Split) -> Report:
     threshold = float(split.settings.get("alike") or NEAR_DUPLICATE)
     most: Closest | None = None
     side = {case: name for name, cases in split.sides().items() for case in cases}
-    cases = sorted(side)
+    has = sides(data)
     for part in PARTS:
+        cases = [case for case in sorted(side) if has.get(case, BOTH) in (BOTH, part)]
+        if not cases:
+            continue
         vectors = np.stack([signature(data, case, part) for case in cases])
         found = _closest(vectors, cases, side, part)
         if found is not None and found.correlation > threshold:
@@ -69,7 +72,7 @@ def check(data: Path, split: Split) -> Report:
         if found is not None and (most is None or found.correlation > most.correlation):
             most = found
     patients = {subject.patient for subject in split.subjects.values()}
-    return Report(len(cases), len(patients), None if most is None else dict(vars(most)))
+    return Report(len(side), len(patients), None if most is None else dict(vars(most)))
 
 
 def require_within(what: str, fitted_on: Iterable[str], train: Sequence[str]) -> None:

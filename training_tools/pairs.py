@@ -22,6 +22,8 @@ from .importers.surfaces import inside, is_surface, read_surface
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 SIDES = ("source", "target")
+# Folders of prepared images without a partner, so that none is taken for half a pair.
+UNPAIRED = {side: f"unpaired_{side}" for side in (*SIDES, "valid")}
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
@@ -75,7 +77,7 @@ def list_pairs(
     Raises InputError when a folder is missing or empty, when a file has no partner, or when a case has a label on
     one side only.
     """
-    sources, targets = _volumes(source), _volumes(target)
+    sources, targets = volumes_in(source), volumes_in(target)
     lonely = sorted(set(sources) ^ set(targets))
     if lonely:
         raise InputError(
@@ -84,12 +86,12 @@ def list_pairs(
         )
     if (source_labels is None) != (target_labels is None):
         raise InputError("Give the labels of both sides (--source-labels and --target-labels) or of neither.")
-    own = _volumes(source_labels, (*SUFFIXES, ".stl", ".STL")) if source_labels else {}
-    other = _volumes(target_labels, (*SUFFIXES, ".stl", ".STL")) if target_labels else {}
+    own = volumes_in(source_labels, (*SUFFIXES, ".stl", ".STL")) if source_labels else {}
+    other = volumes_in(target_labels, (*SUFFIXES, ".stl", ".STL")) if target_labels else {}
     one_sided = sorted((set(own) ^ set(other)) & set(sources))
     if one_sided:
         raise InputError(f"These cases have a label on one side only: {', '.join(one_sided[:5])}.")
-    marked = _volumes(lesions, (*SUFFIXES, ".stl", ".STL")) if lesions else {}
+    marked = volumes_in(lesions, (*SUFFIXES, ".stl", ".STL")) if lesions else {}
     if strange := sorted(set(marked) - set(sources)):
         raise InputError(f"{lesions} marks lesions of {', '.join(strange[:5])}, which {source} does not hold.")
     return [
@@ -185,7 +187,8 @@ def _on_grid(label: Volume, like: Volume, path: Path) -> Volume:
     return label
 
 
-def _volumes(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
+def volumes_in(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
+    """Files of these types in a folder by name; InputError where there is none, or one name twice."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
     found: dict[str, Path] = {}

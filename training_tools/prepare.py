@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import signal
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -40,6 +40,7 @@ from .console import run
 from .pairs import PairFiles, check_pairs, read_image
 from .prepared import digest, hashes, is_done, read_record, software, write_case
 from .sheet import write_sheet
+from .singles import Single, prepare_single, refuse_copies
 
 __all__ = ["Prepared", "Quality", "Settings", "main", "prepare", "prepare_pair"]
 
@@ -56,6 +57,7 @@ def prepare(
     drop_suspect: bool = False,
     leave_out_unusable: bool = False,
     left_out: Mapping[str, str] | None = None,
+    singles: Sequence[Single] = (),
     progress: Progress = lambda stage, done, total: None,
     **settings: Any,
 ) -> list[Quality]:
@@ -63,11 +65,13 @@ def prepare(
 
     workers: processes. drop_suspect: cases whose registration is suspect are reported and not listed in `cases.json`.
     leave_out_unusable: likewise those that cannot be used at all. left_out: what an importer left out, for the report.
+    singles: images without a partner, see `singles`.
     progress(stage, done, total). settings: fields of `aligning.Settings`. Raises InputError, one sentence for each
     unusable case, after all others are done; Cancelled on Ctrl-C. What was done stays and is not done again.
     """
     chosen = Settings(**settings)
-    check_pairs(pairs)
+    if pairs or not singles:
+        check_pairs(pairs)
     make_folder(output)
     # Earlier pairs' list goes first: after a failure it would name files of two runs.
     with as_sentence(output / "cases.json"):
@@ -82,14 +86,21 @@ def prepare(
             workers, _prepare_one, [pair for pair, _ in usable], [about for _, about in usable], repeat(chosen),
             repeat(output), stage="Preparing", progress=progress,
         )  # fmt: skip
+        alone = _each(
+            workers, prepare_single, singles, repeat(chosen), repeat(output), stage="Unpaired", progress=progress
+        ) if singles else []  # fmt: skip
     except KeyboardInterrupt as error:
         raise Cancelled(
             f"Cancelled; what is done is in {output}, and the same command goes on with the rest."
         ) from error
     made = _usable([pair for pair, _ in usable], found, known, leave_out_unusable)
-    if len(known) > skipped and not made:
+    others = _usable(singles, alone, known, leave_out_unusable)
+    if len(known) > skipped and not made and not others:
         raise InputError(f"No case is left: {next(reversed(known.values()))}")
-    return _write_lists(made, known, chosen, output, drop_suspect)
+    if others:
+        refuse_copies([record["case"] for _, record in [*made, *others]])
+        _refuse_mixed_axes([*made, *others], chosen)
+    return _write_lists(made, others, known, chosen, output, drop_suspect)
 
 
 def _inspect(pair: PairFiles, settings: Settings, output: Path) -> dict[str, Any]:
@@ -152,8 +163,8 @@ def _attempt(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _usable(
-    pairs: Sequence[PairFiles], found: Sequence[Any], left_out: dict[str, str], leave_out: bool
-) -> list[tuple[PairFiles, Any]]:
+    pairs: Sequence[Any], found: Sequence[Any], left_out: dict[str, str], leave_out: bool
+) -> list[tuple[Any, Any]]:
     """Pairs with what was found of them; InputError naming those of which nothing was, unless they are left out."""
     failed = {
         pair.case: _naming(pair.case, result) for pair, result in zip(pairs, found) if isinstance(result, InputError)
@@ -188,7 +199,7 @@ def _refuse_copies(found: Sequence[tuple[PairFiles, dict[str, Any]]]) -> None:
             raise InputError(f"{earlier.case} and {pair.case} are the same pair of images; remove one.")
 
 
-def _refuse_mixed_axes(found: Sequence[tuple[PairFiles, dict[str, Any]]], settings: Settings) -> None:
+def _refuse_mixed_axes(found: Sequence[tuple[Any, dict[str, Any]]], settings: Settings) -> None:
     by_axes: dict[str, list[str]] = defaultdict(list)
     for pair, about in found:
         by_axes[about["axes"]].append(pair.case)
@@ -196,12 +207,13 @@ def _refuse_mixed_axes(found: Sequence[tuple[PairFiles, dict[str, Any]]], settin
         common = max(by_axes, key=lambda axes: len(by_axes[axes]))
         named = "; ".join(f"{axes}: {len(cases)} ({', '.join(cases[:3])})" for axes, cases in sorted(by_axes.items()))
         raise InputError(
-            f"The sources lie in {len(by_axes)} orientations ({named}). Give --orientation {common} to turn all alike."
+            f"The images lie in {len(by_axes)} orientations ({named}). Give --orientation {common} to turn all alike."
         )
 
 
 def _write_lists(
     made: Sequence[tuple[PairFiles, dict[str, Any]]],
+    others: Sequence[tuple[Single, dict[str, Any]]],
     left_out: dict[str, str],
     chosen: Settings,
     output: Path,
@@ -215,19 +227,24 @@ def _write_lists(
         if not (drop_suspect and row.suspect):
             listed.append({**record["case"], **{key: value for key, value in known.items() if value}})
     settings = {**chosen.record(), "software": software()}
-    if count := sum(_is_simulated(pair) for pair, _ in made):
-        settings["simulated"] = f"{count} of {len(made)} cases come from a simulator: no patient."
+    places = [*((pair.source, pair.target) for pair, _ in made), *((single.path,) for single, _ in others)]
+    if count := sum(_is_simulated(files) for files in places):
+        settings["simulated"] = f"{count} of {len(places)} cases come from a simulator: no patient."
+    if others:
+        settings["unpaired"] = dict(Counter(single.side for single, _ in others))
+    listed += [record["case"] for _, record in others]
     _write_report(rows, settings, left_out, output)
-    write_sheet(output, rows)
+    if rows:
+        write_sheet(output, rows)
     if not listed:
         raise InputError(f"Every registration is suspect, so no case is left; see {output / 'report.csv'}.")
     _write_json(output / "cases.json", {"settings": settings, "cases": listed})
     return rows
 
 
-def _is_simulated(pair: PairFiles) -> bool:
+def _is_simulated(files: Sequence[Path]) -> bool:
     """Whether a case's images lie in a folder that a simulator wrote (`training_tools.phantoms`)."""
-    return any((path.parent.parent / "simulation.json").is_file() for path in (pair.source, pair.target))
+    return any((path.parent.parent / "simulation.json").is_file() for path in files)
 
 
 def _write_report(rows: list[Quality], settings: dict[str, Any], left_out: dict[str, str], output: Path) -> None:
@@ -287,11 +304,16 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = prepare(
             pairs, options.output, workers=options.workers, drop_suspect=options.drop_suspect,
-            leave_out_unusable=options.leave_out_unusable, left_out=found.left_out, progress=update,
+            leave_out_unusable=options.leave_out_unusable, left_out=found.left_out, singles=found.singles,
+            progress=update,
             **asdict(settings),
         )  # fmt: skip
     _remark(rows, settings, options)
-    print(json.dumps({"cases": len(rows), **summary(rows), "report": str(options.output / "report.json")}))
+    print(
+        json.dumps(
+            {"cases": len(rows) + len(found.singles), **summary(rows), "report": str(options.output / "report.json")}
+        )
+    )
     return 0
 
 

@@ -39,7 +39,7 @@ def software() -> dict[str, str]:
 def hashes(pair: PairFiles) -> dict[str, str]:
     """SHA-256 of every input of a case; of a folder that of its files' names and hashes. InputError if unreadable."""
     try:
-        return {part: _hash(path) for part, path in pair.files().items()}
+        return {part: hash_of(path) for part, path in pair.files().items()}
     except OSError as error:
         raise InputError(f"{pair.case}: {error.filename} cannot be read: {error.strerror}.") from error
 
@@ -112,7 +112,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _hash(path: Path) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; of a folder, or of a header without its voxels, that of all files and their names."""
     if path.is_file():
         # A header without its voxels (.mhd, .nhdr) stands for the files of its name.
         if path.suffix not in (".mhd", ".nhdr"):

@@ -23,7 +23,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import write_text
 
 from .console import run as run_command
-from .dataset import manifest, patients
+from .dataset import BOTH, manifest, patients
 from .training.cache import fingerprints
 
 PARTS = ("train", "validation", "test")
@@ -69,6 +69,9 @@ class Split:
 def subjects(data: Path) -> dict[str, Subject]:
     """The prepared cases and what is known of them, by case."""
     facts = {record["case"]: record.get("facts", {}) for record in manifest(data)["cases"]}
+    alone = {record["case"]: record["side"] for record in manifest(data)["cases"] if "side" in record}
+    if alone:
+        facts = {case: {**about, "side": alone.get(case, BOTH)} for case, about in facts.items()}
     return {
         case: Subject(case, patient, {key: str(value) for key, value in facts[case].items()})
         for case, patient in sorted(patients(data).items())
@@ -139,9 +142,13 @@ def make_split(
 ) -> Split:
     """A split of prepared data: `folds` test sets, or (folds 0) three parts; alike: see `leaks.check`.
 
+    Where some cases are unpaired, each side's patients are spread evenly, as if `stratify` named it ("side").
+
     InputError for a fact that some cases lack.
     """
     known = subjects(data)
+    if any("side" in subject.facts for subject in known.values()):
+        stratify = ("side", *(fact for fact in stratify if fact != "side"))
     for fact in {*stratify, *({by} - {"patient"})}:
         if lacking := [case for case, subject in known.items() if not subject.facts.get(fact)]:
             raise InputError(f"The data do not tell the {fact} of {', '.join(lacking[:5])}; leave it out, or add it.")

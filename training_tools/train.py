@@ -32,7 +32,7 @@ from imagetranslation.files import atomic_path, make_folder, write_text
 from . import checkpoint, leaks
 from .config import Config, read_config
 from .console import run as run_command
-from .dataset import case_names, patients
+from .dataset import BOTH, case_names, patients, sides
 from .splits import read_split
 from .training import validation
 from .training.cache import Stored, fingerprints, open_cases
@@ -40,7 +40,7 @@ from .training.fitting import require_fit
 from .training.loop import Loop
 from .training.precision import Hardware, make_fabric, settled
 from .training.reporting import Log, Progress, TensorBoard
-from .training.sampling import Process, Sampler, seeded
+from .training.sampling import Process, Sampler, require_sides, seeded
 from .training.sheets import write_sheet
 from .training.state import State
 from .training.stopping import Stop
@@ -70,6 +70,11 @@ def train(
     owners = patients(data)
     names = _not_held_out(case_names(data), config, owners) if cases is None else list(cases)
     learnt, watched = divide(names, config, validated, owners)
+    known = sides(data)
+    require_sides([known.get(name, BOTH) for name in learnt], learnt, config)
+    # A translation can be judged beside its own target only.
+    if watched and not (watched := [name for name in watched if known.get(name, BOTH) == BOTH]):
+        raise InputError("No case to validate on is a pair; set validation.every to 0.")
     require_fit(config)
     prints = fingerprints(data, [*learnt, *watched])
     fabric = make_fabric(config.precision, hardware)
@@ -152,7 +157,8 @@ class Run:
         self._tell(loop.finished())
         network, device = state.average.module(), self.fabric.device
         if drawn:
-            shown = (self.watched or self.cases)[: config.reporting.sheet_cases]
+            shown = [case for case in self.watched or self.cases if case.side != "target"]
+            shown = shown[: config.reporting.sheet_cases]
             write_sheet(self.folder / "sheets", state.step, shown, network, config, device)
         if not due:
             return False

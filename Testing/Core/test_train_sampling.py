@@ -172,8 +172,8 @@ def test_the_cache_is_made_once_and_again_where_it_is_damaged(
     config, prints = tiny_config(), fingerprints(own_data, ["case0", "case1"])
     shutil.rmtree(own_data / "cache", ignore_errors=True)
     made = []
-    real = cache.load_case
-    monkeypatch.setattr(cache, "load_case", lambda *arguments: made.append(arguments[2]) or real(*arguments))
+    real = cache.load_any
+    monkeypatch.setattr(cache, "load_any", lambda *arguments: made.append(arguments[2]) or real(*arguments))
     first = open_cases(own_data, config, prints)
     expected = np.array(first[1].arrays)
     open_cases(own_data, config, prints)

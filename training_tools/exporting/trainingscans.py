@@ -30,6 +30,8 @@ def of_scans(cases: Iterable[Case], config: Config) -> dict[str, Any]:
     """
     looks, raw, normalised, described = [], [], [], []
     for case in cases:
+        if case.side == "target":
+            continue  # of an unpaired training set
         looks.append(look_of(case.source, case.seen))
         raw.append(np.quantile(case.source.array[case.seen].astype(np.float64), QUANTILES))
         scaled, _ = intensity.normalise(case.source.array, case.seen, config.source.normalisation)

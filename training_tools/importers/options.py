@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imagetranslation.errors import InputError
@@ -12,15 +12,20 @@ from imagetranslation.errors import InputError
 from .. import registration
 from ..aligning import BY
 from ..pairs import SIDES, PairFiles, list_pairs
+from ..singles import Single, list_singles
 
 
 @dataclass(frozen=True)
 class Found:
-    """An importer's listing, and the modalities of source and target where nothing else was said."""
+    """An importer's listing, and the modalities of source and target where nothing else was said.
+
+    singles: images without a partner.
+    """
 
     pairs: Sequence[PairFiles]
     modalities: tuple[str, str] = ("US", "MR")
     left_out: dict[str, str] = field(default_factory=dict)
+    singles: Sequence[Single] = ()
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -32,6 +37,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     folders.add_argument("--source-labels", type=Path, help="folder of gland labels, or STL surfaces, on the sources")
     folders.add_argument("--target-labels", type=Path, help="folder of gland labels, or STL surfaces, on the targets")
     folders.add_argument("--lesions", type=Path, help="folder of lesion labels")
+    alone = found.add_argument_group("images without a partner, beside pairs or alone")
+    alone.add_argument("--unpaired-source", type=Path, help="folder of sources, for objectives that need no pairs")
+    alone.add_argument("--unpaired-target", type=Path, help="folder of targets, of other patients, in any number")
     others = found.add_argument_group("other ways to keep pairs, one of them instead of folders")
     others.add_argument("--csv", type=Path, help="table: patient, case, source, target, source_label, ...")
     others.add_argument("--bids", type=Path, metavar="ROOT", help="BIDS folder; needs --source- and --target-suffix")
@@ -57,7 +65,14 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def listing(options: argparse.Namespace) -> Found:
-    """The pairs that the options name; InputError where they name none, or several ways."""
+    """The pairs and images that the options name; InputError where they name none, or several ways to keep pairs."""
+    singles = list_singles(options.unpaired_source, options.unpaired_target)
+    if singles and not any((options.source, options.target, options.csv, options.bids, options.tcia, options.nm)):
+        return Found([], singles=singles)
+    return replace(_pairs(options), singles=singles)
+
+
+def _pairs(options: argparse.Namespace) -> Found:
     ways = [way for way in ("csv", "bids", "tcia", "nm") if getattr(options, way)]
     if options.source or options.target:
         ways.append("source")

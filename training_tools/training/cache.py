@@ -22,7 +22,7 @@ from imagetranslation.files import atomic_path, make_folder, sha256_of, write_te
 from imagetranslation.grid import model_grid
 
 from ..config import Config
-from ..dataset import Case, case_files, case_names, load_case
+from ..dataset import BOTH, Case, case_files, case_names, load_any
 
 FORMAT = 1
 # So many voxels of the mask and of lesions are remembered, evenly spread over them, to centre samples on.
@@ -36,13 +36,15 @@ class Stored:
 
     arrays: float32 (3 or 4, slice, row, column), mapped from disk and read-only: source and target in [-1, 1], weight
     in [0, 1] (1 where both were recorded) and, where a lesion is known, its mask. foreground, lesion: int (n, 3),
-    places of voxels with weight 1 and of voxels in a lesion, evenly spread over them; n may be 0.
+    places of voxels with weight 1 and of voxels in a lesion, evenly spread over them; n may be 0. side: as `Case.side`;
+    an unpaired case's weight is its own image's.
     """
 
     name: str
     arrays: np.ndarray
     foreground: np.ndarray
     lesion: np.ndarray
+    side: str = BOTH
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,7 +78,7 @@ def open_cases(
     for name, print_ in prints.items():
         path = place / f"{_digest({'case': print_, **settings})[:32]}.npy"
         if build and not _whole(path):
-            _store(path, load_case(data, config, name), config)
+            _store(path, load_any(data, config, name), config)
         made.append(_open(path, name))
     return made
 
@@ -84,7 +86,7 @@ def open_cases(
 def _open(path: Path, name: str) -> Stored:
     facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     points = [np.array(facts[part], dtype=np.int64).reshape(-1, 3) for part in ("foreground", "lesion")]
-    return Stored(name, np.load(path, mmap_mode="r", allow_pickle=False), *points)
+    return Stored(name, np.load(path, mmap_mode="r", allow_pickle=False), *points, side=str(facts.get("side", BOTH)))
 
 
 def _whole(path: Path) -> bool:
@@ -113,6 +115,8 @@ def _store(path: Path, case: Case, config: Config) -> None:
         "foreground": _points(arrays[WEIGHT] > 0.99),
         "lesion": _points(lesion),
     }
+    if case.side != BOTH:
+        facts["side"] = case.side
     write_text(path.with_suffix(".json"), json.dumps({**facts, "sha256": _sha256(facts)}) + "\n")
 
 

@@ -19,7 +19,9 @@ from imagetranslation.errors import InputError
 
 from ..augmentation import augment, mix
 from ..config import Config
+from ..dataset import BOTH
 from ..objectives.protocol import Batch, Shape
+from ..pairs import SIDES
 from .cache import LESION, SOURCE, TARGET, WEIGHT, Stored
 
 
@@ -35,6 +37,22 @@ def shape_of(config: Config) -> Shape:
     if config.sampling.samples == "positioned-slices":
         return Shape(2, 1, tuple(patch[1:]))
     return Shape(config.source.spatial_dims, config.source.channels, tuple(patch))
+
+
+def require_sides(sides: Sequence[str], names: Sequence[str], config: Config) -> None:
+    """InputError where an objective that learns from pairs is given unpaired cases, or one side is missing."""
+    if config.sampling.unpaired:
+        if len(names) < 2:
+            raise InputError("Unpaired training takes targets from other patients: it needs at least two cases.")
+        for side in SIDES:
+            if not {BOTH, side} & set(sides):
+                raise InputError(f"No {side} image is left to train on; unpaired training needs both sides.")
+        return
+    if alone := [name for name, side in zip(names, sides) if side != BOTH]:
+        raise InputError(
+            f"{config.objective['name']} learns from pairs here, but {len(alone)} cases to train on have an image of "
+            f"one side only, among them {alone[0]}: take an objective that needs none, with sampling.unpaired."
+        )
 
 
 @dataclass(frozen=True)
@@ -59,8 +77,11 @@ class Sampler:
                 f"A batch_size of {config.batch_size} cannot be shared evenly by {self.process.world} processes in "
                 f"{self.parts} parts each; choose a multiple of {self.parts * self.process.world}."
             )
-        if config.sampling.unpaired and len(cases) < 2:
-            raise InputError("Unpaired training takes targets from other patients: it needs at least two cases.")
+        require_sides([case.side for case in cases], [case.name for case in cases], config)
+        # Where all cases are pairs, both lists are all of them.
+        self._sources, self._targets = (
+            torch.tensor([n for n, case in enumerate(cases) if case.side in (BOTH, side)]) for side in SIDES
+        )
         self.lesions = any(len(case.arrays) > LESION for case in cases)
         if config.sampling.lesion and not any(len(case.lesion) for case in cases):
             raise InputError("sampling.lesion asks for samples on lesions, but no training case has a known lesion.")
@@ -69,7 +90,7 @@ class Sampler:
         """The batch of step `step` (from 0), as float32 tensors on the CPU."""
         random = torch.Generator().manual_seed(seeded(self.config.seed, "batch", step, part, self.process.rank))
         settings, channels = self.config.augmentation, self.shape.in_channels
-        drawn = _Draw.of(self.count, len(self.cases), self.config.sampling.unpaired, random)
+        drawn = self._drawn(random)
         first = augment(self._cut(drawn, drawn.patients), settings, random, channels)
         if settings.mixup:
             other = augment(self._cut(drawn, drawn.others), settings, random, channels)
@@ -83,6 +104,18 @@ class Sampler:
         theirs = augment(self._cut(elsewhere, drawn.others), settings, random, channels)
         _, target, target_weight, _ = _split(theirs, channels)
         return Batch(source, target, weight, lesion, positions, False, target_weight, progress)
+
+    def _drawn(self, random: torch.Generator) -> _Draw:
+        """Sources and, unpaired, targets of other cases; each side's patients are equally likely."""
+        everyone = len(self.cases)
+        if len(self._sources) == len(self._targets) == everyone:
+            return _Draw.of(self.count, everyone, self.config.sampling.unpaired, random)
+        drawn = _Draw.of(self.count, everyone, False, random)
+        patients = self._sources[torch.randint(len(self._sources), (self.count,), generator=random)]
+        places = torch.randint(len(self._targets), (self.count,), generator=random)
+        same = self._targets[places] == patients
+        places = torch.where(same, (places + 1) % len(self._targets), places)
+        return replace(drawn, patients=patients, others=self._targets[places])
 
     def batches(self, first: int) -> Generator[list[Batch]]:
         """The parts of every step's batch from step `first` on, without end, `ahead` of them made by a thread."""
