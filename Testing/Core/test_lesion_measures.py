@@ -58,6 +58,20 @@ def test_lesions_on_both_sides_are_compared_with_what_surrounds_them() -> None:
 
     assert words == BACKGROUND
     assert value > Rule().increased
+    # A wider search must not walk off the other side's lesion and take the bone beside it for its counterpart.
+    assert uptake(image, [(0, 0), (0, 1)], Rule(mirror_mm=20))[1] == BACKGROUND
+
+
+def test_a_limb_that_lies_lower_still_finds_its_counterpart() -> None:
+    image = picture({})
+    lower = np.where(np.arange(64) < 32, image, np.roll(image, 4, axis=0))
+
+    sides = other_side(lower, MM)
+
+    assert sides is not None
+    for column, opposite, moved in ((COLUMNS[0], COLUMNS[1], 4), (COLUMNS[1], COLUMNS[0], -4)):
+        row, across = sides.of(np.array(ROWS[1]), np.array(column))
+        assert np.hypot(row - ROWS[1] - moved, across - opposite) * SPACING <= Rule().mirror_mm / 2
 
 
 def test_a_limb_that_lies_turned_still_finds_its_counterpart() -> None:
@@ -116,6 +130,12 @@ def test_a_lesion_and_a_false_mark_of_one_score_pass_the_same_threshold() -> Non
 
     assert made.points[1][:2] == (0.2, 1.0)
     assert made.at[0][1] == 0.0  # a fifth of a false mark an image is more than an eighth
+
+
+def test_a_rate_that_is_met_exactly_counts() -> None:
+    names = [f"p{n}" for n in range(8)]
+
+    assert froc(Scored(np.array([1.0]), ["p0"], np.array([2.0]), ["p1"], names), FEW).at[0][:2] == (0.125, 1.0)
 
 
 def test_the_curve_resamples_patients_with_all_that_is_theirs() -> None:

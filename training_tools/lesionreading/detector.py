@@ -13,7 +13,7 @@ from typing import Optional
 import numpy as np
 
 from .otherside import OtherSide
-from .rules import BACKGROUND, CONTRALATERAL, Rule
+from .rules import BACKGROUND, CONTRALATERAL, MOST_RATIO, Rule
 
 LEAST_SCORE = 1.05  # what stands out less is no candidate for any threshold of an FROC curve: our choice
 MOST_MARKS = 60  # of an image, highest first
@@ -70,7 +70,8 @@ def score_at(
         # Nearer to the middle than this the two sides would be one.
         if inside and abs(across - column) * spacing[1] > 2 * rule.mirror_mm:
             level = float(smooth[_near(opposite, across, rule.mirror_mm, spacing, smooth.shape)].max())
-            scores[CONTRALATERAL] = value / level if level > 0 else 0.0
+            if value <= MOST_RATIO * level:
+                scores[CONTRALATERAL] = value / level
     if rule.against in (BACKGROUND, "both") or (rule.against == "auto" and not scores):
         wide = _near(row, column, rule.around_mm, spacing, smooth.shape)
         close = _near(row, column, rule.gap_mm + rule.apart_mm, spacing, smooth.shape)

@@ -156,20 +156,25 @@ def _masks(paths: tuple[Path, ...], image: Volume, what: str, notes: list[str]) 
 
     found: dict[int, np.ndarray] = {}
     for path in paths:
-        if _empty(path):
+        first = max(found, default=0)
+        try:
+            rois = read_rois(path, image, ALL)
+        except InputError:
+            if not _empty(path):
+                raise
             notes.append(f"its {what} file is empty: read as a view without any.")
             continue
-        first = max(found, default=0)
-        for roi in read_rois(path, image, ALL):
+        for roi in rois:
             found[roi.label + first] = roi.full()[0] > 0
     return found
 
 
 def _empty(path: Path) -> bool:
-    """Whether a file of regions is an image without one marked voxel; DICOM objects tell by themselves."""
-    if path.suffix.lower() == ".dcm" or path.is_dir() or path.name.lower().endswith(".seg.nrrd"):
+    """Whether a file of regions that was refused is an image without one marked voxel."""
+    try:
+        return not read_volume(path).array.any()
+    except ImageTranslationError:
         return False
-    return not read_volume(path).array.any()
 
 
 def _looked_for(view: View) -> list[Region]:

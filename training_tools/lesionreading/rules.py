@@ -10,6 +10,7 @@ from imagetranslation.errors import InputError
 
 CONTRALATERAL, BACKGROUND = "contralateral", "background"
 AGAINST = ("auto", CONTRALATERAL, BACKGROUND, "both")
+MOST_RATIO = 8.0  # beyond this what lies opposite is air, not the other side: our choice
 HELP = {
     "increased": "uptake ratio from which a known place counts as increased in the delayed image",
     "hyperaemic": "the same ratio in the blood pool from which a place counts as hyperaemic, where no region says so",
@@ -68,7 +69,8 @@ class Rule:
             f"{self.around_mm:g} mm (smoothed by {self.smooth_mm:g} mm, no other lesion in it)"
         )
         compared = {
-            "auto": f"{mirrored}; where that lies outside the image or on another lesion, {around}",
+            "auto": f"{mirrored}; where that lies outside the image, in air (a ratio above {MOST_RATIO:g}) or on "
+            f"another lesion, {around}",
             CONTRALATERAL: mirrored,
             BACKGROUND: around,
             "both": f"the greater of {mirrored}, and {around}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import bonescan
+from . import bonescan, prostate
 from .task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (bonescan.TASK,)}
+TASKS: dict[str, Task] = {task.name: task for task in (bonescan.TASK, prostate.TASK)}

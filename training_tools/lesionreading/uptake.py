@@ -13,7 +13,7 @@ from typing import Optional
 import numpy as np
 
 from .otherside import OtherSide
-from .rules import BACKGROUND, CONTRALATERAL, Rule
+from .rules import BACKGROUND, CONTRALATERAL, MOST_RATIO, Rule
 
 LEAST_INSIDE = 0.9  # share of a mirrored region that must lie in the image and on no other lesion: our choice
 BOTH_SIDES = 0.2  # share of a mirrored region on another lesion from which both sides are diseased: our choice
@@ -87,7 +87,7 @@ def _mirrored(
     spacing: Sequence[float],
     rule: Rule,
 ) -> Optional[np.ndarray]:
-    """The mirrored region, shifted to where it is brightest; None where it is not free."""
+    """The mirrored region, shifted to where it is brightest; None where it is not free or nothing lies there."""
     if sides is None:
         return None
     rows, columns = sides.of(*np.nonzero(region))
@@ -103,7 +103,7 @@ def _mirrored(
         mean = float(image[place][free].mean())
         if mean > level:
             best, level = (place[0][free], place[1][free]), mean
-    if best is None:
+    if best is None or float(image[region].mean()) > MOST_RATIO * level:
         return None
     found = np.zeros(image.shape, bool)
     found[best] = True
