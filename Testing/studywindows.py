@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -13,16 +14,20 @@ from imagetranslation.readerstudy.locks import FileLock
 from imagetranslation.readerstudy.session import open_session
 
 
-def answer_until_killed(study: Path, begun: Any, acknowledged: Path, start: int) -> None:
-    """Give answers one after the other and write the number of each to a file once the call has returned."""
-    begun.set()
+def answer_until_killed(study: Path, ready: Any, acknowledged: Path, start: int, answers: int) -> None:
+    """Give answers one after the other and write the number of each to a file once the call has returned.
+
+    ready: set after that many answers, with 0 of them before the session is opened.
+    """
+    if not answers:
+        ready.set()
     session = open_session(study, "R1")
-    value = start
     with acknowledged.open("ab", buffering=0) as stream:
-        while True:
-            value += 1
-            session.answer("comment", f"answer {value}", {"slice": value})
-            stream.write(f"{value}\n".encode())
+        for given in itertools.count(1):
+            session.answer("comment", f"answer {start + given}", {"slice": given})
+            stream.write(f"{start + given}\n".encode())
+            if given == answers:
+                ready.set()
 
 
 def answer_and_die(study: Path) -> None:
