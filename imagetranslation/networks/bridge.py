@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
+from .layers import CONVOLUTIONS, require_dims
+
 GROUPS = 8  # of the group norms
 FREQUENCIES = 32  # of the time's embedding
 FASTEST = 1000.0  # radians over the whole of time, for the fastest of them
@@ -40,8 +41,7 @@ class BridgeGenerator(nn.Module):
         noise: float = 0.5,
     ) -> None:
         super().__init__()
-        if spatial_dims not in _CONVOLUTIONS:
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
+        require_dims(spatial_dims)
         if not (1 <= steps <= 100 and 1 <= blocks <= 8):
             raise ValueError(f"steps must be 1 to 100 and blocks 1 to 8, not {steps} and {blocks}")
         if not 2 <= len(channels) <= 8 or any(width % GROUPS or width < GROUPS for width in channels):
@@ -84,7 +84,7 @@ class TimedUNet(nn.Module):
 
     def __init__(self, dims: int, before: int, after: int, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
-        convolution, transposed = _CONVOLUTIONS[dims]
+        convolution, transposed = CONVOLUTIONS[dims]
         self.clock = nn.Sequential(nn.Linear(2 * FREQUENCIES, widths[-1]), nn.SiLU(), nn.Linear(widths[-1], widths[-1]))
         self.stem = convolution(before, widths[0], 3, padding=1)
 
@@ -129,7 +129,7 @@ class TimedBlock(nn.Module):
 
     def __init__(self, dims: int, before: int, after: int, clock: int) -> None:
         super().__init__()
-        convolution = _CONVOLUTIONS[dims][0]
+        convolution = CONVOLUTIONS[dims][0]
         self.first = nn.Sequential(nn.GroupNorm(GROUPS, before), nn.SiLU(), convolution(before, after, 3, padding=1))
         self.norm, self.timing = nn.GroupNorm(GROUPS, after), nn.Linear(clock, 2 * after)
         self.second = nn.Sequential(nn.SiLU(), convolution(after, after, 3, padding=1))

@@ -12,9 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
-_BATCH_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+from .layers import CONVOLUTIONS, MAX_POOLS, NORMS, require_dims
 
 
 class ConvDeconvGenerator(nn.Module):
@@ -29,8 +27,8 @@ class ConvDeconvGenerator(nn.Module):
     ) -> None:
         super().__init__()
         _check(spatial_dims, levels)
-        down, up = _CONVOLUTIONS[spatial_dims]
-        norm = _BATCH_NORMS[spatial_dims]
+        down, up = CONVOLUTIONS[spatial_dims]
+        norm = NORMS["batch"][spatial_dims]
         widths = [base * min(2**level, 8) for level in range(levels)]
         layers: list[nn.Module] = [down(in_channels, base, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for before, after in zip(widths, widths[1:]):
@@ -67,10 +65,10 @@ class AutoEncoder(nn.Module):
         self.down = nn.ModuleList(
             _pair(spatial_dims, a, b) for a, b in zip([in_channels, *widths], widths)
         )  # each is followed by a pooling
-        self.pool = _POOLS[spatial_dims](2)
+        self.pool = MAX_POOLS[spatial_dims](2)
         back = widths[::-1]
         self.up = nn.ModuleList(_pair(spatial_dims, a, b) for a, b in zip([back[0], *back], back))
-        self.head = _CONVOLUTIONS[spatial_dims][0](back[-1], out_channels, 3, padding=1)
+        self.head = CONVOLUTIONS[spatial_dims][0](back[-1], out_channels, 3, padding=1)
         self.factor, self.bounded = 2 ** len(widths), bounded
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,7 +94,7 @@ class PixelwiseGenerator(nn.Module):
     ) -> None:
         super().__init__()
         _check(spatial_dims, layers)
-        convolution = _CONVOLUTIONS[spatial_dims][0]
+        convolution = CONVOLUTIONS[spatial_dims][0]
         hidden: list[nn.Module] = []
         for before in (in_channels, *[width] * (layers - 1)):
             hidden += [convolution(before, width, 1), nn.ReLU()]
@@ -123,15 +121,14 @@ def pixelwise(**arguments: int) -> PixelwiseGenerator:
 
 
 def _pair(dims: int, before: int, after: int) -> nn.Sequential:
-    convolution = _CONVOLUTIONS[dims][0]
+    convolution = CONVOLUTIONS[dims][0]
     return nn.Sequential(
         convolution(before, after, 3, padding=1), nn.ReLU(), convolution(after, after, 3, padding=1), nn.ReLU()
     )
 
 
 def _check(dims: int, levels: int) -> None:
-    if dims not in _CONVOLUTIONS:
-        raise ValueError(f"spatial_dims must be 2 or 3, not {dims}")
+    require_dims(dims)
     if not 1 <= levels <= 8:
         raise ValueError(f"there must be 1 to 8 levels, not {levels}")
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .layers import CONVOLUTIONS, NORMS
+
 DROPOUT_BLOCKS = 3  # the innermost up-blocks with dropout 0.5
 LARGEST_MULTIPLE = 8  # features stop growing at 8 x base
 
@@ -50,7 +52,7 @@ class UNetGenerator(nn.Module):
             before = features[level] if step == 0 else 2 * features[level]
             probability = dropout if step < DROPOUT_BLOCKS else 0.0
             self.up.append(_up(spatial_dims, before, features[level - 1], probability))
-        last = _CONVOLUTIONS[spatial_dims][1](2 * features[0], out_channels, 4, stride=2, padding=1)
+        last = CONVOLUTIONS[spatial_dims][1](2 * features[0], out_channels, 4, stride=2, padding=1)
         self.head = nn.Sequential(nn.ReLU(), last, nn.Tanh())
         self.apply(_initialise)
 
@@ -73,23 +75,19 @@ def pix2pix(**arguments: int | float) -> UNetGenerator:
     return UNetGenerator(**arguments)  # type: ignore[arg-type]
 
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
-_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-
-
 def _down(dims: int, before: int, after: int, *, norm: bool, activate: bool) -> nn.Sequential:
     layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if activate else []
-    layers.append(_CONVOLUTIONS[dims][0](before, after, 4, stride=2, padding=1, bias=not norm))
+    layers.append(CONVOLUTIONS[dims][0](before, after, 4, stride=2, padding=1, bias=not norm))
     if norm:
-        layers.append(_NORMS[dims](after))
+        layers.append(NORMS["batch"][dims](after))
     return nn.Sequential(*layers)
 
 
 def _up(dims: int, before: int, after: int, dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.ReLU(),
-        _CONVOLUTIONS[dims][1](before, after, 4, stride=2, padding=1, bias=False),
-        _NORMS[dims](after),
+        CONVOLUTIONS[dims][1](before, after, 4, stride=2, padding=1, bias=False),
+        NORMS["batch"][dims](after),
     ]
     if dropout:
         layers.append(nn.Dropout(dropout))

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
-_NORMS = {"batch": (nn.BatchNorm2d, nn.BatchNorm3d), "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d)}
-_POOLS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+from .layers import CONVOLUTIONS, MEAN_POOLS, NORMS, require_dims, require_norm
+
 SLOPE = 0.01  # of the leaky ReLU
 
 
@@ -35,10 +34,8 @@ class ResidualEncoderUNet(nn.Module):
         bounded: bool = True,
     ) -> None:
         super().__init__()
-        if spatial_dims not in _CONVOLUTIONS:
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
-        if norm not in _NORMS:
-            raise ValueError(f"norm must be one of {', '.join(_NORMS)}, not {norm!r}")
+        require_dims(spatial_dims)
+        require_norm(norm)
         if not 2 <= len(channels) == len(blocks) <= 8:
             raise ValueError("channels and blocks must name the same 2 to 8 stages")
         if not all(1 <= count <= 32 for count in blocks):
@@ -51,7 +48,7 @@ class ResidualEncoderUNet(nn.Module):
             first = Residual(make, before, after, stride=1 if stage == 0 else 2)
             self.down.append(nn.Sequential(first, *(Residual(make, after, after) for _ in range(int(count) - 1))))
         pairs = list(zip(widths[:0:-1], widths[-2::-1]))
-        self.enlarge = nn.ModuleList(_CONVOLUTIONS[spatial_dims][1](a, b, 2, stride=2) for a, b in pairs)
+        self.enlarge = nn.ModuleList(CONVOLUTIONS[spatial_dims][1](a, b, 2, stride=2) for a, b in pairs)
         self.up = nn.ModuleList(make.finished(2 * b, b) for _, b in pairs)
         self.head = make.convolution(widths[0], out_channels, 1)
         self.factor, self.bounded = 2 ** (len(widths) - 1), bounded
@@ -93,9 +90,9 @@ class _Layers:
     """Makes the layers of one network: dimensions and norm are the same everywhere."""
 
     def __init__(self, dims: int, norm: str) -> None:
-        self.convolution = _CONVOLUTIONS[dims][0]
-        self.pool = _POOLS[dims]
-        self._norm = _NORMS[norm][dims - 2]
+        self.convolution = CONVOLUTIONS[dims][0]
+        self.pool = MEAN_POOLS[dims]
+        self._norm = NORMS[norm][dims]
 
     def norm(self, width: int) -> nn.Module:
         return self._norm(width, affine=True)

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
-_NORMS = {"batch": (nn.BatchNorm2d, nn.BatchNorm3d), "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d)}
-_PADDINGS = {2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d}
+from .layers import CONVOLUTIONS, NORMS, PADDINGS, require_dims, require_norm
 
 
 class ResNetGenerator(nn.Module):
@@ -35,10 +33,8 @@ class ResNetGenerator(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if spatial_dims not in _CONVOLUTIONS:
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
-        if norm not in _NORMS:
-            raise ValueError(f"norm must be one of {', '.join(_NORMS)}, not {norm!r}")
+        require_dims(spatial_dims)
+        require_norm(norm)
         if not (1 <= blocks <= 64 and 1 <= downsamplings <= 6):
             raise ValueError(f"blocks must be 1 to 64 and downsamplings 1 to 6, not {blocks} and {downsamplings}")
         make = _Layers(spatial_dims, norm)
@@ -48,7 +44,7 @@ class ResNetGenerator(nn.Module):
         self.encoder.extend(make.halving(a, b) for a, b in zip(widths, widths[1:]))
         self.blocks = nn.ModuleList(ResidualBlock(make, widths[-1], dropout) for _ in range(blocks))
         self.decoder = nn.ModuleList(make.doubling(a, b) for a, b in zip(widths[::-1], widths[-2::-1]))
-        self.head = nn.Sequential(_PADDINGS[spatial_dims](3), make.convolution(base, out_channels, 7), nn.Tanh())
+        self.head = nn.Sequential(PADDINGS[spatial_dims](3), make.convolution(base, out_channels, 7), nn.Tanh())
         self.apply(_initialise)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -95,8 +91,8 @@ class _Layers:
     """Makes the layers of one network. A convolution before a norm needs no bias: the norm takes it out again."""
 
     def __init__(self, dims: int, norm: str) -> None:
-        self.convolution, self._transposed = _CONVOLUTIONS[dims]
-        self._norm, self._padding = _NORMS[norm][dims - 2], _PADDINGS[dims]
+        self.convolution, self._transposed = CONVOLUTIONS[dims]
+        self._norm, self._padding = NORMS[norm][dims], PADDINGS[dims]
 
     def wide(self, before: int, after: int) -> nn.Sequential:
         padded = (self._padding(3), self.convolution(before, after, 7, bias=False))

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-_CONVOLUTIONS = {2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
-_NORMS = {"batch": (nn.BatchNorm2d, nn.BatchNorm3d), "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d)}
+from .layers import CONVOLUTIONS, NORMS, require_dims, require_norm
 
 
 class UNet(nn.Module):
@@ -38,15 +37,13 @@ class UNet(nn.Module):
         bounded: bool = False,
     ) -> None:
         super().__init__()
-        if spatial_dims not in _CONVOLUTIONS:
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}")
+        require_dims(spatial_dims)
         if not 2 <= len(channels) <= 8 or not all(1 <= c <= 2048 and c == int(c) for c in channels):
             raise ValueError(f"channels must be 2 to 8 whole numbers from 1 to 2048, not {channels}")
         if not 0 <= units <= 8:
             raise ValueError(f"units must be 0 to 8, not {units}")
-        if norm not in _NORMS:
-            raise ValueError(f"norm must be one of {', '.join(_NORMS)}, not {norm!r}")
-        make = _Layers(spatial_dims, _NORMS[norm][spatial_dims - 2], dropout)
+        require_norm(norm)
+        make = _Layers(spatial_dims, NORMS[norm][spatial_dims], dropout)
         widths = [int(c) for c in channels]
         self.factor = 2 ** (len(widths) - 1)
         before = [in_channels, *widths[:-2]]
@@ -90,7 +87,7 @@ class _Layers:
     """Makes the blocks of one network: dimensions, norm and dropout are the same everywhere."""
 
     def __init__(self, dims: int, norm: type[nn.Module], dropout: float) -> None:
-        self._convolution, self._transposed = _CONVOLUTIONS[dims]
+        self._convolution, self._transposed = CONVOLUTIONS[dims]
         self._norm, self._dropout = norm, dropout
 
     def level(self, before: int, after: int, stride: int, units: int) -> nn.Module:

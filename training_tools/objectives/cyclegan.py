@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import losses
-from .parts import PatchGAN, Pool, fresh_like, one_channel, weight_of_target
+from .parts import PatchGAN, Pool, both_ways, weight_of_target
 from .protocol import Batch, Shape, Update, masked
 
 
@@ -47,12 +47,9 @@ class CycleGAN:
         self.options = options
 
     def networks(self, generator: torch.nn.Module, shape: Shape) -> dict[str, torch.nn.Module]:
-        """ "back" makes sources of targets; one discriminator and one pool of earlier images for each side."""
-        one_channel(shape, "cyclegan")
-        options = self.options
-        judges = {name: options.discriminator.build(shape) for name in ("of_target", "of_source")}
-        pools = {name: Pool(options.pool, shape.patch) for name in ("made_targets", "made_sources")}
-        return {"generator": generator, "back": fresh_like(generator), **judges, **pools}
+        """See `both_ways`; with a pool of earlier images for each side."""
+        pools = {name: Pool(self.options.pool, shape.patch) for name in ("made_targets", "made_sources")}
+        return {**both_ways(generator, self.options.discriminator, shape, "cyclegan"), **pools}
 
     def updates(
         self, batch: Batch, networks: Mapping[str, torch.nn.Module], random: torch.Generator

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import losses
-from .parts import PatchGAN, fresh_like, one_channel, weight_of_target
+from .parts import PatchGAN, both_ways, weight_of_target
 from .protocol import Batch, Shape, Update, masked
 
 
@@ -45,10 +45,8 @@ class DualGAN:
         self.options = options
 
     def networks(self, generator: torch.nn.Module, shape: Shape) -> dict[str, torch.nn.Module]:
-        """ "back" makes sources of targets; one critic for each side."""
-        one_channel(shape, "dualgan")
-        critics = {name: self.options.critic.build(shape) for name in ("of_target", "of_source")}
-        return {"generator": generator, "back": fresh_like(generator), **critics}
+        """See `both_ways`; the judges are critics."""
+        return both_ways(generator, self.options.critic, shape, "dualgan")
 
     def updates(
         self, batch: Batch, networks: Mapping[str, torch.nn.Module], random: torch.Generator

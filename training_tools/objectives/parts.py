@@ -75,6 +75,16 @@ def fresh_like(network: nn.Module) -> nn.Module:
     return other
 
 
+def both_ways(generator: nn.Module, judge: PatchGAN, shape: Shape, name: str) -> dict[str, nn.Module]:
+    """The networks of an objective that translates back: "back" makes sources of targets, one judge for each side.
+
+    InputError where the source has several channels.
+    """
+    one_channel(shape, name)
+    judges = {side: judge.build(shape) for side in ("of_target", "of_source")}
+    return {"generator": generator, "back": fresh_like(generator), **judges}
+
+
 def one_channel(shape: Shape, name: str) -> None:
     """Raise InputError where the source has several channels, which an objective that translates back cannot make."""
     if shape.in_channels != 1:

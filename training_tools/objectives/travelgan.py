@@ -15,12 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from imagetranslation.errors import InputError
+from imagetranslation.networks.layers import CONVOLUTIONS
 
 from .. import losses
 from .parts import PatchGAN, weight_of_target
 from .protocol import Batch, Shape, Update, masked
-
-_CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class Siamese(nn.Module):
@@ -28,7 +27,7 @@ class Siamese(nn.Module):
 
     def __init__(self, spatial_dims: int, base: int, levels: int, length: int) -> None:
         super().__init__()
-        convolution, before = _CONVOLUTIONS[spatial_dims], 1
+        convolution, before = CONVOLUTIONS[spatial_dims][0], 1
         layers: list[nn.Module] = []
         for level in range(levels):
             after = base * min(2**level, 8)
