@@ -59,13 +59,16 @@ def classify(
     """
     one = next(iter(studies.values()))
     cohort, folds = one.cohort, one.folds
+    for study in studies.values():  # before hours of work
+        arms.check(study.cohort, study.folds, record, study.per_fold)
+        if study.test:
+            untouched.require_untouched(record, study.whole, study.test)
     results: list[arms.Result] = []
     last: list[untouched.Last] = []
     for kind, study in studies.items():
         chosen = [name for name in models if find(name).learns_from == kind]
         results += arms.run(study.cohort, chosen, folds, record, per_fold=study.per_fold, told=told)
         if study.test:
-            untouched.require_untouched(record, study.whole, study.test)
             last += untouched.evaluate(study.whole, chosen, study.test, folds.seed, per_fold=study.last, told=told)
     compared = arms.differences(results, cohort.labels, folds)
     truth = np.array([one.whole.labels[one.whole.patients.index(patient)] for patient in one.test])
@@ -186,8 +189,6 @@ def main(arguments: list[str] | None = None) -> int:
     studies = {
         kind: inputs.study(labels, positive, part, record, folds, test) for kind, part in zip(read, kinds)
     }  # fmt: skip
-    for study in studies.values():
-        arms.check(study.cohort, study.folds, record, study.per_fold)
     report = classify(studies, models, record, options.output, notes=[*notes, *more], told=_on_screen)
     for row in report["results"]:
         print(f"{row['arm']:<38} {row['model']:<18} AUC {row['auc']:.3f}")

@@ -40,6 +40,8 @@ from .dataset import patients
 from .splits import Split, subjects
 from .training.cache import fingerprints
 
+MEASURED = 1000  # steps of the run whose first ones are timed
+
 
 def begin(
     config: Config,
@@ -72,7 +74,8 @@ def begin(
         _require_same(plan, drawn, output, None if seconds is not None else config.steps)
     else:
         _no_twins(data, alike)
-        a_step = costs.seconds_a_step(config, data, [c for who in translators[0].trained_on for c in cases[who]])
+        learnt = [case for who in translators[0].trained_on for case in cases[who]]
+        a_step, _ = costs.seconds_a_step(config.model_copy(update={"steps": MEASURED}), data, learnt)
         steps = config.steps if seconds is None else costs.steps_for(seconds, a_step)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         plan = Plan(

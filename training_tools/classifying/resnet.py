@@ -20,9 +20,9 @@ from torch import nn
 from imagetranslation.errors import RunFailed
 
 WIDTHS = (8, 16, 32, 64)
-EPOCHS, PATIENCE = 40, 10
+EPOCHS, LEAST, PATIENCE = 40, 10, 10  # of them, so many are always trained, and so many may bring nothing better
 BATCH = 16
-RATE, DECAY = 1e-3, 1e-2
+RATE, DECAY = 3e-3, 1e-2
 HELD_BACK = 0.2  # share of the training patients that early stopping watches
 SHIFT, NOISE = 2, 0.1  # of the augmentation: voxels along each axis, SD of added noise
 THREADS = 1  # the result depends on it in the last digits
@@ -32,11 +32,11 @@ class ResNetClassifier:
     """fit and predict_proba as scikit-learn has them, for images (patients, channels, *grid).
 
     The same seed gives the same probabilities on a processor; on a GPU up to its order of additions. best_params_: the
-    epoch whose weights were kept, and how many were trained.
+    epoch whose weights were kept, and how many were trained. epochs: at most so many, `EPOCHS` by default.
     """
 
-    def __init__(self, seed: int = 0, *, epochs: int = EPOCHS, device: str = "") -> None:
-        self._seed, self._epochs = seed, epochs
+    def __init__(self, seed: int = 0, *, epochs: int = 0, device: str = "") -> None:
+        self._seed, self._epochs = seed, epochs or EPOCHS
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.best_params_: dict[str, Any] = {}
 
@@ -55,9 +55,10 @@ class ResNetClassifier:
                 loss = float(_loss(self._logits(seen), truth, weights))
                 if not np.isfinite(loss):
                     raise RunFailed("The network's loss is no number; look for images with extreme voxels.")
-                if loss < least:
+                # The loss of a handful of patients is noise at first: an untrained network must not be the best one.
+                if epoch >= min(LEAST, self._epochs) and loss < least:
                     least, best, kept = loss, epoch, deepcopy(self._network.state_dict())
-                if epoch - best >= PATIENCE:
+                if epoch - max(best, LEAST) >= PATIENCE:
                     break
             self._network.load_state_dict(kept)
         self.best_params_ = {"epoch": best, "epochs": epoch}

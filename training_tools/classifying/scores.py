@@ -108,17 +108,28 @@ def interval(
     """
 
     def difference(weights: np.ndarray, _: np.ndarray) -> np.ndarray:
-        return np.array([_weighted(arms, labels, row) for row in weights])
+        means = [_weighted(made, labels, weights) for made in arms]
+        return means[0] if len(means) == 1 else means[0] - means[1]
 
     return bootstrap(difference, Sample(np.arange(len(labels)), 1), resampling or Resampling())
 
 
-def _weighted(arms: Sequence[Sequence[Prediction]], labels: np.ndarray, weight: np.ndarray) -> float:
-    means = []
-    for made in arms:
-        areas = [area(p.probability, labels[p.tested], weight[p.tested]) for p in made]
-        means.append(_mean(areas))
-    return float(means[0] if len(means) == 1 else means[0] - means[1])
+def _weighted(made: Sequence[Prediction], labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(draws,) mean over folds of `area` with each row of weights (draws, patients); folds that lack a class left out.
+
+    NaN where no fold is left.
+    """
+    total, folds = np.zeros(len(weights)), np.zeros(len(weights))
+    for p in made:
+        truth, weight = labels[p.tested], weights[:, p.tested]
+        above, below = p.probability[truth == 1], p.probability[truth == 0]
+        pairs = (above[:, None] > below[None]) + 0.5 * (above[:, None] == below[None])
+        one, other = weight[:, truth == 1], weight[:, truth == 0]
+        each = one.sum(axis=1) * other.sum(axis=1)
+        there = each > 0
+        total[there] += ((one @ pairs) * other).sum(axis=1)[there] / each[there]
+        folds += there
+    return np.divide(total, folds, out=np.full(len(weights), math.nan), where=folds > 0)
 
 
 def _mean(values: Sequence[float]) -> float:
