@@ -1,28 +1,22 @@
-"""The parts of a lesion reading alone: the other side, uptake ratio, detector, curve, agreement, calls."""
+"""The parts of a lesion reading alone: the other side, uptake ratio, detector, curve, agreement."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from imagetranslation.errors import InputError
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling
-from imagetranslation.volume import read_volume
-from training_tools.lesionreading import bonescan, planar, scores
-from training_tools.lesionreading.calls import Calls, read_calls
+from training_tools.lesionreading import scores
 from training_tools.lesionreading.detector import marks
 from training_tools.lesionreading.froc import RATES, Scored, froc
 from training_tools.lesionreading.otherside import other_side
 from training_tools.lesionreading.rules import BACKGROUND, CONTRALATERAL, Rule
 from training_tools.lesionreading.uptake import ratio, reference_of, smoothed
-from training_tools.lesionreading.views import rows_of
 
-from .lesion_views import COLUMNS, NORMAL, RAISED, ROWS, SPACING, Made, Patient, blob, picture, region
+from .lesion_views import COLUMNS, NORMAL, RAISED, ROWS, SPACING, blob, picture, region
 
 MM = (SPACING, SPACING)
 FEW = Resampling(draws=200)
@@ -174,93 +168,6 @@ def test_a_band_holds_its_lower_edge() -> None:
     assert [scores.band(value, (10, 20), "mm") for value in (9.9, 10, 19.9, 20)] == [
         "below 10 mm", "10 to 20 mm", "10 to 20 mm", "20 mm or more",
     ]  # fmt: skip
-
-
-@pytest.fixture
-def view(tmp_path: Path) -> tuple[planar.View, Made]:
-    """One patient with two lesions, translated without the first."""
-    made = Made(tmp_path / "made", [Patient("p1", "CRPS", ((0, 0), (1, 1)))]).write()
-    made.translated(tmp_path / "images", [("p1", (0, 0))])
-    case = bonescan.from_folder(made.folder).cases[0]
-    return planar.load(case, lambda case: read_volume(tmp_path / "images" / f"{case.name}.nrrd"), Rule()), made
-
-
-def called(view: planar.View, calls: Calls | None) -> dict[int, str]:
-    return {row["lesion"]: row["outcome"] for row in rows_of(view, {}, "rule", calls).lesions}
-
-
-def test_a_readers_calls_replace_the_rule(view: tuple[planar.View, Made], tmp_path: Path) -> None:
-    cohort = bonescan.from_folder(view[1].folder)
-    path = tmp_path / "calls.csv"
-    path.write_text("case,lesion,increased,reader\np1,1,1,Dr A\np1,2,0,Dr A\np1,1,1,Dr B\n", encoding="utf-8")
-
-    calls = read_calls(path, cohort)
-    found = rows_of(view[0], {}, "rule", calls)
-
-    assert called(view[0], None) == {1: "missed", 2: "found"}
-    by_reader = {(row["reader"], row["lesion"]): row["outcome"] for row in found.lesions}
-    assert by_reader == {("Dr A", 1): "found", ("Dr A", 2): "missed", ("Dr B", 1): "found", ("Dr B", 2): ""}
-    assert [row["refused"] for row in found.lesions if row["outcome"] == ""] == ["Dr B has no call for it"]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("case,lesion,increased\nnobody,1,1\n", "'nobody', which is not among"),
-        ("case,lesion,increased\np1,1,1\np1,1,0\n", "a second time"),
-        ("case,lesion,increased\np1,1,yes\n", "increased 1 or 0"),
-        ("case,lesion,increased,image\np1,1,1,both\n", "not 'both'"),
-        ("who,what\na,b\n", "needs the columns"),
-    ],
-)
-def test_a_wrong_table_of_calls_is_refused(
-    view: tuple[planar.View, Made], tmp_path: Path, text: str, words: str
-) -> None:
-    path = tmp_path / "calls.csv"
-    path.write_text(text, encoding="utf-8")
-
-    with pytest.raises(InputError, match=words):
-        read_calls(path, bonescan.from_folder(view[1].folder))
-
-
-def answers(path: Path, marked: list[tuple[str, list[float]]], case: str = "p1") -> Path:
-    """An answers.csv of a reader study: one reader, one case, images A (real) and B (net), marks on them."""
-    value = json.dumps([{"image": slot, "point": point} for slot, point in marked]).replace('"', '""')
-    head = "reader,training,repeat_of,case,arms,question,type,value\n"
-    path.write_text(f'{head}R1,0,,{case},A=real;B=net,where,place,"{value}"\n', encoding="utf-8")
-    return path
-
-
-def at(row: int, column: int) -> list[float]:
-    """mm of a pixel: the made images begin at 0."""
-    return [column * SPACING, row * SPACING, 0.0]
-
-
-def test_marks_of_a_reader_study_are_calls_and_false_positives(view: tuple[planar.View, Made], tmp_path: Path) -> None:
-    cohort = bonescan.from_folder(view[1].folder)
-    marked = [("A", at(ROWS[0], COLUMNS[0])), ("B", at(ROWS[0] + 1, COLUMNS[0])), ("B", at(ROWS[2], COLUMNS[1]))]
-    path = answers(tmp_path / "answers.csv", marked)
-
-    synthetic_only = rows_of(view[0], {}, "rule", read_calls(path, cohort, "net"))
-    both = rows_of(view[0], {}, "rule", read_calls(path, cohort, "net", "real"))
-
-    assert [row["outcome"] for row in synthetic_only.lesions] == ["found", "missed"]
-    assert [row["outcome"] for row in both.lesions] == ["found", "clear"]
-    assert (both.images[0]["false_positives"], both.images[0]["false_positives_by"]) == (1, "reader")
-
-
-def test_marks_outside_the_image_unknown_arms_and_blinded_answers_are_refused(
-    view: tuple[planar.View, Made], tmp_path: Path
-) -> None:
-    cohort = bonescan.from_folder(view[1].folder)
-    far = answers(tmp_path / "far.csv", [("B", at(ROWS[0], 900))])
-
-    with pytest.raises(InputError, match="p1: a mark of R1 lies outside the image"):
-        rows_of(view[0], {}, "rule", read_calls(far, cohort, "net"))
-    with pytest.raises(InputError, match="which arm is which"):
-        read_calls(far, cohort, "another")
-    with pytest.raises(InputError, match="blinded"):
-        read_calls(answers(tmp_path / "blind.csv", [], case=""), cohort, "net")
 
 
 def test_a_made_joint_is_what_the_tests_take_it_for() -> None:

@@ -52,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     calls.add_argument("--calls", type=Path, metavar="FILE", help="table of calls, or answers.csv of a reader study")
     calls.add_argument("--calls-synthetic", default="", metavar="ARM", help="the study's arm of these images")
     calls.add_argument("--calls-real", default="", metavar="ARM", help="its arm of real images: the reader's own truth")
+    calls.add_argument("--calls-key", type=Path, metavar="KEY", help="the study's key: where the shown images lay")
     rules.add_options(parser)
     shown = parser.add_argument_group("results")
     shown.add_argument("--size-bands", type=float, nargs="+", default=list(SIZES), metavar="MM")
@@ -72,7 +73,7 @@ def read(options: argparse.Namespace) -> Reading:
     synthetics = find(cohort, options.synthetic)
     calls = None
     if options.calls is not None:
-        calls = read_calls(options.calls, cohort, options.calls_synthetic, options.calls_real)
+        calls = read_calls(options.calls, cohort, options.calls_synthetic, options.calls_real, options.calls_key)
     made, excluded, notes = _through(cohort, synthetics, rule, options, calls)
     notes = [*cohort.notes, *synthetics.notes, *notes]
     lesions = [row for rows in made for row in rows.lesions]

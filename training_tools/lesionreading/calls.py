@@ -1,8 +1,8 @@
 """A reader's calls of lesions in place of the automatic rule: a plain table, or the answers of a reader study.
 
 Plain: the columns case, lesion, increased (1 or 0), and where needed reader and image (synthetic, or real for the
-reader's own truth). A reader study's `answers.csv` (exported with its key): marks of the questions of type place and
-roi; a case that the reader answered and did not mark has no lesion.
+reader's own truth). A reader study's `answers.csv`, exported with its key, which also says where the shown images lay:
+marks of the questions of type place and roi; an image that was answered about and not marked has no lesion.
 """
 
 from __future__ import annotations
@@ -65,13 +65,15 @@ def grown(mask: np.ndarray, view: View) -> np.ndarray:
     return np.asarray(ndimage.binary_dilation(mask, disc(view.rule.match_mm, view.spacing)))
 
 
-def read_calls(path: Path, cohort: Cohort, synthetic_arm: str = "", real_arm: str = "") -> Calls:
-    """Read either kind of table. synthetic_arm, real_arm: of a study. InputError names the row at fault."""
+def read_calls(
+    path: Path, cohort: Cohort, synthetic_arm: str = "", real_arm: str = "", key: Optional[Path] = None
+) -> Calls:
+    """Read either kind of table. synthetic_arm, real_arm, key: of a study. InputError names the row at fault."""
     rows = read_table(path)
     if not rows:
         raise InputError(f"{path} holds no call.")
     if {"question", "type", "value", "arms"} <= set(rows[0]):
-        return _of_study(path, rows, cohort, synthetic_arm, real_arm)
+        return _of_study(path, rows, cohort, {synthetic_arm: SYNTHETIC, **({real_arm: REAL} if real_arm else {})}, key)
     if {"case", "lesion", "increased"} <= set(rows[0]):
         return _of_table(path, rows, cohort)
     raise InputError(
@@ -100,14 +102,19 @@ def _of_table(path: Path, rows: Sequence[Mapping[str, str]], cohort: Cohort) -> 
     return Calls(readers, said, with_real=any(key[1] == REAL for key in said))
 
 
-def _of_study(path: Path, rows: Sequence[Mapping[str, str]], cohort: Cohort, synthetic: str, real: str) -> Calls:
+def _of_study(
+    path: Path, rows: Sequence[Mapping[str, str]], cohort: Cohort, wanted: Mapping[str, str], key: Optional[Path]
+) -> Calls:
+    """wanted: arm to SYNTHETIC or REAL."""
     if not rows[0].get("case") or not rows[0]["arms"]:
         raise InputError(f"{path} is blinded; export the answers with the study's key.")
     arms = sorted({part.partition("=")[2] for row in rows for part in row["arms"].split(";")})
-    wanted = {synthetic: SYNTHETIC, **({real: REAL} if real else {})}
     if not set(wanted) <= set(arms):
         told = ", ".join(arms)
         raise InputError(f"Say with --calls-synthetic (and --calls-real) which arm is which; {path} has {told}.")
+    if key is None:
+        raise InputError("Name the study's key with --calls-key: readers saw the images moved to the middle of space.")
+    centres = _centres(key)
     names = {case.name for case in cohort.cases}
     points: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
     for number, row in enumerate(rows, 2):
@@ -122,8 +129,19 @@ def _of_study(path: Path, rows: Sequence[Mapping[str, str]], cohort: Cohort, syn
         if row["type"] in ("place", "roi") and row["value"]:
             for slot, point in _marked(row["value"], f"Row {number} of {path}"):
                 if slots.get(slot) in wanted:
-                    points[row["reader"], wanted[slots[slot]], row["case"]].append(point)
-    return Calls(tuple(dict.fromkeys(key[0] for key in points)), points=points, with_real=bool(real))
+                    x, y, z = (a + b for a, b in zip(point, centres[row["case"]]))
+                    points[row["reader"], wanted[slots[slot]], row["case"]].append((x, y, z))
+    return Calls(tuple(dict.fromkeys(key[0] for key in points)), points=points, with_real=REAL in wanted.values())
+
+
+def _centres(path: Path) -> dict[str, tuple[float, float, float]]:
+    """Where the middle of the shown images of each case lay, mm LPS: readers see it at zero."""
+    from imagetranslation.readerstudy.key import load_key
+
+    try:
+        return {str(facts["case"]): tuple(facts["centre_lps"]) for facts in load_key(path).images.values()}
+    except KeyError as error:
+        raise InputError(f"{path} is no key that says where the shown images lay.") from error
 
 
 def _marked(text: str, where: str) -> list[tuple[str, tuple[float, float, float]]]:
