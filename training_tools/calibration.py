@@ -34,8 +34,7 @@ from imagetranslation.uncertainty.calibration import one_frame
 from . import reliability
 from .config import Config, read_config
 from .console import run as run_command
-from .crossval import folds
-from .dataset import Case, LazyCases, case_names, patients
+from .dataset import Case, LazyCases, case_names
 from .export import describe, read_run, write
 from .reliability import Residuals
 
@@ -61,8 +60,10 @@ def cross_validated(folder: Path, config: Config, data: Path, method: str) -> tu
     """Residuals of every patient, each by the model of the fold it was left out of, sorted by name."""
     found: list[Residuals] = []
     samples = 0
-    for number, tested in enumerate(folds(case_names(data), config.folds, patients(data))):
+    for number in range(config.folds):
         package = _fold_package(folder / f"fold-{number}", config)
+        learnt = package.metadata["training"]["cases"]
+        tested = [case for case in case_names(data) if case not in learnt]
         for case in LazyCases(data, config, tested):
             one, samples = residuals(package, case, method, config.uncertainty.samples)
             found.append(one)

@@ -1,5 +1,7 @@
 """Patient-level cross-validation: `python -m training_tools.crossval --config CONFIG --data PREPARED -o FOLDER`.
 
+The folds are those of `--split`, a file of `training_tools.splits`, whose leak check is run; without it the
+configuration's number of folds, every so manieth patient in the order of their names.
 Every fold's network is trained from scratch by the configuration as it stands on the other folds' patients, exported
 as a package and run through `imagetranslation.inference`, as the shipped model is. Each fold's rows are kept, so that
 a run that was stopped goes on; `scores.json` appears when all folds are there.
@@ -9,18 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from imagetranslation.errors import InputError
-from imagetranslation.files import make_folder, write_text
+from imagetranslation.files import make_folder, sha256_of, write_text
 
-from . import evaluation
+from . import evaluation, leaks
 from .config import Config, read_config
 from .console import run as run_command
 from .dataset import LazyCases, case_names, patients, require_pairs
 from .export import describe, score_cases, write
+from .splits import read_split
 from .train import claim, divide, train
 
 
@@ -36,11 +39,27 @@ def folds(names: list[str], count: int, owners: Mapping[str, str] | None = None)
     return [sorted(name for name in names if of[name] in everyone[start::count]) for start in range(count)]
 
 
-def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict[str, Any]]:
-    """Train and score one fold (0-based), or read its rows if they are already there."""
+def drawn(config: Config, data: Path, split: Path | None = None) -> list[list[str]]:
+    """The test sets: of a split's file, or `folds`. InputError where the split has other folds, or leaks."""
+    if split is None:
+        return folds(case_names(data), config.folds, patients(data))
+    found = read_split(split, data)
+    if len(found.folds) != config.folds:
+        raise InputError(
+            f"{split} has {len(found.folds)} folds and the configuration asks for {config.folds}; draw the split with "
+            f"--folds {config.folds}, or set folds."
+        )
+    leaks.check(data, found)
+    return [sorted(cases) for cases in found.folds]
+
+
+def run_fold(
+    config: Config, data: Path, output: Path, number: int, tests: Sequence[Sequence[str]] | None = None
+) -> list[dict[str, Any]]:
+    """Train and score one fold (0-based), or read its rows if they are already there. tests: of all folds, `drawn`."""
     names = case_names(data)
     owners = patients(data)
-    tested = folds(names, config.folds, owners)[number]
+    tested = (drawn(config, data) if tests is None else tests)[number]
     kept = [name for name in names if name not in tested]
     run, done = output / f"fold-{number}", output / f"fold-{number}.json"
     learnt, watched = divide(kept, config, patients=owners)
@@ -56,12 +75,13 @@ def run_fold(config: Config, data: Path, output: Path, number: int) -> list[dict
     return rows
 
 
-def summarise(rows: list[dict[str, Any]], config: Config) -> dict[str, Any]:
+def summarise(rows: list[dict[str, Any]], config: Config, split: Path | None = None) -> dict[str, Any]:
     """What goes into a package's `scores.cross_validation`: settings, one row a patient, summary."""
     lower, upper = config.target.value_range
     return {
         "config_sha256": config.digest(),
         "folds": config.folds,
+        **({} if split is None else {"split": split.name, "split_sha256": sha256_of(split)}),
         "data_range": upper - lower,
         "mask": "source's field of view where the registered target has voxels; background outside in every image",
         "reference": "target registered to the source, normalised per volume inside the mask",
@@ -78,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
+    parser.add_argument("--split", type=Path, help="file written by training_tools.splits --folds N")
     parser.add_argument("--only", type=int, nargs="+", help="folds to run now (0-based), for several processes")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
@@ -85,12 +106,13 @@ def main(arguments: list[str] | None = None) -> int:
     require_pairs(options.data, "A cross-validation")
     if wrong := [number for number in options.only or () if not 0 <= number < config.folds]:
         raise InputError(f"There is no fold {wrong[0]}: the {config.folds} folds count from 0.")
+    tests = drawn(config, options.data, options.split)
     make_folder(options.output)
     for number in options.only if options.only is not None else range(config.folds):
-        run_fold(config, options.data, options.output, number)
+        run_fold(config, options.data, options.output, number, tests)
     if all((options.output / f"fold-{number}.json").exists() for number in range(config.folds)):
-        rows = [row for number in range(config.folds) for row in run_fold(config, options.data, options.output, number)]
-        result = summarise(rows, config)
+        found = [run_fold(config, options.data, options.output, number, tests) for number in range(config.folds)]
+        result = summarise([row for rows in found for row in rows], config, options.split)
         write_text(options.output / "scores.json", json.dumps(result, indent=2) + "\n")
         print(json.dumps({"n": result["n"], "differences": result["differences"]}, indent=2))
     return 0

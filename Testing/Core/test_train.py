@@ -13,14 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imagetranslation.errors import InputError, RunFailed
+from imagetranslation.files import sha256_of
 from imagetranslation.inference import translate
 from imagetranslation.models import load_package, verify
 from imagetranslation.volume import read_volume
-from training_tools import crossval, evaluation, losses
+from training_tools import crossval, evaluation, losses, splits
 from training_tools.augmentation import augment, mix
 from training_tools.card import render
 from training_tools.config import Augmentation, Config, read_config
-from training_tools.dataset import Case, load_cases
+from training_tools.dataset import Case, case_names, load_cases
 from training_tools.export import export
 from training_tools.train import train
 from training_tools.training.cache import TARGET, fingerprints, open_cases
@@ -202,6 +203,31 @@ def test_an_exported_package_runs_and_its_card_tells_the_scores(
     ranges = package.metadata["training"]["ranges"]
     assert len(ranges["raw"]["mean"]) == len(ranges["normalised"]["sd"]) == 21
     assert ranges["normalised"]["min"][0] >= -1
+
+
+def test_cross_validation_takes_the_folds_of_a_split(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(held_out=(), steps=1)
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    count = config.folds
+    split = splits.make_split(tiny_data, folds=count, seed=5, alike=1)
+    wanted = [sorted(cases) for cases in split.folds]
+    assert wanted != crossval.folds(case_names(tiny_data), count)
+    command = ["--config", str(tmp_path / "config.json"), "--data", str(tiny_data), "-o", str(tmp_path / "cv")]
+    for number, name in ((count, "splits.json"), (count + 1, "other.json")):
+        splits.write_split(splits.make_split(tiny_data, folds=number, seed=5, alike=1), tmp_path / name)
+    crossval.main([*command, "--split", str(tmp_path / "splits.json")])
+    scores = json.loads((tmp_path / "cv" / "scores.json").read_text())
+    tested: dict[int, list[str]] = {}
+    for row in scores["cases"]:
+        tested.setdefault(row["fold"], []).append(row["case"])
+    assert [sorted(tested[number]) for number in range(count)] == wanted
+    assert scores["split_sha256"] == sha256_of(tmp_path / "splits.json")
+    with pytest.raises(InputError, match="holds a run of another configuration or other cases"):
+        crossval.main(command)
+    with pytest.raises(InputError, match=f"has {count + 1} folds and the configuration asks for {count}"):
+        crossval.main([*command, "--split", str(tmp_path / "other.json")])
 
 
 def test_cross_validation_scores_every_case_once_by_a_network_that_never_saw_it(
