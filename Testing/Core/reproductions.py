@@ -45,6 +45,7 @@ def choices(prepared: Path, output: Path) -> Choices:
     """A study of prepared pairs in seconds."""
     sizes = replace(
         sizes_for("us2mri", True), preset="tiny", translator_seconds=0.05, folds=2, draws=100, readers=2, read=2,
+        only=("2D-Pix2Pix",),
         classifiers=("resnet10",),
     )  # fmt: skip
     return Choices("us2mri", str(prepared), output, True, sizes, 1)

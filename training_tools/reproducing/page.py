@@ -17,7 +17,7 @@ from .running import minutes
 from .tables import PUBLISHED, Table
 
 STYLE = (
-    "<style>body{max-width:1300px}.published{color:#8a3b00;font-weight:600}caption{text-align:left;font-weight:600}"
+    "<style>body{max-width:1300px}.published{color:#8a3b00;font-weight:600;white-space:nowrap}caption{text-align:left;font-weight:600}"
     ".scroll{max-height:none}.simulated{background:#fdf3ec}td{white-space:normal}</style>"
 )
 

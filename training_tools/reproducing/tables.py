@@ -24,6 +24,7 @@ from .published import published, words
 NOT_PUBLISHED = "not published"
 PUBLISHED = "Published"
 NO_GROUP = "group not given"
+SHOWN = ("ssim", "psnr", "mae", "perceptual")
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,20 @@ def similarity(task: str, benchmark: Path) -> Table:
     known = published(task)
     rows: list[tuple[Any, ...]] = []
     for row in read_csv(benchmark / "leaderboard.csv"):
-        told = NOT_PUBLISHED
+        own = row["network"] in STUDY
+        told = NOT_PUBLISHED if own and "best_network" in known else "–"
         if row["network"] == known.get("best_network", {}).get("value"):
             told = words(known["best_ssim"])
-        name = row["network"] if row["network"] in STUDY else f"{row['network']} (beyond the study)"
-        if row["state"] != "done":
-            rows.append((name, told, row["state"], "", "", "", ""))
-            continue
-        cells = tuple(_spread(row, measure) for measure in ("ssim", "psnr", "mae", "perceptual"))
-        rows.append((name, told, *cells, row.get("steps", "")))
+        name = row["network"] if own else f"{row['network']} (beyond the study)"
+        done = row["state"] == "done"
+        cells = tuple(_spread(row, measure) if done else "" for measure in SHOWN)
+        rows.append((name, told, *cells, row.get("steps", "") if done else "", "" if done else row["state"]))
     summary = [row for row in read_csv(benchmark / "summary.csv") if not row.get("rank")]
     for method in dict.fromkeys(row["method"] for row in summary):
         own = {row["measure"]: row for row in summary if row["method"] == method}
-        cells = tuple(_number(own[m]["mean"]) if m in own else "" for m in ("ssim", "psnr", "mae", "perceptual"))
-        rows.append((f"{method} (reference)", "–", *cells, ""))
-    header = ("Network", f"{PUBLISHED} SSIM", "SSIM", "PSNR (dB)", "MAE (0 to 255)", "Perceptual", "Steps")
+        cells = tuple(_number(own[measure]["mean"]) if measure in own else "" for measure in SHOWN)
+        rows.append((f"{method} (reference)", "–", *cells, "", ""))
+    header = ("Network", f"{PUBLISHED} SSIM", "SSIM", "PSNR (dB)", "MAE (0 to 255)", "Perceptual", "Steps", "Not run")
     notes = (
         "Mean ± SD over tested patients. SSIM: Gaussian window, sigma 1.5, data range stated, per patient and never "
         "per slice; how the published SSIM was computed is known for the public code only.",

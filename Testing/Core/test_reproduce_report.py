@@ -1,0 +1,257 @@
+"""The report of a study: a whole tiny one, its headings, what is counted from lesions, and growth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagetranslation.errors import InputError
+from imagetranslation.volume import read_volume, write_volume
+from training_tools import leaks, reproduce
+from training_tools.phantoms.bonescan_writing import Order, write_cases
+from training_tools.reproducing import growth, helping, report, tables
+from training_tools.reproducing.choices import Choices
+from training_tools.reproducing.differences import GAP, UNKNOWN, differences
+from training_tools.reproducing.sizes import sizes_for
+
+from .reproductions import choices, pairs, tiny
+
+SECTIONS = (
+    "Image similarity",
+    "Radiomic features",
+    "Reading by physicians",
+    "Classification",
+    "Lesions",
+    "Failure atlas",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """Prepared pairs of ten patients, and a whole study of them."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny(patch, folder / "networks")
+        patch.setattr(leaks, "NEAR_DUPLICATE", 1.0)  # ellipsoids are more alike than patients
+        prepared = pairs(folder / "pairs", 10, labels=True)
+        reproduce.reproduce(choices(prepared, folder / "out"))
+        yield prepared, folder / "out"
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h[123]>(.*?)</h[123]>", page)
+
+
+class TestWholeStudy:
+    def test_the_page_has_the_papers_sections_in_their_order(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        numbered = [text for text in headings(page) if re.match(r"\d\. ", text)]
+        assert [re.sub(r"^\d\. | \(beyond.*", "", text) for text in numbered] == list(SECTIONS)
+        for heading in ("The data", "Differences of protocol", "Steps", "Settings"):
+            assert heading in headings(page)
+
+    def test_the_page_needs_nothing_else_and_its_links_are_there(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        assert not re.findall(r"https?://(?!www\.w3\.org)|<script|<link|@import|url\(", page)
+        links = re.findall(r"href='([^']*)'", page)
+        assert len(links) > len(SECTIONS)
+        assert [link for link in links if not (study[1] / link).is_file()] == []
+
+    def test_published_numbers_stand_beside_ours(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        for told in ("0.855 ± 0.032", "76 of 186", "about 0.93 ± 0.05", ">794<", ">7<"):
+            assert told in page, told
+
+    def test_real_data_are_not_called_simulated_and_are_named(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        assert report.SIMULATED not in page
+        assert str(study[0].resolve()) in page
+        told = json.loads((study[1] / "report.json").read_text())
+        assert told["data"]["patients"] == 10
+        assert told["data"]["sha256_of_all_images"] in page
+
+    def test_the_table_of_cross_fitted_images_covers_every_patient(self, study: tuple[Path, Path]) -> None:
+        with (study[1] / "cross_fitted.csv").open(newline="") as stream:
+            rows = {row["Images"]: row for row in csv.DictReader(stream)}
+        assert rows["2D-Pix2Pix, cross-fitted"]["Patients"] == "10"
+        assert rows["2D-Pix2Pix, cross-fitted"]["Published SSIM"] == "0.855 ± 0.032"
+        assert rows["real target (reference)"]["SSIM"].startswith("1.000")
+
+    def test_no_image_comes_from_a_translator_that_saw_its_patient(self, study: tuple[Path, Path]) -> None:
+        record = json.loads((study[1] / "translators" / "crossfit" / "crossfit.json").read_text())
+        for patient, said in record["images"]["all"].items():
+            assert patient not in record["translators"][said["translator"]]["trained_on"]
+
+    def test_the_reader_study_is_ready_for_readers_and_sealed(self, study: tuple[Path, Path]) -> None:
+        from imagetranslation.readerstudy.definition import load_study
+        from imagetranslation.readerstudy.readingset import load_reading_set
+
+        place = study[1] / "study" / "study"
+        made = load_study(place)
+        assert (len(made.cases), len(made.readers)) == (2, 2)
+        assert {arm.kind for arm in made.arms} == {"real", "synthetic"}
+        assert load_reading_set(place).study == made.id
+
+    def test_given_again_nothing_is_done_again(
+        self, study: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = {path: path.stat().st_mtime_ns for path in (study[1] / "steps").iterdir()}
+        reproduce.reproduce(choices(*study))
+        assert "All 9 steps are done." in capsys.readouterr().err
+        assert {path: path.stat().st_mtime_ns for path in (study[1] / "steps").iterdir()} == before
+
+    def test_changed_prepared_images_are_refused(self, study: tuple[Path, Path], tmp_path: Path) -> None:
+        own, out = (Path(shutil.copytree(place, tmp_path / place.name)) for place in study)
+        begun = json.loads((out / "reproduction.json").read_text())
+        path = own / "target" / "case2.nrrd"
+        volume = read_volume(path)
+        write_volume(volume.with_array(volume.array + 1), path)
+        wanted = choices(own, out)
+        (out / "reproduction.json").write_text(json.dumps({**wanted.record(), "software": begun["software"]}))
+        about = json.loads((out / "prepared" / "data.json").read_text())
+        (out / "prepared" / "data.json").write_text(json.dumps({**about, "cases_folder": str(own)}))
+        with pytest.raises(InputError, match=r"The cases in .* have changed since this study was begun"):
+            reproduce.reproduce(wanted)
+
+
+def lesion_table(folder: Path, outcomes: dict[str, str], rate: tuple[int, ...] = (1, 0)) -> Path:
+    """A reading with these outcomes (f, m, i, c by letter) in each group."""
+    names = {"f": "found", "m": "missed", "i": "invented", "c": "clear", "?": ""}
+    folder.mkdir(parents=True)
+    rows = ["case,patient,group,lesion,outcome"]
+    rows += [f"a,a,{group},{n},{names[o]}" for group, said in outcomes.items() for n, o in enumerate(said)]
+    (folder / "lesions.csv").write_text("\n".join(rows) + "\n")
+    images = ["case,patient,false_positives", *(f"{n},{n},{count}" for n, count in enumerate(rate))]
+    (folder / "images.csv").write_text("\n".join(images) + "\n")
+    return folder
+
+
+class TestLesions:
+    def test_sensitivity_is_found_of_those_increased(self, tmp_path: Path) -> None:
+        folder = lesion_table(tmp_path / "read", {"CRPS": "fffmci?", "inflammatory arthritis": "fm"})
+        first, second = tables.sensitivities(folder)
+        assert (first.group, first.found, first.increased) == ("inflammatory arthritis", 1, 2)
+        assert (second.found, second.increased, second.invented, second.clear, second.unread) == (3, 4, 1, 1, 1)
+        # Wilson's interval of 3 of 4, by hand: centre (3 + z^2/2) / (4 + z^2), z = 1.96.
+        assert second.interval() == pytest.approx((0.3006, 0.9544), abs=1e-4)
+
+    def test_groups_stand_beside_the_published_numbers_also_those_without_lesions(self, tmp_path: Path) -> None:
+        folder = lesion_table(tmp_path / "read", {"CRPS": "fffm", "none": "m"})
+        rows = {row[0]: row for row in tables.lesions("pool2delayed", folder).rows}
+        assert rows["CRPS"][1:5] == ("87.5 %", "75.0 %", "30 to 95 %", "3 of 4")
+        assert rows["recent bone injury"][1:3] == ("6.3 %", "no lesion of this group")
+        assert rows["cellulitis"][1] == "about 44 %"
+        assert rows["none"][1:3] == ("–", "0.0 %")
+        assert rows["false positives an image"][2] == "0.50"
+
+    def test_the_sweep_has_a_column_for_each_rho_and_no_single_number(self, tmp_path: Path) -> None:
+        low = lesion_table(tmp_path / "low", {"CRPS": "fmmm"})
+        high = lesion_table(tmp_path / "high", {"CRPS": "ffff"}, (2, 2))
+        table = tables.sweep({"rho 0": low, "rho 0.9": high})
+        assert table.header == ("Disease group", "Published", "rho 0", "rho 0.9")
+        rows = {row[0]: row for row in table.rows}
+        assert rows["CRPS"][2].startswith("25 % (")
+        assert rows["CRPS"][3].startswith("100 % (")
+        assert rows["false positives an image"][2:] == ("0.50", "2.00")
+        drawn = tables.sweep_plot({"rho 0": (0.0, low), "rho 0.9": (0.9, high)})
+        assert drawn.startswith("<svg")
+        assert report.SIMULATED in drawn
+
+    def test_a_translator_with_known_misses_has_the_sensitivity_that_was_put_in(self, tmp_path: Path) -> None:
+        """Bone scans whose synthetic image is the real one, but every second increased lesion is wiped out."""
+        scans = tmp_path / "scans"
+        write_cases(Order(8, 3, region="hands", groups=("recent bone injury",)), scans)
+        (tmp_path / "same").mkdir()
+        for path in sorted((scans / "target").iterdir()):
+            shutil.copy(path, tmp_path / "same" / path.name)
+        assert helping.read_lesions("pool2delayed", scans, tmp_path / "same", tmp_path / "first") == ""
+        (whole,) = (own for own in tables.sensitivities(tmp_path / "first" / helping.OUTCOME) if own.increased)
+        assert (whole.found, whole.invented) == (whole.increased, 0)
+        with (tmp_path / "first" / helping.OUTCOME / "lesions.csv").open(newline="") as stream:
+            found = [row for row in csv.DictReader(stream) if row["outcome"] == "found"]
+        missed = found[::2]
+        shutil.copytree(tmp_path / "same", tmp_path / "misses")
+        for row in missed:
+            _wipe(scans, tmp_path / "misses" / f"{row['case']}.nrrd", row)
+        assert helping.read_lesions("pool2delayed", scans, tmp_path / "misses", tmp_path / "second") == ""
+        (own,) = (one for one in tables.sensitivities(tmp_path / "second" / helping.OUTCOME) if one.increased)
+        assert (own.found, own.increased) == (len(found) - len(missed), len(found))
+        row = next(
+            r for r in tables.lesions("pool2delayed", tmp_path / "second" / helping.OUTCOME).rows if r[0] == own.group
+        )
+        assert row[2] == f"{100 * (len(found) - len(missed)) / len(found):.1f} %"
+
+
+def _wipe(scans: Path, path: Path, row: dict[str, str]) -> None:
+    """Give a lesion's region the counts of its surroundings."""
+    from scipy.ndimage import binary_dilation
+
+    label = read_volume(scans / "lesion" / path.name).array[0]
+    volume = read_volume(path)
+    array = volume.array.copy()
+    region = binary_dilation(label == int(row["lesion"]), iterations=3)
+    around = binary_dilation(region, iterations=4) & ~region & (label == 0)
+    array[0][region] = np.median(array[0][around])
+    write_volume(volume.with_array(array), path)
+
+
+class TestDifferences:
+    @pytest.mark.parametrize("task", ["us2mri", "pool2delayed"])
+    def test_every_point_says_both_sides_and_gaps_are_called_gaps(self, task: str) -> None:
+        made = Choices(task, "phantom", Path("x"), True, sizes_for(task, True), 1)
+        rows = differences(made, {"simulated": True, "patients": 24, "cases": 24}, {})
+        assert all(point and there and here for point, there, here in rows)
+        assert len({point for point, _, _ in rows}) == len(rows) > 10
+        text = json.dumps(rows)
+        assert UNKNOWN in text
+        assert GAP in text
+        assert "--quick" in text
+
+
+class TestGrowth:
+    def test_a_line_and_its_exponent_are_found_again(self) -> None:
+        found = growth.fit((10, 20, 40), (25.0, 45.0, 85.0))
+        assert (found.fixed, found.each) == pytest.approx((5.0, 2.0))
+        assert found.at(794) == pytest.approx(5 + 2 * 794)
+        assert growth.fit((10, 20, 40), (100.0, 400.0, 1600.0)).exponent == pytest.approx(2.0)
+
+    def test_rows_extrapolate_to_the_published_patients(self) -> None:
+        points = [growth.Point("preservation", n, 10.0 * n, n, 2.0**30) for n in (3, 6, 12)]
+        (row,) = growth.rows("us2mri", points)
+        assert row["extrapolated_patients"] == 794
+        assert row["extrapolated_processor_hours"] == pytest.approx(7940 / 3600, abs=0.01)
+        assert row["extrapolated_memory_gib"] == pytest.approx(1.0)
+        assert growth.rows("pool2delayed", points)[0]["extrapolated_patients"] == 1464
+
+
+@pytest.mark.soak
+def test_a_simulated_study_says_so_in_every_heading_of_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bone scans from the simulator to the report, with the sweep; then begun again with a file gone."""
+    sizes = replace(
+        sizes_for("pool2delayed", True), patients=6, seconds=0.1, only=("2D-Pix2Pix",), translator_seconds=0.5, folds=2,
+        rhos=(0.0, 0.9), sweep_patients=6, draws=100, readers=2, read=2,
+    )  # fmt: skip
+    made = Choices("pool2delayed", "phantom", tmp_path / "out", True, sizes, 1)
+    page = reproduce.reproduce(made).read_text(encoding="utf-8")
+    results = [text for text in headings(page) if re.match(r"\d\. ", text)]
+    assert results
+    assert all(report.SIMULATED in text for text in results)
+    tables_of = re.findall(r"<h3>(.*?)</h3>", page)
+    assert all(report.SIMULATED in text for text in tables_of)
+    assert "rho 0.9" in page
+    assert "no patient" in page
+    with (tmp_path / "out" / "sweep.csv").open(newline="") as stream:
+        assert {row["data"] for row in csv.DictReader(stream)} == {report.SIMULATED}
+    (tmp_path / "out" / "lesions" / "reading" / "lesions.csv").unlink()
+    reproduce.reproduce(made)
+    assert (tmp_path / "out" / "lesions" / "reading" / "lesions.csv").is_file()
