@@ -62,33 +62,72 @@ def contrast(image: np.ndarray, mask: np.ndarray, surroundings: np.ndarray, spre
 
 def regions(view: View, image: str) -> list[Region]:
     """The dark regions of an image, darkest first; those from a score of `rule.mark_cnr` are marks."""
-    from scipy import ndimage
-
     rule, array = view.rule, view.images[image]
     if view.spread[image] == 0 or (image == "synthetic" and view.unreadable):
         return []
-    smooth = _within(array, view.gland, rule.smooth_mm, view)
-    dark = np.zeros(array.shape, bool)
-    for zone in view.zones.values():
-        inside = zone & view.deep
-        if inside.sum() < LEAST_AROUND:
+    depth = _depth(array, view)
+    found: list[Region] = []
+    taken = np.zeros(array.shape, bool)
+    for place in _minima(depth, view):
+        if taken[place]:
             continue
-        departure = smooth - _within(smooth, inside, rule.level_mm, view)
-        middle = float(np.median(departure[inside]))
-        noise = 1.4826 * float(np.median(np.abs(departure[inside] - middle)))
-        if noise > 0:
-            dark |= inside & (departure - middle <= -rule.dark_z * noise)
-    labels, count = ndimage.label(dark)
-    found = []
-    for number, box in enumerate(ndimage.find_objects(labels, max_label=count), 1):
-        size = int((labels[box] == number).sum()) * view.voxel_ml
+        mask = _region(depth, place, view)
+        size = int(mask.sum()) * view.voxel_ml
         if size < rule.least_ml:
             continue
-        mask = labels == number
+        taken |= mask
         score = -contrast(array, mask, around(mask, view, np.zeros_like(mask)), view.spread[image]).cnr
         if np.isfinite(score) and score > 0:
             found.append(Region(mask, _middle(mask), round(size, 4), float(score)))
     return sorted(found, key=lambda region: -region.score)[:MOST_REGIONS]
+
+
+def _depth(array: np.ndarray, view: View) -> np.ndarray:
+    """Robust standard deviations (1.4826 MAD) that a voxel lies below its zone's local level; 0 where not looked."""
+    rule = view.rule
+    smooth = _within(array, view.gland, rule.smooth_mm, view)
+    depth = np.zeros(array.shape, np.float32)
+    for zone in view.zones.values():
+        inside = zone & view.deep
+        if inside.sum() < LEAST_AROUND:
+            continue
+        departure = (smooth - _within(smooth, inside, rule.level_mm, view))[inside]
+        departure -= np.median(departure)
+        noise = 1.4826 * float(np.median(np.abs(departure)))
+        if noise > 0:
+            depth[inside] = -departure / noise
+    return depth
+
+
+def _minima(depth: np.ndarray, view: View) -> list[tuple[int, ...]]:
+    """Places that are darker than all within `rule.apart_mm`, and dark enough; the darkest first."""
+    from scipy import ndimage
+
+    box = bounds(view.gland)
+    reach = [max(1, int(view.rule.apart_mm / mm)) for mm in view.spacing]
+    places = np.mgrid[tuple(slice(-n, n + 1) for n in reach)]
+    far = sum((part * mm) ** 2 for part, mm in zip(places, view.spacing))
+    footprint = far <= max(view.rule.apart_mm, *view.spacing) ** 2 + 1e-9
+    part = depth[box]
+    top = ndimage.maximum_filter(part, footprint=footprint, mode="constant")
+    found = np.argwhere((part == top) & (part >= view.rule.dark_z))
+    found = found[np.argsort(-part[tuple(found.T)], kind="stable")]
+    return [tuple(int(n) + side.start for n, side in zip(place, box)) for place in found]
+
+
+def _region(depth: np.ndarray, place: tuple[int, ...], view: View) -> np.ndarray:
+    """The connected voxels around a minimum with at least half of its depth, within `rule.reach_mm` of it."""
+    from scipy import ndimage
+
+    wide = [int(np.ceil(view.rule.reach_mm / mm)) for mm in view.spacing]
+    box = tuple(slice(max(at - n, 0), at + n + 1) for at, n in zip(place, wide))
+    here = tuple(at - side.start for at, side in zip(place, box))
+    grids = np.indices(depth[box].shape)
+    far = sum(((grid - at) * mm) ** 2 for grid, at, mm in zip(grids, here, view.spacing))
+    labels, _ = ndimage.label((depth[box] >= 0.5 * depth[place]) & (far <= view.rule.reach_mm**2))
+    found = np.zeros(depth.shape, bool)
+    found[box] = labels == labels[here]
+    return found
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:

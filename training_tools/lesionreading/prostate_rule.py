@@ -18,7 +18,9 @@ HELP = {
     "margin_mm": "what lies nearer than this to the gland's border is neither surroundings nor looked at (capsule)",
     "smooth_mm": "standard deviation of the smoothing before dark regions are looked for",
     "level_mm": "standard deviation of the smoothing that gives the zone's local level",
-    "dark_z": "robust standard deviations below the local level from which a voxel is dark",
+    "dark_z": "robust standard deviations below the local level from which a minimum is a dark region",
+    "apart_mm": "least distance of two minima",
+    "reach_mm": "how far a dark region reaches from its minimum",
     "least_ml": "smallest dark region",
     "least_dice": "Dice of a dark region and a lesion from which the region means the lesion",
 }
@@ -32,9 +34,11 @@ class Rule:
     mark_cnr: float = 1.0
     around_mm: float = 8.0
     margin_mm: float = 2.0
-    smooth_mm: float = 1.5
-    level_mm: float = 12.0
-    dark_z: float = 1.0
+    smooth_mm: float = 2.0
+    level_mm: float = 20.0
+    dark_z: float = 1.25
+    apart_mm: float = 5.0
+    reach_mm: float = 12.0
     least_ml: float = 0.1
     least_dice: float = 0.1
 
@@ -44,7 +48,9 @@ class Rule:
                 "The rule's contrasts to noise lie above 0, that of marks is not below that of lesions, and dark_z "
                 "lies above 0 and at most at 10."
             )
-        if not 0 <= self.margin_mm <= 20 or not all(0 < mm <= 100 for mm in (self.around_mm, self.smooth_mm)):
+        if not 0 <= self.margin_mm <= 20 or not all(
+            0 < mm <= 100 for mm in (self.around_mm, self.smooth_mm, self.apart_mm, self.reach_mm)
+        ):
             raise InputError("The distances of the rule lie above 0 and within 100 mm, the margin within 20 mm.")
         if not self.smooth_mm < self.level_mm <= 100 or not 0 < self.least_ml <= 50 or not 0 < self.least_dice <= 1:
             raise InputError(
@@ -64,10 +70,11 @@ class Rule:
             f"without lesions ({zone}). Contrast: the same difference in standard deviations of the gland without "
             "lesions. Both compare images of any unit.",
             f"Seen: a CNR of -{self.seen_cnr:g} or less. The lesions are the same in every image of a case.",
-            f"Detector: connected voxels of the gland at least {self.dark_z:g} robust standard deviations below the "
-            f"local level of their zone (image smoothed by {self.smooth_mm:g} mm, level by {self.level_mm:g} mm), at "
-            f"least {self.least_ml:g} mL; a mark from a CNR of -{self.mark_cnr:g}. A region means a lesion from a Dice "
-            f"of {self.least_dice:g}; the lesion's Dice is that of the best region.",
+            f"Detector: minima of the image (smoothed by {self.smooth_mm:g} mm) at least {self.dark_z:g} robust "
+            f"standard deviations below the local level of their zone (smoothed by {self.level_mm:g} mm) and "
+            f"{self.apart_mm:g} mm apart; a region is the connected voxels around one with half of its depth, within "
+            f"{self.reach_mm:g} mm, at least {self.least_ml:g} mL; a mark from a CNR of -{self.mark_cnr:g}. A region "
+            f"means a lesion from a Dice of {self.least_dice:g}; the lesion's Dice is that of the best region.",
             "Invented: a mark of the synthetic image that means no seen lesion, where the real image has a CNR above "
             f"-{self.seen_cnr:g}. Ordinary dark nodules of the real image are therefore no invention.",
         ]
