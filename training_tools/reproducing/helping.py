@@ -60,6 +60,9 @@ def read_lesions(task: str, cases: Path, images: Path, output: Path) -> str:
     make_folder(output)
     shutil.rmtree(output / OUTCOME, ignore_errors=True)
     arguments = [task, "--data", str(cases), "--synthetic", str(images), "-o", str(output / OUTCOME)]
+    simulated = cases.parent / "simulated"
+    if task == "us2mri" and (simulated / "us_zones").is_dir():  # the simulator's own truth about zones and grades
+        arguments += ["--zones", str(simulated / "us_zones"), "--lesions", str(simulated / "lesions.csv")]
     return _done(lesions.main, arguments)
 
 
