@@ -41,6 +41,7 @@ class LesionReading:
     """failures: missed ones first. groups: outcome counts by group, "all" last. false_positives: of each image.
 
     elsewhere: read cases that the evaluation does not hold. unread: the evaluation's cases that were not read.
+    readers: who called the lesions; counted are the calls of the first.
     record: `lesions.json`.
     """
 
@@ -50,6 +51,7 @@ class LesionReading:
     refused: int
     elsewhere: tuple[str, ...]
     unread: tuple[str, ...]
+    readers: tuple[str, ...]
     record: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class LesionReading:
             said.append(f"{total:g} places in {images} synthetic images are invented: {total / images:.2f} an image.")
         if counts[INVENTED]:
             said.append(f"{counts[INVENTED]} places that were looked at are raised in the synthetic image alone.")
+        if len(self.readers) > 1:
+            said.append(f"The calls are those of {self.readers[0]}, the first of {len(self.readers)} readers.")
         if self.refused:
             said.append(f"{self.refused} lesions could not be read; lesions.csv says why.")
         if self.elsewhere:
@@ -100,6 +104,8 @@ def read(folder: Path, task: str, evaluated: Sequence[str], weights: Sequence[st
     lesions = _rows(folder / "lesions.csv", ("case", "patient", "group", "lesion", "outcome"))
     marks = _rows(folder / "marks.csv", ("case", "patient", "score", "invented"))
     images = _rows(folder / "images.csv", ("case", "patient", "false_positives"))
+    readers = list(dict.fromkeys(row.get("reader") or "" for row in images))
+    lesions, images = ([row for row in rows if (row.get("reader") or "") in readers[:1]] for rows in (lesions, images))
     seen = {row["case"] for row in (*lesions, *images)}
     if not seen & set(evaluated):
         raise InputError(f"{folder} holds no case of this evaluation; read the lesions of the same cases.")
@@ -109,7 +115,7 @@ def read(folder: Path, task: str, evaluated: Sequence[str], weights: Sequence[st
     counted = {row["case"]: _number(row["false_positives"]) for row in images if row["false_positives"] != ""}
     return LesionReading(
         tuple(failures), _groups(lesions), counted, sum(row["outcome"] == "" for row in lesions),
-        tuple(sorted(seen - set(evaluated))), tuple(sorted(set(evaluated) - seen)), record,
+        tuple(sorted(seen - set(evaluated))), tuple(sorted(set(evaluated) - seen)), tuple(readers), record,
     )  # fmt: skip
 
 
