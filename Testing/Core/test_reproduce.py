@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +17,10 @@ import pytest
 
 from imagetranslation.errors import Cancelled, InputError
 from training_tools import reproduce
+from training_tools.benchmarking.entries import entries, preset
+from training_tools.crossfitting.plan import Scheme
 from training_tools.lesionreading.bonescan import PUBLISHED
-from training_tools.reproducing import data, running, stamps
+from training_tools.reproducing import data, plan, running, stamps
 from training_tools.reproducing.choices import Choices, begin
 from training_tools.reproducing.published import published, words
 from training_tools.reproducing.sizes import sizes_for
@@ -85,7 +89,8 @@ class TestSteps:
         running.run_steps([step("one"), step("two", ("one",))], tmp_path, said.append)
         assert "2 of 2 steps are to be done: about 20 s and 0.00 GiB of disk" in said[0]
         assert said[1] == "Step 1 of 2: the step one; about 20 s left."
-        assert said[3].startswith("Step 2 of 2: the step two; about 1 s left.")
+        # A tenth of 20 s is taken as gone by the estimate: (2 + 0) / (2 + 10) of the 10 s that remain.
+        assert said[3] == "Step 2 of 2: the step two; about 2 s left."
 
     def test_other_settings_are_refused_by_name_before_anything_is_done(self, study: Path) -> None:
         with pytest.raises(InputError, match=r"two .* done with other settings: its folds was null, not 5"):
@@ -263,6 +268,35 @@ class TestData:
             data.arguments_for(tmp_path, "us2mri")
         more = ["--source-suffix", "us", "--target-suffix", "T2w"]
         assert data.arguments_for(tmp_path, "us2mri", more) == ["--bids", str(tmp_path), *more]
+
+
+class TestDocumentation:
+    @pytest.fixture
+    def text(self, repository: Path) -> str:
+        return (repository / "Resources" / "Docs" / "reproduce.md").read_text(encoding="utf-8")
+
+    def test_every_command_is_one_that_the_program_takes(self, text: str) -> None:
+        lines = re.findall(
+            r"^(?:srun )?(?:imagetranslation|python -m training_tools\.) ?reproduce (.+)$", text, re.MULTILINE
+        )
+        assert len(lines) >= 7
+        for line in lines:
+            parsed = reproduce.parser().parse_args(shlex.split(line))
+            reproduce.chosen(parsed)
+
+    def test_the_arrays_have_as_many_jobs_as_there_are_cells_and_translators(self, text: str) -> None:
+        own = preset("us2mri", "standard")
+        cells = own.folds * sum(path is not None for path in entries("us2mri").values())
+        translators = Scheme("nested", sizes_for("us2mri", False).folds)
+        count = translators.folds * (1 + translators.inner)
+        assert re.findall(r"--array=0-(\d+)", text) == [str(cells - 1), str(count - 1)]
+        assert translators.inner == plan.INNER
+
+    def test_every_step_of_both_studies_is_explained(self, text: str) -> None:
+        for task in ("us2mri", "pool2delayed"):
+            made = Choices(task, data.PHANTOM, Path("x"), True, sizes_for(task, True), 1)
+            for one in plan.steps(made):
+                assert f"| `{one.folder}` |" in text, one.folder
 
 
 def test_the_command_belongs_to_the_program_and_shows_its_help(repository: Path) -> None:

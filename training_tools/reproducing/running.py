@@ -24,6 +24,7 @@ from .stamps import DONE, OUTDATED, Stamp, Step
 
 Tell = Callable[[str], None]
 _GIB = 2**30
+_TRUST = 0.1  # weight of the estimates, as a share of the whole
 
 
 def run_steps(steps: Sequence[Step], study: Path, tell: Tell) -> dict[str, Stamp]:
@@ -117,7 +118,8 @@ class Pace:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._left = {step.name: step.seconds for step in steps}
-        self._estimated = self._took = 0.0
+        # Counts as if it had gone as estimated, so that one short step does not turn the forecast for hours.
+        self._estimated = self._took = _TRUST * sum(self._left.values()) or 1.0
 
     def finished(self, step: Step, seconds: float) -> None:
         """A step took so long."""
@@ -125,9 +127,8 @@ class Pace:
         self._took += seconds
 
     def left(self) -> float:
-        """Seconds for what remains. The correction weighs by time, and stays within a factor of ten."""
-        faster = 1.0 if self._estimated <= 0 else min(10.0, max(0.1, self._took / self._estimated))
-        return sum(self._left.values()) * faster
+        """Seconds for what remains."""
+        return sum(self._left.values()) * self._took / self._estimated
 
 
 def estimate(waiting: Sequence[Step], count: int, study: Path) -> str:

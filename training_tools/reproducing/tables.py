@@ -73,11 +73,11 @@ def similarity(task: str, benchmark: Path) -> Table:
     known = published(task)
     rows: list[tuple[Any, ...]] = []
     for row in read_csv(benchmark / "leaderboard.csv"):
-        own = row["network"] in STUDY
-        told = NOT_PUBLISHED if own and "best_network" in known else "–"
+        of_study = row["network"] in STUDY
+        told = NOT_PUBLISHED if of_study and "best_network" in known else "–"
         if row["network"] == known.get("best_network", {}).get("value"):
             told = words(known["best_ssim"])
-        name = row["network"] if own else f"{row['network']} (beyond the study)"
+        name = row["network"] if of_study else f"{row['network']} (beyond the study)"
         done = row["state"] == "done"
         cells = tuple(_spread(row, measure) if done else "" for measure in SHOWN)
         rows.append((name, told, *cells, row.get("steps", "") if done else "", "" if done else row["state"]))
