@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def run(made: Made, output: Path, *options: str | Path) -> dict[str, Any]:
     """The command on a made folder; returns lesions.json."""
-    given = ["pool2delayed", "--data", str(made.folder), "--draws", "200", "-o", str(output), *map(str, options)]
+    given = ["pool2delayed", "--data", str(made.folder), "--draws", "100", "-o", str(output), *map(str, options)]
     assert main(given) == 0
     return dict(json.loads((output / "lesions.json").read_text(encoding="utf-8")))
 
@@ -207,22 +207,18 @@ def test_a_table_can_say_what_is_increased_in_truth(made: Made, tmp_path: Path) 
     table = tmp_path / "lesions.csv"
     table.write_text("case,lesion,increased,place\np1,1,0,left wrist\np1,2,1,right wrist\n", encoding="utf-8")
 
-    run(
-        made,
-        tmp_path / "out",
-        "--synthetic",
-        made.translated(tmp_path / "images"),
-        "--lesions",
-        table,
-        "--truth",
-        "table",
-    )
+    made.translated(tmp_path / "images")
+    options = ("--lesions", table, "--truth", "table")
+    told = run(made, tmp_path / "out", "--synthetic", tmp_path / "images", *options)
     found = {(row["case"], row["lesion"]): row for row in rows(tmp_path / "out" / "lesions.csv")}
 
     assert (found["p1", "1"]["outcome"], found["p1", "1"]["site"]) == ("invented", "left wrist")
     assert found["p1", "2"]["outcome"] == "found"
     assert found["p3", "1"]["outcome"] == ""
     assert "does not say" in found["p3", "1"]["refused"]
+    # The rule reads the real image as the perfect translation: one of one found, none of one clear.
+    ceiling = told["results"]["ceiling"]
+    assert [of(ceiling[name], "all groups")["k"] for name in ("sensitivity", "specificity")] == [1, 0]
 
 
 def test_every_number_of_the_rule_is_an_option_and_is_kept(made: Made, tmp_path: Path) -> None:

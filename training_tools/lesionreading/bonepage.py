@@ -9,9 +9,10 @@ from typing import Any
 
 from imagetranslation.radiomics.preservation.page import table_html
 
-from .page import gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
+from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .planar import ALIKE
 from .plots import agreement_plot, froc_plot
+from .task import CLEAR, FOUND, INVENTED, MISSED
 
 NAMES = {"synthetic": "synthetic", "source": "blood pool read as delayed", "real": "real delayed image"}
 RULE = "rule"
@@ -23,14 +24,20 @@ def parts(
 ) -> list[str]:
     """The page's HTML parts. failures: `views.Failure`, in any order."""
     results, simulated = record["results"], record["simulated"]
-    made = [f"<h1>{escape(title)}</h1>", _banner(record), *_alarms(record)]
+    made = [STYLE, f"<h1>{escape(title)}</h1>", _banner(record), *_alarms(record)]
     made += ["<h2>Rule</h2>", items(_rules(record))]
     for reader, own in results["readers"].items():
         who = "" if reader == RULE else f", {reader}"
         made += [f"<h2>Sensitivity{escape(who)}</h2>", _sensitivity(own, record)]
+        made += [_confusion(own)]
         made += [f"<h2>Specificity and false positives{escape(who)}</h2>", _specificity(own)]
         made += [f"<h2>By size and by contrast{escape(who)}</h2>", _bands(own)]
     made += ["<h2>The floor: the blood pool read as if it were the delayed image</h2>", _floor(results["floor"])]
+    if "ceiling" in results:
+        made += [
+            "<h2>The ceiling: the real delayed image read by the rule</h2>",
+            _sensitivity(results["ceiling"], record),
+        ]
     made += ["<h2>Free-response curves of the detector</h2>", _froc(results["froc"])]
     made += ["<h2>Uptake ratio, synthetic less real</h2>", _uptake(results["uptake_ratio"], lesions)]
     for kind, words in (("missed", "Missed lesions"), ("invented", "Invented places")):
@@ -78,18 +85,22 @@ def _rules(record: Mapping[str, Any]) -> list[str]:
     said = list(record["rule"])
     if record["settings"]["calls"]:
         readers = ", ".join(record["settings"]["calls"]["readers"])
-        said.append(f"Calls of lesions are those of {readers}; the rule gives the ratios, the floor and the detector.")
+        by = " and the ".join(record["false_positives_by"])
+        said.append(
+            f"Calls of lesions are those of {readers}; the rule gives ratios, floor and curves. False positives are "
+            f"those of the {by}."
+        )
     return [
         *said,
         "Intervals: Wilson and Clopper-Pearson take the lesions of a patient for independent; the last one resamples "
-        "patients with all their lesions (BCa).",
+        "patients with all their lesions (BCa) and is refused below five patients and where no resample differs.",
     ]
 
 
 def _sensitivity(own: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    heading = f"Published ({SIMULATED})" if record["simulated"] else "Published (other patients, human readers)"
-    header = ["Group", "Found", "Increased", "Patients", "Sensitivity", "Wilson 95%", "Clopper-Pearson 95%",
-              "By patients 95%", heading]  # fmt: skip
+    ours = f"Sensitivity ({SIMULATED})" if record["simulated"] else "Sensitivity"
+    header = ["Group", "Found", "Increased", "Patients", ours, "Wilson 95%", "Clopper-Pearson 95%",
+              "By patients 95%", "Published"]  # fmt: skip
     chief = [[*_share(row), record["published"].get(row["of"], "")] for row in own["sensitivity_hyperaemic"]]
     every = [_share(row) for row in own["sensitivity"]]
     return (
@@ -99,6 +110,16 @@ def _sensitivity(own: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         "<p class='note'>Published: Park et al., Nucl Med Mol Imaging 2023, doi 10.1007/s13139-022-00786-y; read by "
         "physicians in 1464 patients. False positives were not published.</p>"
     )
+
+
+def _confusion(own: Mapping[str, Any]) -> str:
+    """All places that were read: increased in truth or not, and in the synthetic image or not."""
+    count = own["outcomes"]
+    rows = [
+        ["increased in truth", count.get(FOUND, 0), f"{count.get(MISSED, 0)} (missed)"],
+        ["not increased in truth", f"{count.get(INVENTED, 0)} (invented)", count.get(CLEAR, 0)],
+    ]
+    return table_html(["All places that were read", "increased in the synthetic image", "not increased there"], rows)
 
 
 def _share(row: Mapping[str, Any]) -> list[Any]:

@@ -13,16 +13,19 @@ from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 from . import scores
 from .froc import Scored, froc
 from .task import FOUND, MISSED
-from .views import IMAGES, Rows
+from .views import BY_TABLE, IMAGES, Rows
 
 GROUPS = ("inflammatory arthritis", "osteomyelitis", "CRPS", "cellulitis", "recent bone injury")
 ALL = "all groups"
 
 
 def results(
-    made: Sequence[Rows], sizes: Sequence[float], contrasts: Sequence[float], resampling: Resampling
+    made: Sequence[Rows], sizes: Sequence[float], contrasts: Sequence[float], resampling: Resampling, truth: str
 ) -> dict[str, Any]:
-    """What all rows together say: by reader, of the floor, of the detector, of the ratios."""
+    """What all rows together say: by reader, of the floor, of the detector, of the ratios.
+
+    truth: BY_RULE or BY_TABLE; with a table the rule on the real image is a ceiling of its own.
+    """
     lesions = [row for rows in made for row in rows.lesions]
     images = [row for rows in made for row in rows.images]
     readers = list(dict.fromkeys(str(row["reader"]) for row in images))
@@ -38,7 +41,12 @@ def results(
     uptake = _grouped(measured, lambda own: scores.agreement(
         [r["ratio_synthetic"] for r in own], [r["ratio_real"] for r in own], [r["patient"] for r in own], resampling
     ))  # fmt: skip
-    return {"readers": found, "floor": floor, "froc": _curves(made, mine, resampling), "uptake_ratio": uptake}
+    told = {"readers": found, "floor": floor}
+    if truth == BY_TABLE:
+        real = [{**r, "false_positives": 0} for r in images if r["reader"] == readers[0]]
+        ceiling = [row for rows in made for row in rows.ceiling]
+        told["ceiling"] = _of_reader(ceiling, real, sizes, contrasts, resampling)
+    return {**told, "froc": _curves(made, mine, resampling), "uptake_ratio": uptake}
 
 
 def _of_reader(

@@ -86,8 +86,9 @@ def read(options: argparse.Namespace) -> Reading:
         "cases": len(made), "patients": len({row["patient"] for rows in made for row in rows.images}),
         "excluded": excluded, "notes": notes, "published": PUBLISHED,
         "unreadable": sum(rows.unreadable for rows in made),
+        "false_positives_by": sorted({row["false_positives_by"] for rows in made for row in rows.images}),
         "alike": {words: sum(words in rows.images[0]["note"] for rows in made) for words in planar.ALIKE},
-        "results": results(made, options.size_bands, options.contrast_bands, resampling),
+        "results": results(made, options.size_bands, options.contrast_bands, resampling, options.truth),
     }  # fmt: skip
     images, marks = ([row for rows in made for row in getattr(rows, part)] for part in ("images", "marks"))
     title = "Lesions in synthetic delayed bone scans"

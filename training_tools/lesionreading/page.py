@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 MOST_DRAWN = 40  # pictures of a kind on a page; the tables hold all
-_STYLE = (
-    "<style>.gallery{display:flex;flex-wrap:wrap;gap:14px}.gallery figure{margin:0;width:404px}"
+STYLE = (
+    "<style>td{white-space:nowrap}.gallery{display:flex;flex-wrap:wrap;gap:14px}.gallery figure{margin:0;width:404px}"
     ".gallery img{display:block;width:404px}.gallery figcaption{font-size:12px;line-height:1.3;margin-top:3px}</style>"
 )
 
@@ -63,4 +63,4 @@ def gallery(kind: str, failures: Sequence[Any]) -> str:
         )
     more = f" The {MOST_DRAWN} clearest are drawn; the tables hold all." if len(worst) > MOST_DRAWN else ""
     told = f"<p class='note'>{len(worst)} in all, each ringed in every image.{escape(more)}</p>"
-    return f"{_STYLE}{told}<div class='gallery'>{''.join(made)}</div>"
+    return f"{told}<div class='gallery'>{''.join(made)}</div>"

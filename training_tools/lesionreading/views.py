@@ -42,10 +42,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Rows:
-    """Of one view. floor: the lesions with the blood pool in the synthetic image's place."""
+    """Of one view. floor, ceiling: the lesions with the blood pool, or the real image, in the synthetic one's
+    place."""
 
     lesions: list[dict[str, Any]]
     floor: list[dict[str, Any]]
+    ceiling: list[dict[str, Any]]
     images: list[dict[str, Any]]
     marks: list[dict[str, Any]]
     failures: list[Failure]
@@ -72,19 +74,20 @@ def rows_of(view: View, known: Mapping[tuple[str, int], Mapping[str, str]], trut
     """All rows of a view. known: what a table says of lesions. truth: BY_RULE or BY_TABLE."""
     places = [_place(view, region, known.get((view.case.name, region.label), {}), truth) for region in view.regions]
     found = {image: _marks(view, image, places) for image in IMAGES}
-    lesions, floor, images, failures = [], [], [], []
+    lesions, floor, ceiling, images, failures = [], [], [], [], []
     for reader in calls.readers if calls else (RULE,):
         for place in places:
             row = _lesion(view, place, reader, calls, found)
             lesions.append(row)
             if reader == (calls.readers[0] if calls else RULE):
-                floor.append(_floor(view, place, row))
+                floor.append(_read_as(view, place, row, "source"))
+                ceiling.append(_read_as(view, place, row, "real"))
             if row["outcome"] in (MISSED, INVENTED):
                 failures.append(_failed(view, place, row))
         images.append(_image(view, places, reader, calls, found))
     wrong = [(mark, row) for mark, row in found["synthetic"] if row["invented"]]
     failures += [_invented(view, mark) for mark, _ in wrong]
-    return Rows(lesions, floor, images, [row for image in IMAGES for _, row in found[image]], failures,
+    return Rows(lesions, floor, ceiling, images, [row for image in IMAGES for _, row in found[image]], failures,
                 bool(view.unreadable))  # fmt: skip
 
 
@@ -179,9 +182,9 @@ def _lesion(
     }  # fmt: skip
 
 
-def _floor(view: View, place: Place, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The lesion with the blood pool in the synthetic image's place, by the rule."""
-    called = bool(place.ratios["source"] >= view.rule.increased)
+def _read_as(view: View, place: Place, row: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """The lesion with another image in the synthetic one's place, by the rule."""
+    called = bool(place.ratios[image] >= view.rule.increased)
     outcome = "" if place.refused or place.truth is None else _outcome(place.truth, called)
     return {**row, "reader": RULE, "increased": _flag(place.truth), "outcome": outcome}
 
