@@ -153,12 +153,13 @@ def test_patients_kept_to_the_last_are_tested_once_and_by_delong(finished: Path)
 @pytest.mark.usefixtures("small")
 def test_features_are_extracted_from_the_images_and_say_from_which(study: Path) -> None:
     lines = (study / "images.csv").read_text().splitlines()
-    (study / "images.csv").write_text("\n".join([lines[0], *(line for line in lines[1:] if "real" not in line)]))
+    kept = [line for line in lines[1:] if line[:3] in PATIENTS[:12] and "real" not in line]
+    (study / "images.csv").write_text("\n".join([lines[0], *kept]))
     assert classify.main(command(study, "--models", "elastic-net")) == 0
     table = study / "out" / "features" / "synthetic.csv"
     with table.open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["patient"] for row in rows] == PATIENTS
+    assert [row["patient"] for row in rows] == PATIENTS[:12]
     own = hashlib.sha256((study / "p00-synthetic.nrrd").read_bytes()).hexdigest()
     assert rows[0]["image_sha256"] == own
     assert not any("shape" in name for name in rows[0])

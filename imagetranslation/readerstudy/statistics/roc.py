@@ -30,7 +30,10 @@ class Areas:
 
 
 def areas(ratings: np.ndarray, truth: np.ndarray) -> Areas:
-    """ratings: (m, n) without gaps; truth: (n,) booleans. Undefined unless each kind of case is there twice."""
+    """ratings: (m, n) without gaps; truth: (n,) booleans. Undefined unless each kind of case is there twice.
+
+    Placements come from midranks, in O(n log n) (Sun and Xu, IEEE Signal Process Lett 2014, 21:1389-1393).
+    """
     truth = np.asarray(truth, dtype=bool)
     enough(truth)
     place = _ranks(ratings)
