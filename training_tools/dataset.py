@@ -20,7 +20,7 @@ from imagetranslation.fieldofview import field_of_view
 from imagetranslation.volume import Volume, read_volume
 
 from .config import Config
-from .pairs import SIDES, UNPAIRED
+from .pairs import CASE_NAME, SIDES, UNPAIRED
 
 BOTH = "both"
 
@@ -71,11 +71,21 @@ def require_pairs(folder: Path, what: str) -> None:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """`cases.json` of a prepared folder."""
+    """`cases.json` of a prepared folder; InputError where it is none, is damaged or names a case twice."""
+    path = folder / "cases.json"
     try:
-        return dict(json.loads((folder / "cases.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder} holds no prepared pairs (cases.json); run training_tools.prepare first.") from error
+    cases = found.get("cases")
+    if not isinstance(cases, list) or not all(
+        isinstance(record, dict) and CASE_NAME.fullmatch(str(record.get("case"))) for record in cases
+    ):
+        raise InputError(f"{path} is damaged: it names no cases; run training_tools.prepare again.")
+    names = [record["case"] for record in cases]
+    if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+        raise InputError(f"{path} names {twice[0]} twice; run training_tools.prepare again.")
+    return found
 
 
 def load_cases(folder: Path, config: Config, names: list[str] | None = None) -> list[Case]:
@@ -184,6 +194,11 @@ def load_case(folder: Path, config: Config, name: str) -> Case:
     for part, array in (("target", target), ("valid", valid), ("lesion", lesion)):
         if array is not None and array.shape != source.array.shape:
             raise InputError(f"{name}: {part} and source are on different grids; run training_tools.prepare again.")
+    if not valid.any():
+        raise InputError(
+            f"{name}: no voxel of its field of view is covered by the target, so nothing can be learnt or scored; look "
+            "at its registration, or leave it out."
+        )
     image, _ = intensity.normalise(source.array, seen, config.source.normalisation)
     wanted, _ = intensity.normalise(target, valid, config.target.normalisation)
     reference = intensity.denormalise(wanted, config.outputs())

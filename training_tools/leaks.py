@@ -7,6 +7,7 @@ be told from it), and things fitted on cases outside training (an encoder, a sca
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ def check(data: Path, split: Split) -> Report:
     """Raise InputError where two sides of the split share an image, or two images that are nearly the same.
 
     The split's setting `alike` is the correlation from which on images count as one (`NEAR_DUPLICATE` by default): data
-    in which different patients look more alike, such as simulated ones, need a higher one.
+    in which different patients look more alike, such as simulated ones, need a higher one. Equal voxels are refused
+    whatever it is.
     """
     threshold = float(split.settings.get("alike") or NEAR_DUPLICATE)
     most: Closest | None = None
@@ -61,8 +63,17 @@ def check(data: Path, split: Split) -> Report:
         cases = [case for case in sorted(side) if has.get(case, BOTH) in (BOTH, part)]
         if not cases:
             continue
-        vectors = np.stack([signature(data, case, part) for case in cases])
-        found = _closest(vectors, cases, side, part)
+        arrays = ((case, read_volume(case_files(data, case)[part]).array) for case in cases)
+        vectors, digests = [], {}
+        for case, array in arrays:
+            vectors.append(_signature(array))
+            first = digests.setdefault(hashlib.sha256(np.ascontiguousarray(array)).hexdigest(), case)
+            if side[first] != side[case]:
+                raise InputError(
+                    f"The {part} images of {first} ({side[first]}) and {case} ({side[case]}) are the same, voxel by "
+                    "voxel: remove one, or name the patient of both in the data and draw the split again."
+                )
+        found = _closest(np.stack(vectors), cases, side, part)
         if found is not None and found.correlation > threshold:
             raise InputError(
                 f"The {part} images of {found.first} ({side[found.first]}) and {found.second} ({side[found.second]}) "
@@ -91,9 +102,13 @@ def signature(data: Path, case: str, part: str) -> np.ndarray:
     blurred copy of itself (what all prostates or skeletons share) and scaled to length 1: intensity changes, noise,
     another file format and a cropped margin leave it nearly as it was. A constant image gives zeros.
     """
+    return _signature(read_volume(case_files(data, case)[part]).array)
+
+
+def _signature(array: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
-    array = read_volume(case_files(data, case)[part]).array.astype(np.float32)
+    array = array.astype(np.float32)
     array = np.nan_to_num(array[_recorded(array)])
     shape = (1, PLANAR_SIDE, PLANAR_SIDE) if array.shape[0] == 1 else (SIDE,) * 3
     ratios = [n / m for n, m in zip(array.shape, shape)]

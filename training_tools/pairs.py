@@ -24,7 +24,7 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 SIDES = ("source", "target")
 # Folders of prepared images without a partner, so that none is taken for half a pair.
 UNPAIRED = {side: f"unpaired_{side}" for side in (*SIDES, "valid")}
-_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+CASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def list_pairs(
     if lonely:
         raise InputError(
             f"{source} has {len(sources)} volumes and {target} has {len(targets)}; without a partner of the same "
-            f"name: {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}."
+            f"name: {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}. Images that are no pairs go with "
+            "--unpaired-source and --unpaired-target."
         )
     if (source_labels is None) != (target_labels is None):
         raise InputError("Give the labels of both sides (--source-labels and --target-labels) or of neither.")
@@ -107,7 +108,7 @@ def check_pairs(pairs: Sequence[PairFiles]) -> None:
     """InputError where cases share a name, a name cannot be a file's, a file is missing or a label has no partner."""
     if not pairs:
         raise InputError("There is no pair to prepare.")
-    if wrong := [pair.case for pair in pairs if not _CASE.fullmatch(pair.case)]:
+    if wrong := [pair.case for pair in pairs if not CASE_NAME.fullmatch(pair.case)]:
         raise InputError(
             f"The case name {wrong[0]!r} cannot be a file's name: use letters, digits, dot, dash and underscore."
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -164,6 +165,22 @@ def make_split(
     return Split((), {part: tuple(cases) for part, cases in parts.items()}, known, prints, settings)
 
 
+def one_sided(split: Split) -> list[str]:
+    """Where a side of the split lacks a value of a fact that it is stratified by, in words."""
+    found = []
+    for fact in split.settings.get("stratify", ()):
+        held = {
+            side: {split.subjects[case].facts.get(fact, "") for case in cases} for side, cases in split.sides().items()
+        }
+        every = sorted(set().union(*held.values()))
+        if len(every) == 1:
+            found.append(f"every case has the {fact} {every[0]}, so there is nothing to spread.")
+        for side, values in held.items():
+            if lacking := " or ".join(value for value in every if value not in values):
+                found.append(f"{side} has no case with the {fact} {lacking}: nothing about it can be said there.")
+    return found
+
+
 def write_split(split: Split, path: Path) -> None:
     """Write the split's file."""
     cases = {
@@ -294,6 +311,8 @@ def main(arguments: list[str] | None = None) -> int:
         by=options.by, alike=options.alike,
     )  # fmt: skip
     report = check(options.data, split)
+    for remark in one_sided(split):
+        print(f"warning: {remark}", file=sys.stderr)
     write_split(split, options.output)
     sizes = {side: len(cases) for side, cases in split.sides().items()}
     print(json.dumps({"sides": sizes, "closest": report.closest, "split": str(options.output)}))

@@ -79,8 +79,10 @@ def train(
     prints = fingerprints(data, [*learnt, *watched])
     fabric = make_fabric(config.precision, hardware)
     if fabric.global_rank == 0:
-        claim(run, config, learnt, data, watched, prints)
+        if (run / "config.json").exists():
+            claim(run, config, learnt, data, watched, prints)
         open_cases(data, config, prints, cache)
+        claim(run, config, learnt, data, watched, prints)  # last: cases that cannot be used leave no run behind
     fabric.barrier()
     stored = open_cases(data, config, prints, cache, build=False)
     task = Run(config, run, fabric, stored[: len(learnt)], stored[len(learnt) :])
