@@ -207,6 +207,8 @@ def test_lesions_are_counted_and_drawn_missed_ones_first(planted, data, tmp_path
     page = (tmp_path / "atlas" / "atlas.html").read_text()
     assert page.count("class='failure'") == 4
     assert "3 of 6 lesions" in page
+    shown = re.findall(r"class='failure'><b>(\w+)</b>", page)
+    assert shown == ["vanished"] * 2 + ["invented"] * 2
 
 
 @pytest.mark.parametrize(

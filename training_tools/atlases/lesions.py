@@ -76,11 +76,11 @@ class LesionReading:
             total, images = sum(self.false_positives.values()), len(self.false_positives)
             said.append(f"{total:g} places in {images} synthetic images are invented: {total / images:.2f} an image.")
         if counts[INVENTED]:
-            said.append(f"{counts[INVENTED]} places that were looked at are raised in the synthetic image alone.")
+            said.append(f"Of the known places, {counts[INVENTED]} stand out in the synthetic image alone.")
         if len(self.readers) > 1:
             said.append(f"The calls are those of {self.readers[0]}, the first of {len(self.readers)} readers.")
         if self.refused:
-            said.append(f"{self.refused} lesions could not be read; lesions.csv says why.")
+            said.append(f"Lesions that could not be read: {self.refused}; lesions.csv says why.")
         if self.elsewhere:
             said.append(
                 f"Counted, but not in this evaluation and so without a picture: {len(self.elsewhere)} cases "

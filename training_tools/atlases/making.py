@@ -104,7 +104,7 @@ def make(
         evaluated, ranking, entries, relations.within([_joined(parts) for parts in voxels.values()]),
         relations.between("uncertainty", "mean uncertainty", doubt, error),
         relations.between("likeness", "distance from the training scans", unlike, error),
-        reading, [*drawn.items()],
+        reading, [(one, drawn[one]) for one in (reading.failures if reading else ()) if one in drawn],
         {
             "by": by, "shown": shown, "uncertainty": uncertainty if maps is None else "from files",
             "samples": samples, "maps": None if maps is None else str(maps), "most_voxels_a_case": MOST_VOXELS,

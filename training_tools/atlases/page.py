@@ -195,7 +195,7 @@ def _lesions(atlas: Atlas) -> Iterable[str]:
         yield "<p class='note'>No lesion reading was given (training_tools.lesions; --lesions).</p>"
         return
     yield _list(reading.sentences())
-    header = ("Group", "found", "missed", "missed of real ones", "raised in the synthetic image alone", "in neither")
+    header = ("Group", "found", "missed", "missed of real ones", "in the synthetic image alone", "in neither")
     rows = []
     for group, counts in reading.groups.items():
         real = counts[FOUND] + counts[MISSED]
