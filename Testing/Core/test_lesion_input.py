@@ -284,3 +284,26 @@ def test_a_reading_that_fails_leaves_no_folder(made: Made) -> None:
 def test_settings_that_make_no_rule_are_refused(made: Made, options: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         reading(made, *options)
+
+
+def test_regions_of_a_dicom_segmentation_are_read(data_dir: Path, tmp_path: Path) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    import pydicom
+    from pydicom.sr.codedict import codes
+
+    path = sorted((data_dir / "prostatex" / "dicom_adc").glob("*.dcm"))[8]
+    image = pydicom.dcmread(path)
+    mask = np.zeros((1, image.Rows, image.Columns, 1), np.uint8)
+    mask[0, 40:50, 30:40, 0] = 1
+    described = [highdicom.seg.SegmentDescription(1, "Lesion", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")]
+    highdicom.seg.Segmentation(
+        [image], mask, "BINARY", described, highdicom.UID(), 9, highdicom.UID(), 1, "m", "m", "1", "1"
+    ).save_as(tmp_path / "seg.dcm")
+    (tmp_path / "slice.dcm").write_bytes(path.read_bytes())
+    (tmp_path / "cases.csv").write_text(
+        "patient,group,source,target,synthetic,lesion\np,CRPS,slice.dcm,slice.dcm,slice.dcm,seg.dcm\n", encoding="utf-8"
+    )
+
+    (row,) = read("--cases", tmp_path / "cases.csv").lesions
+
+    assert (row["origin"], row["row"], row["column"]) == ("region", 44.5, 34.5)
