@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from .classifying.images import Row, check, read_images
 from .classifying.inputs import Study
 from .classifying.models import FEATURES, IMAGES, MODELS, find, of_kind
 from .classifying.page import page
+from .classifying.telling import Teller
 from .console import run as run_command
 from .evaluating.writing import write_rows
 
@@ -184,12 +184,13 @@ def main(arguments: list[str] | None = None) -> int:
     record = crossfit.read(options.cross_fit)
     notes = crossfit.verify(record, options.cross_fit.parent)
     test = _test(options, record)
-    read, models, more = _read(options, record)
+    tell = Teller()
+    read, models, more = _read(options, record, tell)
     kinds = inputs.same_patients(list(read.values()))
     studies = {
         kind: inputs.study(labels, positive, part, record, folds, test) for kind, part in zip(read, kinds)
     }  # fmt: skip
-    report = classify(studies, models, record, options.output, notes=[*notes, *more], told=_on_screen)
+    report = classify(studies, models, record, options.output, notes=[*notes, *more], told=tell)
     for row in report["results"]:
         print(f"{row['arm']:<38} {row['model']:<18} AUC {row['auc']:.3f}")
     for row in report["last_test"]:
@@ -210,7 +211,7 @@ def _test(options: argparse.Namespace, record: crossfit.CrossFit) -> tuple[str, 
 
 
 def _read(
-    options: argparse.Namespace, record: crossfit.CrossFit
+    options: argparse.Namespace, record: crossfit.CrossFit, tell: Teller
 ) -> tuple[dict[str, inputs.Arms], list[str], list[str]]:
     """Arms of each kind of input, the models, and what has to be taken on trust."""
     if not options.images:
@@ -227,7 +228,7 @@ def _read(
     read, notes = {}, []
     if any(find(name).learns_from == FEATURES for name in models):
         folder = options.output / "features"
-        read[FEATURES], notes = inputs.arms_of_features(rows, folder, _on_screen, options.workers)
+        read[FEATURES], notes = inputs.arms_of_features(rows, folder, tell, options.workers)
     if any(find(name).learns_from == IMAGES for name in models):
         read[IMAGES] = inputs.arms_of_images(rows)
     return read, models, notes
@@ -235,11 +236,6 @@ def _read(
 
 def _all_drawn(rows: Sequence[Row]) -> bool:
     return all(row.region is not None for row in rows)
-
-
-def _on_screen(sentence: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{sentence}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from imagetranslation.files import make_folder
 from . import leaks
 from .benchmarking import costs
 from .classifying.tables import read_labels, read_patients
+from .classifying.telling import Teller
 from .config import Config, read_config
 from .console import run as run_command
 from .crossfitting import gathering, making
@@ -145,11 +146,12 @@ def make_all(place: Place, numbers: Sequence[int], watts: float = costs.CPU_WATT
         f"({found['kilowatt_hours']:.2f} kWh at {watts:g} W), and {images} images made, which comes on top."
     )
     took: list[float] = []
+    tell = Teller()
     for done, translator in enumerate(left):
         remaining = (mean(took) if took else each) * (len(left) - done)
         _say(f"{translator.name}: {done + 1} of {len(left)}; about {_duration(remaining)} left.")
         began = time.monotonic()
-        making.make(place, translator, _on_screen)
+        making.make(place, translator, tell)
         took.append(time.monotonic() - began)
 
 
@@ -169,11 +171,6 @@ def _duration(seconds: float) -> str:
 
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
-
-
-def _on_screen(sentence: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{sentence}", end="", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
