@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from training_tools import benchmark
+from training_tools import benchmark, leaks, reproduce
 from training_tools.benchmarking import entries
 from training_tools.reproducing import preserving
 from training_tools.reproducing.choices import Choices
@@ -22,8 +23,11 @@ def tiny(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let a study take tiny networks, in this process."""
     from imagetranslation.radiomics.engine import make_engine
 
-    patch.setattr(entries, "CONFIGS", tiny_networks(folder))
+    if not folder.exists():
+        tiny_networks(folder)
+    patch.setattr(entries, "CONFIGS", folder)
     patch.setattr(benchmark, "run_apart", here)
+    patch.setattr(leaks, "NEAR_DUPLICATE", 1.0)  # ellipsoids are more alike than patients
     patch.setattr(preserving, "best_engine", lambda: make_engine("pyradiomics"))
     patch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
 
@@ -33,10 +37,8 @@ def pairs(folder: Path, cases: int, labels: bool) -> Path:
     prepared = prepared_pairs(folder, cases)
     path = prepared / "cases.json"
     about = json.loads(path.read_text(encoding="utf-8"))
-    if labels:
-        for number, case in enumerate(about["cases"]):
-            case["facts"] = {"label": str(number % 2)}
-    # Ellipsoids of a formula are more alike than patients, as simulated patients are.
+    for number, case in enumerate(about["cases"] if labels else ()):
+        case["facts"] = {"label": str(number % 2)}
     path.write_text(json.dumps(about), encoding="utf-8")
     return prepared
 
@@ -49,3 +51,14 @@ def choices(prepared: Path, output: Path) -> Choices:
         classifiers=("resnet10",),
     )  # fmt: skip
     return Choices("us2mri", str(prepared), output, True, sizes, 1)
+
+
+def main(prepared: str, output: str, networks: str) -> None:
+    """A tiny study in a process of its own, to be killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        tiny(patch, Path(networks))
+        reproduce.reproduce(choices(Path(prepared), Path(output)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

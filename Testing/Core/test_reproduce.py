@@ -203,6 +203,15 @@ class TestBegun:
         (scans / "cache" / "a.npy").write_text("x")
         begin(self.choices(tmp_path / "out", str(scans)))
 
+    def test_a_study_that_lies_in_its_own_data_is_no_change(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "us").mkdir()
+        begin(self.choices(tmp_path / "out", str(tmp_path)))
+        (tmp_path / "out" / "grown").write_text("x")
+        monkeypatch.chdir(tmp_path)
+        begin(self.choices(Path("out"), "."))
+
     def test_a_folder_with_other_files_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.doc").write_text("x")
         with pytest.raises(InputError, match=r"holds other files \(thesis\.doc\)"):

@@ -6,6 +6,10 @@ import csv
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +19,7 @@ import pytest
 
 from imagetranslation.errors import InputError
 from imagetranslation.volume import read_volume, write_volume
-from training_tools import leaks, reproduce
+from training_tools import reproduce
 from training_tools.phantoms.bonescan_writing import Order, write_cases
 from training_tools.reproducing import growth, helping, report, tables
 from training_tools.reproducing.choices import Choices
@@ -40,7 +44,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         tiny(patch, folder / "networks")
-        patch.setattr(leaks, "NEAR_DUPLICATE", 1.0)  # ellipsoids are more alike than patients
         prepared = pairs(folder / "pairs", 10, labels=True)
         reproduce.reproduce(choices(prepared, folder / "out"))
         yield prepared, folder / "out"
@@ -255,3 +258,24 @@ def test_a_simulated_study_says_so_in_every_heading_of_a_result(
     (tmp_path / "out" / "lesions" / "reading" / "lesions.csv").unlink()
     reproduce.reproduce(made)
     assert (tmp_path / "out" / "lesions" / "reading" / "lesions.csv").is_file()
+
+
+@pytest.mark.soak
+def test_a_study_killed_in_every_step_goes_on_and_does_nothing_twice(
+    study: tuple[Path, Path], tmp_path: Path, repository: Path
+) -> None:
+    out, kept = tmp_path / "out", {}
+    command = [sys.executable, "-m", "Testing.Core.reproductions", str(study[0]), str(out), str(tmp_path / "networks")]
+    for step in ("benchmark", "translators", "preservation", "classification", "atlas"):
+        process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 300
+        while not (out / "logs" / f"{step}.txt").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (out / "report.html").exists()
+        kept.update({path: path.stat().st_mtime_ns for path in (out / "steps").iterdir()})
+    subprocess.run(command, cwd=repository, check=True, capture_output=True)
+    assert (out / "report.html").is_file()
+    assert len(kept) >= 7
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

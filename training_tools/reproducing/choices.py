@@ -59,7 +59,7 @@ class Choices:
             {
                 "task": self.task, "data": where, "quick": self.quick, "sizes": self.sizes.record(),
                 "options_of_prepare": list(self.more), "software": __version__,
-                "files_of_the_data": data.listing(self.data, self.more),
+                "files_of_the_data": data.listing(self.data, self.more, self.output),
             }
         )  # fmt: skip
 

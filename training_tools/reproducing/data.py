@@ -179,18 +179,21 @@ def require_unchanged(prepared: Path, data: str) -> None:
         )
 
 
-def listing(data: str, more: Sequence[str]) -> str:
-    """Hash of names, sizes and times of everything below the data's folder, by which a change is noticed; "" for the
-    phantom."""
+def listing(data: str, more: Sequence[str], output: Path) -> str:
+    """Hash of names, sizes and times of all files of the data, by which a change is noticed; "" for the phantom.
+
+    output: the study's own folder, which may lie in the data's and is left out, as are arrays that training keeps.
+    """
     if data == PHANTOM:
         return ""
     roots = [Path(data), *(Path(word) for word in more if not word.startswith("-") and Path(word).exists())]
-    found = hashlib.sha256()
-    for root in roots:
-        for path in sorted(p for p in ([root] if root.is_file() else root.rglob("*")) if p.is_file()):
-            if "cache" not in path.relative_to(root).parts:  # prepared arrays, which training keeps beside the cases
+    found, own = hashlib.sha256(), output.resolve()
+    for root in (root.resolve() for root in roots):
+        for path in sorted([root] if root.is_file() else root.rglob("*")):
+            name = path.relative_to(root)
+            if path.is_file() and "cache" not in name.parts and own not in path.parents:
                 known = path.stat()
-                found.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode())
+                found.update(f"{name} {known.st_size} {known.st_mtime_ns}\n".encode())
     return found.hexdigest()
 
 
