@@ -94,3 +94,8 @@ def test_a_patient_with_several_cases_counts_once_by_their_mean():
     assert found.values["mae"] == {"P": 20.0, "Q": 25.0}
     assert found.worst_cases(2) == ["c", "b"]
     assert found.worse_than("Q", "mae") == 100.0
+    tied = rank(
+        {one: {"mae": value} for one, value in zip("abcd", (1.0, 2.0, 2.0, 3.0))}, dict(zip("abcd", "abcd")), "mae"
+    )
+    assert [tied.worse_than(one, "mae") for one in "abcd"] == [0.0, 50.0, 50.0, 100.0]
+    assert rank({"a": {"mae": 1.0}}, {"a": "P"}, "mae").worse_than("P", "mae") is None

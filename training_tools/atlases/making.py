@@ -16,7 +16,7 @@ from . import images, lesions, pictures, relations
 from .evaluations import Evaluated
 from .ranking import Ranking, rank
 
-MOST_VOXELS = 20_000  # of a case that enter the relation of uncertainty and error, drawn evenly; 800 patients fit
+MOST_VOXELS = 6_000  # of a case that enter the relation of uncertainty and error, drawn evenly; 1,464 patients fit
 
 
 @dataclass

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from imagetranslation.errors import InputError
 
 from ..evaluating.measures import MEASURES
@@ -17,11 +19,15 @@ from ..evaluating.measures import MEASURES
 
 @dataclass(frozen=True)
 class Ranking:
-    """values: measure to patient. order: patients, worst first by `by`. cases: of each patient, its worst first."""
+    """values: measure to patient. places: measure to per cent of the other patients that did better than a patient.
+
+    order: patients, worst first by `by`. cases: of each patient, its worst first.
+    """
 
     by: str
     measures: tuple[str, ...]
     values: Mapping[str, Mapping[str, float]]
+    places: Mapping[str, Mapping[str, float]]
     order: tuple[str, ...]
     cases: Mapping[str, Sequence[str]]
 
@@ -31,13 +37,7 @@ class Ranking:
 
     def worse_than(self, patient: str, measure: str) -> float | None:
         """Per cent of the other patients that did better; None where the patient has no value or is alone."""
-        values = self.values[measure]
-        if patient not in values or len(values) < 2:
-            return None
-        own = badness(measure, values[patient])
-        others = [badness(measure, value) for one, value in values.items() if one != patient]
-        better = sum((other < own) + 0.5 * (other == own) for other in others)
-        return round(100 * better / len(others), 1)
+        return self.places[measure].get(patient)
 
     def worst_cases(self, count: int) -> list[str]:
         """The worst case of each of the `count` worst patients."""
@@ -75,7 +75,19 @@ def rank(scores: Mapping[str, Mapping[str, float]], patients: Mapping[str, str],
         patient: sorted(found, key=lambda case: (*worst_first(scores[case].get(by)), case))
         for patient, found in own.items()
     }
-    return Ranking(by, measures, values, tuple(order), ordered)
+    places = {name: _places(name, found) for name, found in values.items()}
+    return Ranking(by, measures, values, places, tuple(order), ordered)
+
+
+def _places(measure: str, values: Mapping[str, float]) -> dict[str, float]:
+    """Per cent of the other patients that did better, ties counting half; none for a patient alone."""
+    if len(values) < 2:
+        return {}
+    bad = np.array([badness(measure, value) for value in values.values()])
+    ordered = np.sort(bad)
+    better, as_good = np.searchsorted(ordered, bad), np.searchsorted(ordered, bad, side="right")
+    shares = 100 * (better + 0.5 * (as_good - better - 1)) / (len(bad) - 1)
+    return {patient: round(float(share), 1) for patient, share in zip(values, shares)}
 
 
 def badness(measure: str, value: float) -> float:
