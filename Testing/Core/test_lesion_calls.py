@@ -26,8 +26,11 @@ from ..studies import REALISM, a_document
 from .lesion_views import COLUMNS, ROWS, SPACING, Made, Patient
 
 WHERE = {"id": "where", "type": "place", "text": "Mark every increased lesion", "required": False}
-# The first erased lesion, a little beside its middle, and a place that is none.
-MARKED = {"scanner": ((ROWS[0], COLUMNS[0]),), "model1": ((ROWS[0] + 1, COLUMNS[0]), (ROWS[2], COLUMNS[1]))}
+# The erased lesion, in the synthetic image a little beside its middle; a place that is none, in both images; another.
+MARKED = {
+    "scanner": ((ROWS[0], COLUMNS[0]), (ROWS[1], COLUMNS[0])),
+    "model1": ((ROWS[0] + 1, COLUMNS[0]), (ROWS[1], COLUMNS[0]), (ROWS[2], COLUMNS[1])),
+}
 
 
 @pytest.fixture
@@ -121,7 +124,9 @@ def test_marks_of_a_reader_study_are_calls_and_false_positives(study: Path) -> N
     ]
 
     # By the rule both lesions are increased; the reader marked the first in both images, the second in none.
-    assert [row["outcome"] for row in rows_of(views[0], {}, "rule", alone).lesions] == ["found", "missed"]
+    one = rows_of(views[0], {}, "rule", alone)
+    assert [row["outcome"] for row in one.lesions] == ["found", "missed"]
+    assert one.images[0]["false_positives"] == 2
     both = rows_of(views[0], {}, "rule", calls)
     assert [row["outcome"] for row in both.lesions] == ["found", "clear"]
     assert (both.images[0]["false_positives"], both.images[0]["false_positives_by"]) == (1, "reader")

@@ -91,6 +91,13 @@ def test_an_image_of_one_limb_or_of_nothing_has_no_other_side() -> None:
     assert other_side(np.full((64, 64), 5.0), MM) is None
 
 
+def test_a_lesion_opposite_to_air_is_compared_with_what_surrounds_it() -> None:
+    image = picture({(2, 0): RAISED})
+    image[45:60, 32:] *= 0.001
+
+    assert uptake(image, [(2, 0)])[1] == BACKGROUND
+
+
 def test_the_detector_marks_what_stands_out_and_nothing_else() -> None:
     image = smoothed(picture({(2, 0): RAISED}), MM, Rule().smooth_mm)
 

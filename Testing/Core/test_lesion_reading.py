@@ -104,6 +104,17 @@ def test_an_uptake_where_only_hyperaemia_was_is_no_longer_specific(flawed: tuple
     assert (told["k"], told["n"]) == (0, 1)
 
 
+def test_the_detector_alone_finds_what_was_left_and_marks_what_was_added(flawed: tuple[dict[str, Any], Path]) -> None:
+    curves = flawed[0]["results"]["froc"]
+
+    found = {name: {row["false_positives_per_image"]: row["sensitivity"] for row in curve["at"]}
+             for name, curve in curves.items()}  # fmt: skip
+    # Three added in seven images are 0.43 an image.
+    assert found["synthetic"][0.5] == pytest.approx(5 / 7)
+    assert max(point["false_positives_per_image"] for point in curves["synthetic"]["points"]) == pytest.approx(3 / 7)
+    assert found["real"][0.125] == 1.0
+
+
 def test_missed_and_invented_places_are_listed_where_they_are(flawed: tuple[dict[str, Any], Path]) -> None:
     lesions, marks = rows(flawed[1] / "lesions.csv"), rows(flawed[1] / "marks.csv")
 
