@@ -14,7 +14,7 @@ from imagetranslation.radiomics.preservation.page import document
 from .arms import BOTH, CONTROL, Difference, Result
 from .crossfit import SIMPLE
 from .images import CLIP, GRID, PLANAR_GRID, REAL, SOURCE, SYNTHETIC
-from .models import IMAGES, find
+from .models import FEATURES, IMAGES, find
 from .scores import SPECIFICITY
 from .tables import Cohort
 from .untouched import Last
@@ -69,6 +69,11 @@ def _protocol(about: Mapping[str, Any]) -> str:
         f"{CONTROL}: source and synthetic images with labels drawn anew; it should lie at 0.5.",
         f"Sensitivity at {SPECIFICITY:.0%} specificity: the threshold is set on the tested patients of each fold.",
     ]  # fmt: skip
+    if any(find(name).learns_from == FEATURES for name in about["models"]):
+        sentences.append(
+            "Many features grow with the size of their region, which is the same in all arms: what all arms reach alike "
+            "may be known from the region alone."
+        )
     if any(find(name).learns_from == IMAGES for name in about["models"]):
         sentences.append(
             f"resnet10: each image is cut to its region's box and a tenth around it, resampled to {_size(GRID)} voxels "
