@@ -71,8 +71,8 @@ def _protocol(about: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     if any(find(name).learns_from == FEATURES for name in about["models"]):
         sentences.append(
-            "Many features grow with the size of their region, which is the same in all arms: what all arms reach alike "
-            "may be known from the region alone."
+            "Many features grow with the size of their region, which is the same in all arms: what all arms reach "
+            "alike may be known from the region alone."
         )
     if any(find(name).learns_from == IMAGES for name in about["models"]):
         sentences.append(
