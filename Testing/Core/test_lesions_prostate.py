@@ -108,6 +108,7 @@ def test_erased_lesions_are_missed_and_all_others_found(data, tmp_path):
     assert found["results"]["contrast"]["cnr"]["bias"]["value"] > 0
     page = (tmp_path / "out" / "lesions.html").read_text()
     assert page.count("alt='case") == 3
+    assert page.count(".gallery{") == 1
 
 
 def test_a_dark_place_that_was_drawn_in_is_invented_once_and_counted_in_its_image(data, tmp_path):

@@ -30,8 +30,8 @@ def rows(atlas: Atlas) -> list[dict[str, Any]]:
                     f"{name}_worse_than_percent": atlas.ranking.worse_than(entry.patient, name)
                     for name in atlas.ranking.measures
                 },
-                "mean_uncertainty": entry.doubt,
-                "patient_rank_correlation": inside.get("rho"), "patient_ause": inside.get("ause"),
+                "mean_uncertainty": _short(entry.doubt),
+                "patient_rank_correlation": _short(inside.get("rho")), "patient_ause": _short(inside.get("ause")),
                 "distance_ratio": likeness.get("ratio"), "verdict": likeness.get("verdict"),
                 "missing": "; ".join(entry.reasons),
             }
@@ -62,3 +62,8 @@ def record(atlas: Atlas) -> dict[str, Any]:
         },
         "missing": atlas.missing(), "rows": rows(atlas),
     }  # fmt: skip
+
+
+def _short(value: float | None) -> float | None:
+    """Six significant digits."""
+    return None if value is None else float(f"{value:.6g}")

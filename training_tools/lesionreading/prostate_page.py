@@ -15,7 +15,7 @@ from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
 from .froc import Scored, froc
-from .page import gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
+from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .plots import froc_plot
 from .prostate_rows import Rows
 from .prostate_view import IMAGES
@@ -102,7 +102,7 @@ def _curves(made: Sequence[Rows], lesions: Sequence[Row], resampling: Resampling
 def parts(title: str, record: Mapping[str, Any], lesions: Sequence[Row], failures: Sequence[Any]) -> list[str]:
     """The page's HTML parts."""
     found = record["results"]
-    made = [f"<h1>{escape(title)}</h1>", *_banner(record), "<h2>Rule</h2>", items(record["rule"])]
+    made = [STYLE, f"<h1>{escape(title)}</h1>", *_banner(record), "<h2>Rule</h2>", items(record["rule"])]
     made += ["<h2>Sensitivity</h2>", _shares("Group", found["sensitivity"])]
     made += [_shares("Diameter", found["by_size"]), _shares("Zone", found["by_zone"]), _note_on_size()]
     made += ["<h2>Specificity and false positives, and the floor</h2>", _against_floor(found)]
