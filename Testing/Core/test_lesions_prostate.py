@@ -201,6 +201,17 @@ def test_cases_that_cannot_be_read_are_listed_and_the_others_read(data, tmp_path
     assert "2 cases could not be read" in (tmp_path / "out" / "lesions.html").read_text()
 
 
+def test_images_and_lesions_on_another_grid_are_listed_by_name(data, tmp_path):
+    folder = made(tmp_path / "made", {case: real_image(case) for case in range(CASES)})
+    write_volume(Volume(real_image(0)[:, :-2], SPACING), folder / "case0.nrrd")
+    write_volume(Volume(np.ones(SHAPE, np.uint8), (1.0, 1.0, 3.0)), data / "lesion" / "case1.nrrd")
+    found = reading(data, folder, tmp_path / "out")
+    assert sorted(text.partition(":")[0] for text in found["excluded"]) == ["case0", "case1"]
+    assert any("synthetic image is not on the grid" in text for text in found["excluded"])
+    assert any("lesion/case1.nrrd is not on the grid" in text for text in found["excluded"])
+    assert {row["case"] for row in found["lesions"]} == {"case2"}
+
+
 def test_without_zones_the_page_warns(data, tmp_path):
     folder = made(tmp_path / "made", {case: real_image(case) for case in range(CASES)})
     assert main(["us2mri", "--data", str(data), "--synthetic", str(folder), "-o", str(tmp_path / "out")]) == 0
