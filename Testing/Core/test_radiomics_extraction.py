@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
@@ -309,6 +310,16 @@ def test_one_tissue_mask_serves_two_images_and_a_bias_field_is_removed():
     mended = prepare(biased, from_mapping({"bias_field_correction": True}), tissue)
     spread = [array[body].std() / array[body].mean() for array in (biased.array, mended.array)]
     assert spread[1] < 0.3 * spread[0]
+
+
+def test_mirp_can_be_sent_to_several_processes_and_starts_once_in_each() -> None:
+    pytest.importorskip("mirp")
+    engine = MirpEngine("ibsi")
+    first, second = copy.copy(engine), copy.copy(engine)  # by the rules of pickling
+    assert first is second
+    assert first.feature_set == "ibsi"
+    first.close()
+    engine.close()
 
 
 def test_mirp_sees_the_same_whether_the_image_was_cropped_or_not(image, regions, tmp_path):

@@ -8,6 +8,7 @@ default for images without definite units).
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from collections.abc import Sequence
@@ -47,6 +48,10 @@ class MirpEngine:
         self._python = python
         self._first = MirpProcess(python)
         self.version = self._first.version
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process is sent what to make, not MIRP's process; it starts one of its own for all it is sent."""
+        return _of_this_process, (self.feature_set, self._python)
 
     def close(self) -> None:
         """End MIRP's process; the engine cannot be used afterwards."""
@@ -221,3 +226,9 @@ def _arguments(inside: np.ndarray, settings: Settings, feature_set: str, shape: 
         resegmentation_intensity_range=[lowest, None],
     )  # fmt: skip
     return arguments
+
+
+@functools.cache
+def _of_this_process(feature_set: str, python: str) -> MirpEngine:
+    """The one engine of these features in a process that is sent several; it ends with the process."""
+    return MirpEngine(feature_set, python)
