@@ -28,7 +28,7 @@ def tiny(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(entries, "CONFIGS", folder)
     patch.setattr(benchmark, "run_apart", here)
     patch.setattr(leaks, "NEAR_DUPLICATE", 1.0)  # ellipsoids are more alike than patients
-    patch.setattr(preserving, "best_engine", lambda: make_engine("pyradiomics"))
+    patch.setattr(preserving, "best_engine", lambda wanted: make_engine("pyradiomics"))
     patch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
 
 

@@ -32,6 +32,7 @@ from .sizes import Sizes
 
 TIMES = (1, 2, 4)
 NOISE = 0.05  # of the target's SD, added to make an image to be read
+FEATURES, LEAST_CLASSIFIED = 186, 10  # drawn for the classification; fewer patients cannot be classified
 HOURS, GIB = 3600.0, 2.0**30
 
 
@@ -76,8 +77,10 @@ def measure(task: str, sizes: Sizes, output: Path, tell: Callable[[str], None]) 
         place = make_folder(output / f"n-{own.patients}")
         _simulate(task, own, place)
         for step in STEPS[task]:
-            tell(f"{step} of {own.patients} cases")
-            points.append(_apart(step, task, own, place))
+            least = LEAST_CLASSIFIED * factor if step == "classification" else 0
+            counted = replace(own, patients=max(own.patients, least))
+            tell(f"{step} of {counted.patients} cases")
+            points.append(_apart(step, task, counted, place))
     return points
 
 
@@ -146,19 +149,22 @@ def _evaluation(task: str, sizes: Sizes, place: Path) -> None:
 def _features(task: str, sizes: Sizes, place: Path) -> None:
     cases = place / "cases"
     made = {name: place / translating.IMAGES / f"{name}.nrrd" for name in patients(cases)}
-    preserving.preserve(cases, made, place / "preserved", draws=sizes.draws, seed=sizes.seed, workers=1)
+    preserving.preserve(cases, made, place / "preserved", draws=sizes.draws, seed=sizes.seed, workers=1,
+        features=sizes.features,
+    )  # fmt: skip
 
 
 def _classification(task: str, sizes: Sizes, place: Path) -> None:
-    """Every classifier of features on the arms source, synthetic and both. Labels alternate: time asks for no truth."""
+    """Every classifier of features on the arms source, synthetic and both. Features and labels are drawn: what it takes
+    depends on how many there are and not on what they say."""
     from ..classifying import arms, crossfit, crossvalidation, models, tables
 
-    features = place / "preserved" / preserving.REPORT / helping.FEATURES
-    truth = {patient: number % 2 for number, patient in enumerate(sorted(patients(place / "cases").values()))}
-    read = {arms.SOURCE: tables.wide(features, "source-synthetic", "a"),
-            arms.SYNTHETIC: tables.wide(features, "source-synthetic", "b")}  # fmt: skip
-    cohort = tables.join(truth, "1", read)
-    record = crossfit.CrossFit({"none": frozenset()}, {crossfit.ALL: dict.fromkeys(cohort.patients, "none")})
+    random, names = np.random.default_rng(sizes.seed), tuple(f"f{n}" for n in range(FEATURES))
+    everyone = [f"p{n:05d}" for n in range(sizes.patients)]
+    drawn = {arm: {who: random.normal(size=FEATURES) for who in everyone} for arm in (arms.SOURCE, arms.SYNTHETIC)}
+    truth = {who: number % 2 for number, who in enumerate(everyone)}
+    cohort = tables.join(truth, "1", {arm: (table, names) for arm, table in drawn.items()})
+    record = crossfit.CrossFit({"none": frozenset()}, {crossfit.ALL: dict.fromkeys(everyone, "none")})
     chosen = [name for name in sizes.classifiers if name in models.of_kind(models.FEATURES)]
     arms.run(cohort, chosen, crossvalidation.Folds(sizes.folds, 1, sizes.seed), record)
 

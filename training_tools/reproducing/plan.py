@@ -72,7 +72,8 @@ def _preservation(choices: Choices) -> Step:
     return Step(
         "preservation", "features that survive", "preservation", ("prepared", "evaluation"),
         ("report/features.csv", "report/preservation.json"), partial(working.preserve, choices),
-        {"draws": s.draws, "seed": s.seed}, 4 * choices.patients * _SECONDS_OF_FEATURES / choices.workers, 2e7,
+        {"draws": s.draws, "seed": s.seed, "features": s.features},
+        4 * choices.patients * _SECONDS_OF_FEATURES / choices.workers, 2e7,
         "report/report.html",
     )  # fmt: skip
 

@@ -28,7 +28,15 @@ BODY_SMOOTHING = 2.0  # pixels
 
 
 def preserve(
-    cases: Path, images: Mapping[str, Path], output: Path, *, draws: int, seed: int, workers: int, scheduler: str = ""
+    cases: Path,
+    images: Mapping[str, Path],
+    output: Path,
+    *,
+    draws: int,
+    seed: int,
+    workers: int,
+    scheduler: str = "",
+    features: str = "paper186",
 ) -> str:
     """Write the table of pairs and the report of all cases; images: case to its synthetic image."""
     from imagetranslation.radiomics.preservation.cohort import analyse
@@ -39,7 +47,7 @@ def preserve(
     from imagetranslation.radiomics.settings import Settings
 
     require()
-    engine = best_engine()
+    engine = best_engine(features)
     if engine is None:
         return "neither MIRP nor PyRadiomics is installed; install one of them (pip install mirp) and start again."
     made_folder = make_folder(output)
@@ -61,9 +69,9 @@ def preserve(
     return ""
 
 
-def best_engine() -> Engine | None:
-    """MIRP with the study's features; PyRadiomics with its own where MIRP is not there; None without both."""
-    for features in ("paper186", "pyradiomics"):
+def best_engine(wanted: str = "paper186") -> Engine | None:
+    """The engine of the wanted features; PyRadiomics where that is not there; None without both."""
+    for features in (wanted, "pyradiomics"):
         try:
             return make_engine(features)
         except InputError:

@@ -19,7 +19,8 @@ class Sizes:
     preset's. translator_seconds: of training of each translator of the cross-fit. folds: of the cross-fit and of the
     classification. scheme: "simple" or "nested". classifiers. rhos: of the sweep, with sweep_patients each.
     draws: of bootstraps in the preservation analysis. readers, read: of the prepared reader study, and its cases.
-    only: networks of the benchmark; () for all.
+    only: networks of the benchmark; () for all. features: set for the preservation; MIRP's is slow on planar scans,
+    whose regions are large.
     """
 
     patients: int
@@ -38,6 +39,7 @@ class Sizes:
     read: int
     seed: int = 1
     only: tuple[str, ...] = ()
+    features: str = "paper186"
 
     def prostate(self) -> Any:
         """Settings of the prostate simulator: the standard field of view in so many voxels."""
@@ -69,7 +71,9 @@ class Sizes:
 _ALL = ("random-forest", "pca-random-forest", "resnet10", "elastic-net", "gradient-boosting")
 QUICK = {
     "us2mri": Sizes(24, (64, 64, 32), "auto", "quick", None, 30, 3, "simple", _ALL[:3], (), 0, 300, 7, 12),
-    "pool2delayed": Sizes(36, (0, 0, 0), "auto", "quick", None, 30, 3, "simple", (), RHOS, 30, 300, 3, 12),
+    "pool2delayed": Sizes(
+        36, (0, 0, 0), "auto", "quick", None, 30, 3, "simple", (), RHOS, 30, 300, 3, 12, 1, (), "pyradiomics"
+    ),
 }
 WHOLE = {
     "us2mri": Sizes(100, (128, 128, 64), "auto", "standard", None, 900, 5, "nested", _ALL, (), 0, 1000, 7, 40),

@@ -78,7 +78,7 @@ def preserve(choices: Choices, output: Path) -> str:
     s = choices.sizes
     return preserving.preserve(
         choices.cases(), _images(choices), output, draws=s.draws, seed=s.seed, workers=choices.workers,
-        scheduler=choices.scheduler,
+        scheduler=choices.scheduler, features=s.features,
     )  # fmt: skip
 
 
