@@ -116,10 +116,10 @@ def test_json_is_plain_ascii_whatever_the_terminal(run: Run, tiny: str, tmp_path
 def test_an_interrupt_is_exit_code_4_and_clears_up(tiny: str, tmp_path: Path, twice: bool) -> None:
     source = write_volume(an_ultrasound(), tmp_path / "us.nrrd")
     code = (
-        "import os, signal; from imagetranslation import cli, writing; real = writing._write_image\n"
+        "import signal; from imagetranslation import cli, writing; real = writing._write_image\n"
         "def interrupted(*a):\n"
         "    real(*a)\n"
-        f"    for _ in range({1 + twice}): os.kill(os.getpid(), signal.SIGHUP)\n"
+        f"    for _ in range({1 + twice}): signal.raise_signal(signal.SIGHUP)\n"
         "writing._write_image = interrupted; cli.main()"
     )
     target = tmp_path / "out" / "mr.nrrd"

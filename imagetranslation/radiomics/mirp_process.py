@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import Cancelled, InputError, RunFailed
 
 RUNNER = Path(__file__).with_name("mirp_runner.py")
-START_LIMIT_S = 120.0
+START_LIMIT_S = 300.0
 JOB_LIMIT_S = 3600.0
 _TICK_S = 0.1
 ABSENT = (
@@ -57,7 +57,8 @@ class MirpProcess:
             hello = self._answer(START_LIMIT_S, None)
         except RunFailed as error:
             self.close()
-            raise InputError(f"{self.python} does not run as a Python interpreter with MIRP.") from error
+            why = str(error).rstrip(".")
+            raise InputError(f"{self.python} does not run as a Python interpreter with MIRP ({why}).") from error
         if "version" not in hello:
             self.close()
             detail = "" if "No module named 'mirp'" in hello.get("error", "") else f" ({hello.get('error', '')[:160]})"
