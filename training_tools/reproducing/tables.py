@@ -77,7 +77,7 @@ def similarity(task: str, benchmark: Path) -> Table:
         told = NOT_PUBLISHED if of_study and "best_network" in known else "–"
         if row["network"] == known.get("best_network", {}).get("value"):
             told = words(known["best_ssim"])
-        name = row["network"] if of_study else f"{row['network']} (beyond the study)"
+        name = row["network"] if of_study or "best_network" not in known else f"{row['network']} (beyond the study)"
         done = row["state"] == "done"
         cells = tuple(_spread(row, measure) if done else "" for measure in SHOWN)
         rows.append((name, told, *cells, row.get("steps", "") if done else "", "" if done else row["state"]))
@@ -295,7 +295,7 @@ def sweep_plot(folders: Mapping[str, tuple[float, Path]]) -> str:
     axes.set_xlabel("rho between hyperemia and late uptake (simulated, not comparable)", fontsize=9)
     axes.set_ylabel("sensitivity (%)", fontsize=9)
     axes.set_ylim(-3, 103)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     return svg(figure, "sweep")
 
 
