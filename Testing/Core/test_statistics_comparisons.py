@@ -177,6 +177,14 @@ def test_nadeau_and_bengios_t_is_that_of_scikit_learns_example() -> None:
     assert found.p == pytest.approx(2 * found.p_greater)
 
 
-def test_equal_folds_have_no_corrected_t() -> None:
+@pytest.mark.parametrize(
+    "gaps",
+    [
+        np.full(10, 0.1),
+        np.array([0.5 - 1 / 6, 2 / 3 - 1 / 3]),
+        np.array([11 / 15, 12 / 15, 11 / 15]) - np.array([10 / 15, 11 / 15, 10 / 15]),
+    ],
+)
+def test_folds_that_are_equal_up_to_rounding_have_no_corrected_t(gaps: np.ndarray) -> None:
     with pytest.raises(Undefined, match="folds"):
-        nadeau_bengio(np.full(10, 0.1), train=90, test=10)
+        nadeau_bengio(gaps, train=90, test=10)

@@ -19,6 +19,7 @@ from .estimates import Undefined
 MOST_EXACT = 400  # non-zero differences up to which Wilcoxon's distribution is computed exactly
 MOST_STATES = 200_000  # rank sums that Friedman's exact distribution may hold at once
 _DIGITS = 10  # differences equal to ten digits are ties; averages of answers carry rounding errors
+EQUAL_FOLDS = 1e-9  # differences of folds whose range is no wider are equal; areas of few cases carry rounding errors
 
 
 @dataclass(frozen=True)
@@ -224,12 +225,12 @@ def nadeau_bengio(differences: np.ndarray, train: int, test: int) -> CorrectedT:
     """Differences of two models over the folds of a (repeated) cross-validation; train, test: cases in a fold.
 
     Nadeau and Bengio, Mach Learn 2003, 52:239-281: the variance is multiplied by 1/J + test/train, because training
-    sets overlap. Undefined with fewer than two folds or without variation.
+    sets overlap. Undefined with fewer than two folds or without variation beyond rounding.
     """
     from scipy.stats import t as student
 
     gaps = np.asarray(differences, dtype=float)
-    if len(gaps) < 2 or np.ptp(gaps) == 0:
+    if len(gaps) < 2 or np.ptp(gaps) <= EQUAL_FOLDS:
         raise Undefined("the corrected t test needs two folds or more with different results")
     error = math.sqrt((1 / len(gaps) + test / train) * float(gaps.var(ddof=1)))
     value, df = float(gaps.mean()) / error, len(gaps) - 1
