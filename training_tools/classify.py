@@ -74,6 +74,8 @@ def classify(
     truth = np.array([one.whole.labels[one.whole.patients.index(patient)] for patient in one.test])
     last = untouched.compared(last, truth) if last else []
     excluded = list(dict.fromkeys(text for study in studies.values() for text in study.whole.excluded))
+    odd = list(dict.fromkeys(text for study in studies.values() for text in study.whole.odd))
+    notes = [*notes, *crossfit.unknown_names(record, one.whole.patients)]
     make_folder(output)
     write_rows([_row(result) for result in results], output / "results.csv")
     write_rows([_difference(d) for d in compared], output / "differences.csv")
@@ -87,7 +89,8 @@ def classify(
         "folds": {"count": folds.count, "repeats": folds.repeats, "seed": folds.seed, "given": bool(folds.given)},
         "models": {name: find(name).source for name in models}, "cross_fit": record.kind,
         "test": {"patients": len(one.test), "positive": int(truth.sum())} if one.test else None,
-        "excluded": excluded, "trusted": list(notes), "software": {"imagetranslation": __version__}, "note": TRUTH,
+        "excluded": excluded, "suspicious": odd, "trusted": list(notes), "note": TRUTH,
+        "software": {"imagetranslation": __version__},
     }  # fmt: skip
     report = {
         **about,

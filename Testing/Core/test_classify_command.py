@@ -109,6 +109,24 @@ def test_the_page_needs_nothing_else_and_says_what_kind_of_test_it_was(finished:
     assert 'href="http' not in text.replace('xlink:href="http', "")
 
 
+def test_names_that_are_no_patients_and_features_that_are_too_good_are_told(study: Path) -> None:
+    write_record(study / "record.json")
+    record = json.loads((study / "record.json").read_text())
+    record["translators"]["bbb"]["trained_on"] = ["case 1", "case 2"]
+    (study / "record.json").write_text(json.dumps(record))
+    lines = (study / "source.csv").read_text().splitlines()
+    rows = [f"{line},{n + 1000 * (n % 2)}" for n, line in enumerate(lines[1:])]
+    (study / "source.csv").write_text("\n".join([f"{lines[0]},psa", *rows]))
+    classify.main(command(study, "--folds", "2"))
+    report = json.loads((study / "out" / "classification.json").read_text())
+    assert any("30 of the 32 names" in text for text in report["trusted"])
+    (said,) = report["suspicious"]
+    assert "psa of source tells the labels apart without a single error" in said
+    text = (study / "out" / "index.html").read_text()
+    assert said in text
+    assert "30 of the 32 names" in text
+
+
 def test_an_image_of_a_translator_that_saw_its_patient_is_refused(study: Path) -> None:
     write_record(study / "record.json", p03={"translator": "aaa"})
     with pytest.raises(InputError, match="trained on p03"):

@@ -180,6 +180,8 @@ class TestRefusals:
             ("p00-synthetic.nrrd", "p20-synthetic.nrrd", "another run or another version of the model"),
             ("p00-synthetic.nrrd", "p00-source.nrrd", "does not say who made it"),
             ("p01,source,,p01-source.nrrd", "p00,source,,p01-source.nrrd", "p00 has several images of the arm source"),
+            ("p00,source,,", "p00,source,0-0,", "arm source is the same in every fold, but has the fold '0-0'"),
+            ("p00,real target,,", "p00,real target,1,", "arm real target is the same in every fold"),
             ("p00,synthetic,,", "p00,synthetic,0-0,", "names no translator for the image of p00 in fold 0-0"),
         ],
     )

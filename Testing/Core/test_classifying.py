@@ -210,7 +210,32 @@ class TestTables:
         labels, positive = tables.read_labels(folder / "labels.csv")
         made = tables.join(labels, positive, {"us": tables.read_features(folder / "us.csv")})
         assert made.names["us"] == ("energy",)
-        assert made.excluded == ("1 features of us are undefined for some patient and left out",)
+        (said,) = made.excluded
+        assert said == "1 features of us are undefined for some patient and left out, among them mean of p3"
+
+    @pytest.mark.parametrize("value", ["inf", "1e39", "-1e300"])
+    def test_a_number_that_no_forest_can_hold_is_left_out_with_its_patient(self, folder: Path, value: str) -> None:
+        (folder / "us.csv").write_text((folder / "us.csv").read_text().replace("p3,3,0", f"p3,{value},0"))
+        labels, positive = tables.read_labels(folder / "labels.csv")
+        made = tables.join(labels, positive, {"us": tables.read_features(folder / "us.csv")})
+        assert made.names["us"] == ("energy",)
+        assert f"mean of p3 ({float(value):g})" in made.excluded[0]
+
+    @pytest.mark.parametrize("values", [(0, 1), (7.5, -2)])
+    def test_a_feature_that_is_the_label_is_refused(self, folder: Path, values: tuple[float, float]) -> None:
+        rows = [f"p{n},{n % 3},{values[n % 2]}" for n in range(14)]
+        (folder / "us.csv").write_text("\n".join(["patient,mean,grade", *rows]))
+        labels, positive = tables.read_labels(folder / "labels.csv")
+        with pytest.raises(InputError, match="grade of us has one value for each label"):
+            tables.join(labels, positive, {"us": tables.read_features(folder / "us.csv")})
+
+    def test_a_feature_that_tells_the_labels_apart_perfectly_is_named(self, folder: Path) -> None:
+        rows = [f"p{n},{n % 3},{n / 100 + n % 2}" for n in range(14)]
+        (folder / "us.csv").write_text("\n".join(["patient,mean,psa", *rows]))
+        labels, positive = tables.read_labels(folder / "labels.csv")
+        made = tables.join(labels, positive, {"us": tables.read_features(folder / "us.csv")})
+        assert len(made.odd) == 1
+        assert "psa of us tells the labels apart" in made.odd[0]
 
     @pytest.mark.parametrize(
         ("name", "text", "said"),
@@ -223,6 +248,10 @@ class TestTables:
             ("labels.csv", "", "holds no row"),
             ("us.csv", "patient,mean\np0,large", "'large', which is no number"),
             ("us.csv", "patient\np0", "no column of features"),
+            ("us.csv", "patient,label,mean\np0,0,1", "column label, which is no feature"),
+            ("us.csv", "patient,mean,Lesion \np0,0,1", "column Lesion , which is no feature"),
+            ("us.csv", "patient,mean,mean\np0,0,1", "several columns mean"),
+            ("labels.csv", "patient;label\np0;low", "separated by semicolons"),
             ("us.csv", "patient,mean\nstranger,1", "no label, among them stranger"),
             ("us.csv", "patient,mean\np0,1\np1,1", "Only 1 patients are"),
             ("us.csv", "patient,mean\np0,1,2", "another number of cells"),
@@ -255,6 +284,26 @@ class TestCrossFit:
         wrong = crossfit.CrossFit(simple.trained_on, {"all": {**simple.images["all"], "p2": "bbb"}})
         with pytest.raises(InputError, match=r"image of p2 .* trained on p2"):
             wrong.check(["p1", "p2"])
+
+    @pytest.mark.parametrize("name", ["P1", " p1 ", "P1 "])
+    def test_a_patient_of_the_record_who_is_written_in_another_way_is_refused(self, simple: Any, name: str) -> None:
+        trained = {**simple.trained_on, "aaa": frozenset({name, "p3"})}
+        with pytest.raises(InputError, match="write the same name for the same patient"):
+            crossfit.CrossFit(trained, simple.images).check(["p1", "p2", "p3", "p4"])
+
+    def test_blanks_around_a_name_of_the_record_do_not_hide_a_patient(self, simple: Any, tmp_path: Path) -> None:
+        crossfit.write(simple, tmp_path / "record.json")
+        text = (tmp_path / "record.json").read_text().replace('"p3"\n', '"p3 "\n').replace('"p3",', '"p3 ",')
+        text = text.replace('"p2"\n', '" p2"\n')
+        (tmp_path / "record.json").write_text(text)
+        assert '"p3 "' in text
+        assert crossfit.read(tmp_path / "record.json").trained_on == simple.trained_on
+
+    def test_how_many_of_the_trained_names_are_patients_is_told(self, simple: Any) -> None:
+        assert crossfit.unknown_names(simple, ["p1", "p2", "p3", "p4"]) == []
+        strange = crossfit.CrossFit({**simple.trained_on, "aaa": frozenset({"case 7", "case 8"})}, simple.images)
+        (said,) = crossfit.unknown_names(strange, ["p1", "p2", "p3", "p4"])
+        assert "2 of the 4 names" in said
 
     @pytest.mark.parametrize(
         ("translator", "said"), [(None, "No translator is named"), ("ccc", "does not say on whom")]

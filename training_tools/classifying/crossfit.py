@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,11 @@ class CrossFit:
     def check(self, patients: Iterable[str]) -> None:
         """Raise InputError unless every patient has an image, in every fold, of a translator that did not see them.
 
-        Patients kept for the last test need none in the outer folds.
+        Patients kept for the last test need none in the outer folds. A trained name that differs from a patient's in
+        capitals or blanks alone is refused as well: the check would pass by it.
         """
+        patients = list(patients)
+        self._require_names(patients)
         for fold, made_by in self.images.items():
             for patient in patients:
                 if fold not in (ALL, TEST) and patient in self.test:
@@ -84,6 +87,15 @@ class CrossFit:
                     "tested in this fold. Train the fold's translators without its tested patients."
                 )
 
+    def _require_names(self, patients: Sequence[str]) -> None:
+        exact, alike = set(patients), {_plain(patient): patient for patient in patients}
+        for name in sorted(frozenset().union(*self.trained_on.values()) - exact):
+            if (own := alike.get(_plain(name))) is not None:
+                raise InputError(
+                    f"The record's translators were trained on {name!r}, and the study has a patient {own!r}; write "
+                    "the same name for the same patient, or it cannot be told whom a translator saw."
+                )
+
     def _seen(self, translator: str) -> frozenset[str]:
         if translator not in self.trained_on:
             raise InputError(f"The record does not say on whom the translator {translator[:12]} was trained.")
@@ -94,23 +106,28 @@ def read(path: Path) -> CrossFit:
     """Read a record; InputError where it is none, or its seal is broken."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        trained = {str(sha): frozenset(map(str, about["trained_on"])) for sha, about in record["translators"].items()}
+        trained = {
+            str(sha): frozenset(str(name).strip() for name in about["trained_on"])
+            for sha, about in record["translators"].items()
+        }
         about = {
             str(sha): told
             for sha, said in record["translators"].items()
             if (told := {key: value for key, value in said.items() if key != "trained_on"})
         }
         images = {
-            str(fold): {str(patient): str(said["translator"]) for patient, said in patients.items()}
+            str(fold): {str(patient).strip(): str(said["translator"]) for patient, said in patients.items()}
             for fold, patients in record["images"].items()
         }
         files = {
             str(fold): told
             for fold, patients in record["images"].items()
-            if (told := {str(who): dict(said["files"]) for who, said in patients.items() if said.get("files")})
+            if (told := {str(who).strip(): dict(said["files"]) for who, said in patients.items() if said.get("files")})
         }
-        folds = {str(fold): tuple(map(str, tested)) for fold, tested in record.get("folds", {}).items()}
-        test = tuple(map(str, record.get("test", ())))
+        folds = {
+            str(fold): tuple(str(name).strip() for name in tested) for fold, tested in record.get("folds", {}).items()
+        }
+        test = tuple(str(name).strip() for name in record.get("test", ()))
         seal = record.pop("seal", None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no record of who made the synthetic images (translators, images).") from error
@@ -168,6 +185,22 @@ def verify(found: CrossFit, folder: Path) -> list[str]:
             for name, hashed in files.items():
                 require_hash(folder / name, hashed)
     return notes
+
+
+def unknown_names(found: CrossFit, patients: Iterable[str]) -> list[str]:
+    """A sentence where translators were trained on names that are no patients of the study; else nothing."""
+    named = frozenset().union(*found.trained_on.values())
+    known = named & set(patients)
+    if named and known == named:
+        return []
+    return [
+        f"{len(known)} of the {len(named)} names that the record's translators were trained on are patients of this "
+        "study. That the others are other people, and not the same ones under other names, is taken on trust."
+    ]
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 def require_hash(path: Path, hashed: str) -> None:

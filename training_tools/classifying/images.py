@@ -24,6 +24,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.volume import Volume, read_volume
 
 from .crossfit import ALL, CrossFit, require_hash
+from .tables import require_columns
 
 SOURCE, SYNTHETIC, REAL = "source", "synthetic", "real target"
 ARMS = (SOURCE, SYNTHETIC, REAL)
@@ -48,13 +49,13 @@ def read_images(path: Path) -> list[Row]:
     """The rows of a table of images; InputError names the first odd one, or a file that is not there."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            read = list(csv.DictReader(stream))
+            table = csv.DictReader(stream)
+            header, read = list(table.fieldnames or ()), list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a table: {error}.") from error
     if not read:
         raise InputError(f"{path.name} holds no row.")
-    if missing := [name for name in ("patient", "arm", "image") if name not in read[0]]:
-        raise InputError(f"{path.name} has no column {missing[0]}; a table of images has patient, arm and image.")
+    require_columns(path, header, ("patient", "arm", "image"))
     return [_row(row, path, number) for number, row in enumerate(read, start=2)]
 
 
@@ -69,6 +70,11 @@ def _row(row: Mapping[str, str | None], path: Path, number: int) -> Row:
     if absent := [file for file in files.values() if not file.exists()]:
         raise InputError(f"{where}: {absent[0]} is not there.")
     fold = told.get("fold") or ALL
+    if told["arm"] != SYNTHETIC and fold != ALL:
+        raise InputError(
+            f"{where}: an image of the arm {told['arm']} is the same in every fold, but has the fold {fold[:40]!r}; "
+            "leave the fold empty."
+        )
     return Row(told["patient"], told["arm"], fold, files["image"], files.get("region"), told.get("sha256", ""))
 
 

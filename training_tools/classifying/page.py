@@ -46,8 +46,8 @@ def page(
     ]
     for name in dict.fromkeys(result.model for result in results):
         parts += [f"<h2>{escape(name)}</h2>", curves(name, [r for r in results if r.model == name], cohort)]
-    for title, sentences in (("Left out", about["excluded"]), ("Taken on trust", about["trusted"])):
-        if sentences:
+    for title, key in (("Suspicious", "suspicious"), ("Left out", "excluded"), ("Taken on trust", "trusted")):
+        if sentences := about[key]:
             parts += [f"<h2>{title}</h2>", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"]
     return document("Classification", parts)
 
