@@ -165,6 +165,95 @@ class TestSteps:
         running.run_steps([step("one"), step("two", ("one",))], tmp_path, lambda sentence: None)
         assert (runs(tmp_path, "one"), runs(tmp_path, "two")) == (1, 1)
 
+    def test_answers_of_readers_are_never_removed_for_a_study_made_anew(self, tmp_path: Path) -> None:
+        reading = replace(step("study", ("one",)), people=("**/answers/**/*",))
+        running.run_steps([step("one"), reading], tmp_path, lambda sentence: None)
+        answer = tmp_path / "study" / "study" / "reading" / "answers" / "reader1.jsonl"
+        answer.parent.mkdir(parents=True)
+        answer.write_text("score 5\n")
+        running.run_steps([step("one"), reading], tmp_path, lambda sentence: None)
+        (tmp_path / "one" / "made.txt").unlink()
+        with pytest.raises(
+            InputError, match=r"people have worked in it: .*reader1\.jsonl is there\. Nothing was touched"
+        ):
+            running.run_steps([step("one", text="second"), reading], tmp_path, lambda sentence: None)
+        assert answer.read_text() == "score 5\n"
+        assert runs(tmp_path, "one") == 1, "refused before anything is begun"
+        (tmp_path / "study").rename(tmp_path / "kept elsewhere")
+        running.run_steps([step("one", text="second"), reading], tmp_path, lambda sentence: None)
+        assert (runs(tmp_path, "one"), runs(tmp_path, "study")) == (2, 2)
+
+    def test_an_answer_given_while_an_earlier_step_is_made_anew_is_kept_too(self, study: Path) -> None:
+        answer = study / "two" / "answers" / "reader1.jsonl"
+
+        def answered(folder: Path) -> str:
+            answer.parent.mkdir(parents=True)
+            answer.write_text("score 5\n")
+            return step("one", text="second").work(folder)
+
+        (study / "one" / "made.txt").unlink()
+        reading = replace(step("two", ("one",)), people=("answers/*",))
+        with pytest.raises(InputError, match="people have worked in it"):
+            running.run_steps([replace(step("one"), work=answered), reading], study, lambda sentence: None)
+        assert answer.read_text() == "score 5\n"
+
+    def test_a_prepared_reader_study_says_where_its_answers_are(self) -> None:
+        made = Choices("us2mri", data.PHANTOM, Path("x"), True, sizes_for("us2mri", True), 1)
+        assert next(one for one in plan.steps(made) if one.name == "study").people == ("**/answers/**/*",)
+
+    def test_an_old_folder_is_moved_aside_and_not_removed(self, study: Path) -> None:
+        (study / "one" / "made.txt").unlink()
+        (study / "two" / "notes.txt").write_text("of a person")
+        said: list[str] = []
+        running.run_steps([step("one", text="second"), step("two", ("one",))], study, said.append)
+        (aside,) = study.glob("two.outdated-*")
+        assert (aside / "notes.txt").read_text() == "of a person"
+        assert any(aside.name in sentence for sentence in said)
+
+    def test_killed_after_the_old_folder_was_moved_aside_the_step_is_begun_from_nothing(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def killed(*_: object) -> Path:
+            raise SystemExit
+
+        (study / "one" / "made.txt").unlink()
+        (study / "two" / "old.txt").write_text("of the old one")
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(stamps, "stamp_file", lambda place, name: killed() if name == "two" and not (
+                place / "two").exists() else place / "steps" / f"{name}.json")  # fmt: skip
+            running.run_steps([step("one", text="second"), step("two", ("one",))], study, lambda sentence: None)
+        running.run_steps([step("one", text="second"), step("two", ("one",))], study, lambda sentence: None)
+        assert not (study / "two" / "old.txt").exists()
+        assert runs(study, "two") == 2
+
+    def test_a_step_that_was_left_out_is_tried_again_even_with_other_settings(self, tmp_path: Path) -> None:
+        no = replace(step("no"), work=lambda folder: "MIRP is not installed.")
+        running.run_steps([no, step("next", ("no",))], tmp_path, lambda sentence: None)
+        running.run_steps([no, step("next", ("no",))], tmp_path, lambda sentence: None)
+        assert runs(tmp_path, "next") == 1, "left out again: what needs it stays"
+        found = running.run_steps([step("no", folds=3), step("next", ("no",))], tmp_path, lambda sentence: None)
+        assert found["no"].left_out == ""
+        assert (runs(tmp_path, "no"), runs(tmp_path, "next")) == (1, 2)
+
+    def test_a_step_says_what_all_its_runs_took(self, tmp_path: Path) -> None:
+        def interrupted(folder: Path) -> str:
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+
+        with pytest.raises(Cancelled):
+            running.run_steps([replace(step("one"), work=interrupted)], tmp_path, lambda sentence: None)
+        stamp = running.run_steps([step("one")], tmp_path, lambda sentence: None)["one"]
+        assert stamp.seconds >= 0.3
+        assert stamp.runs == 2
+
+    def test_a_start_reads_a_kept_file_once(self, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[Path] = []
+        stamps._sha256_of_known.cache_clear()
+        whole = stamps.sha256_of
+        monkeypatch.setattr(stamps, "sha256_of", lambda path: read.append(path) or whole(path))
+        running.run_steps([step("one"), step("two", ("one",))], study, lambda sentence: None)
+        assert sorted(path.parent.name for path in read) == ["one", "two"]
+
     def test_two_processes_do_not_work_in_one_folder(self, tmp_path: Path) -> None:
         from imagetranslation.cohorts.lock import CohortLock
 

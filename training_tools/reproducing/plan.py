@@ -121,7 +121,7 @@ def _study(choices: Choices) -> Step:
     return Step(
         "study", "reader study, prepared", "study", ("prepared", "evaluation"), ("cases.csv",),
         partial(working.study, choices), {"readers": s.readers, "cases": s.read, "seed": s.seed}, s.read * 1.5,
-        s.read * _voxels(choices) * 16,
+        s.read * _voxels(choices) * 16, people=("**/answers/**/*",),
     )  # fmt: skip
 
 
