@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ def reproduce(choices: Choices) -> Path:
         data.require_unchanged(choices.place("prepared"), choices.data)
     steps = plan.steps(choices)
     stamps = running.run_steps(steps, choices.output, running.say)
+    begin(choices)  # again: a study whose data changed while it ran is none
+    for step in steps:
+        if reason := stamps[step.name].left_out:
+            running.say(f"LEFT OUT: {step.title}: {reason}")
     return report.write(report.gather(choices, steps, stamps), choices.output)
 
 
@@ -47,7 +52,8 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     found.add_argument("--quick", action="store_true", help="few patients, seconds of training: within 45 minutes")
     found.add_argument("--resume", action="store_true", help="go on where it was stopped; always so")
     found.add_argument("--prepare", default="", metavar="'OPTIONS'", help="for training_tools.prepare, in quotes")
-    found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes and threads")
+    found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; changes no result")
+    found.add_argument("--positive", default="", metavar="LABEL", help="that classification looks for (us2mri)")
     found.add_argument("--scheduler", default="", help="address of a Dask scheduler, for networks and features")
     sizes = found.add_argument_group("sizes, instead of those of --quick or of the whole study")
     sizes.add_argument("--patients", type=int, help="simulated ones")
@@ -61,6 +67,7 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     sizes.add_argument("--sweep-patients", type=int, help="simulated for each rho")
     sizes.add_argument("--readers", type=int, help="of the prepared reader study")
     sizes.add_argument("--read", type=int, metavar="CASES", help="of the prepared reader study")
+    sizes.add_argument("--threads", type=int, help="of each network compared; its budget is seconds x threads")
     sizes.add_argument("--seed", type=int)
     found.add_argument(
         "--growth", action="store_true", help="measure what n, 2n and 4n cases (--patients) take, extrapolate, and end"
@@ -70,7 +77,7 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
 
 
 _SIZES = ("patients", "preset", "seconds", "translator_seconds", "scheme", "folds", "sweep_patients", "readers", "read",
-          "seed")  # fmt: skip
+          "seed", "threads")  # fmt: skip
 
 
 def chosen(options: argparse.Namespace) -> Choices:
@@ -80,19 +87,32 @@ def chosen(options: argparse.Namespace) -> Choices:
         given["only"] = tuple(options.only)
     if options.rhos:
         given["rhos"] = tuple(options.rhos)
-    if wrong := [name for name, value in given.items() if isinstance(value, (int, float)) and value < 0]:
-        raise InputError(f"--{wrong[0].replace('_', '-')} must not be negative.")
-    if not all(0 <= rho <= 1 for rho in given.get("rhos", ())):
-        raise InputError("A correlation of --rhos lies between 0 and 1.")
+    _require_applying(options, given)
     if options.workers < 1:
         raise InputError("--workers must be 1 or more.")
     more = tuple(data.split_options(options.prepare))
     if options.data == data.PHANTOM and more:
         raise InputError("--prepare is for your own data; simulated ones are prepared as they are.")
     sizes = replace(sizes_for(options.task, options.quick), **given)
+    if options.data == data.PHANTOM and not options.growth and sizes.patients < 2 * sizes.folds:
+        raise InputError(f"{sizes.folds} folds need {2 * sizes.folds} simulated patients or more (--patients).")
     return Choices(
-        options.task, options.data, options.output, options.quick, sizes, options.workers, more, options.scheduler
-    )
+        options.task, options.data, options.output, options.quick, sizes, options.workers, more, options.scheduler,
+        options.positive,
+    )  # fmt: skip
+
+
+def _require_applying(options: argparse.Namespace, given: Mapping[str, Any]) -> None:
+    """InputError for an option that would change nothing: somebody meant something by it."""
+    if options.data != data.PHANTOM:
+        for name in ("patients", "rhos", "sweep_patients"):
+            if name in given:
+                raise InputError(f"--{name.replace('_', '-')} is for simulated patients; {options.data} has its own.")
+    for name in ("rhos", "sweep_patients") if options.task == "us2mri" else ():
+        if name in given:
+            raise InputError(f"--{name.replace('_', '-')} is for simulated bone scans (pool2delayed).")
+    if options.positive and options.task != "us2mri":
+        raise InputError("--positive is for the classification of us2mri.")
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m training_tools.reproduce") -> int:
@@ -105,7 +125,9 @@ def main(arguments: list[str] | None = None, program: str = "python -m training_
         print(json.dumps({"growth": str(page)}))
         return 0
     made = reproduce(choices)
-    print(json.dumps({"report": str(made), "data": choices.data}))
+    there = json.loads(made.with_name("report.json").read_text(encoding="utf-8"))["steps"]
+    left_out = {step["step"]: step["left_out"] for step in there if step["left_out"]}
+    print(json.dumps({"report": str(made), "data": choices.data, "left_out": left_out}))
     return 0
 
 

@@ -20,11 +20,13 @@ from training_tools import reproduce
 from training_tools.benchmarking.entries import entries, preset
 from training_tools.crossfitting.plan import Scheme
 from training_tools.lesionreading.bonescan import PUBLISHED
-from training_tools.reproducing import data, plan, running, stamps
+from training_tools.reproducing import data, plan, running, stamps, working
 from training_tools.reproducing.choices import Choices, begin
 from training_tools.reproducing.published import published, words
 from training_tools.reproducing.sizes import sizes_for
 from training_tools.reproducing.stamps import DONE, MISSING, OUTDATED, Step, state
+
+from .reproductions import pairs
 
 LONGEST_WAIT_S = 60
 
@@ -218,10 +220,12 @@ class TestSteps:
 
         (study / "one" / "made.txt").unlink()
         (study / "two" / "old.txt").write_text("of the old one")
-        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        begun_anew = [step("one", text="second"), step("two", ("one",))]
+        with monkeypatch.context() as patch:
             patch.setattr(stamps, "stamp_file", lambda place, name: killed() if name == "two" and not (
                 place / "two").exists() else place / "steps" / f"{name}.json")  # fmt: skip
-            running.run_steps([step("one", text="second"), step("two", ("one",))], study, lambda sentence: None)
+            with pytest.raises(SystemExit):
+                running.run_steps(begun_anew, study, lambda sentence: None)
         running.run_steps([step("one", text="second"), step("two", ("one",))], study, lambda sentence: None)
         assert not (study / "two" / "old.txt").exists()
         assert runs(study, "two") == 2
@@ -261,6 +265,12 @@ class TestSteps:
             running.run_steps([step("one")], tmp_path, lambda sentence: None)
 
 
+def made(study: Path) -> None:
+    """Something that a step made."""
+    (study / "prepared" / "cases").mkdir(parents=True, exist_ok=True)
+    (study / "prepared" / "cases" / "cases.json").write_text("{}")
+
+
 class TestBegun:
     @staticmethod
     def choices(output: Path, given: str = data.PHANTOM, **changes: object) -> Choices:
@@ -269,6 +279,7 @@ class TestBegun:
 
     def test_other_options_are_refused_by_name(self, tmp_path: Path) -> None:
         begin(self.choices(tmp_path))
+        made(tmp_path)
         begin(self.choices(tmp_path))
         with pytest.raises(InputError, match="was begun with folds 3, not 4"):
             begin(self.choices(tmp_path, folds=4))
@@ -279,7 +290,9 @@ class TestBegun:
         scans = tmp_path / "scans"
         (scans / "us").mkdir(parents=True)
         (scans / "us" / "a.nrrd").write_text("one")
+        (scans / "mr").mkdir()
         begin(self.choices(tmp_path / "out", str(scans)))
+        made(tmp_path / "out")
         (scans / "us" / "a.nrrd").write_text("another")
         with pytest.raises(InputError, match="have changed since"):
             begin(self.choices(tmp_path / "out", str(scans)))
@@ -287,7 +300,9 @@ class TestBegun:
     def test_prepared_arrays_that_training_keeps_beside_the_data_are_no_change(self, tmp_path: Path) -> None:
         scans = tmp_path / "scans"
         (scans / "source").mkdir(parents=True)
+        (scans / "target").mkdir()
         begin(self.choices(tmp_path / "out", str(scans)))
+        made(tmp_path / "out")
         (scans / "cache").mkdir()
         (scans / "cache" / "a.npy").write_text("x")
         begin(self.choices(tmp_path / "out", str(scans)))
@@ -296,7 +311,9 @@ class TestBegun:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "us").mkdir()
+        (tmp_path / "mr").mkdir()
         begin(self.choices(tmp_path / "out", str(tmp_path)))
+        made(tmp_path / "out")
         (tmp_path / "out" / "grown").write_text("x")
         monkeypatch.chdir(tmp_path)
         begin(self.choices(Path("out"), "."))
@@ -306,20 +323,56 @@ class TestBegun:
         with pytest.raises(InputError, match=r"holds other files \(thesis\.doc\)"):
             begin(self.choices(tmp_path))
 
+    def test_options_can_be_corrected_as_long_as_nothing_was_made(self, tmp_path: Path) -> None:
+        begin(self.choices(tmp_path))
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "prepared.txt").write_text("refused")
+        (tmp_path / "prepared").mkdir()
+        begin(self.choices(tmp_path, folds=4))
+        made(tmp_path)
+        with pytest.raises(InputError, match="was begun with folds 4, not 5"):
+            begin(self.choices(tmp_path, folds=5))
+
     @pytest.mark.parametrize(
-        ("options", "said"),
+        ("given", "changes", "said"),
         [
-            (["--rhos", "1.5"], "between 0 and 1"),
-            (["--seconds", "-1"], "--seconds must not be negative"),
-            (["--workers", "0"], "1 or more"),
-            (["--prepare", "--method none"], "--prepare is for your own data"),
-            (["--data", "scans", "--prepare", "'"], "No closing quotation"),
+            ("/nonexistent", {}, "is no folder"),
+            (data.PHANTOM, {"only": ("NoSuchNet",)}, "--only NoSuchNet: no network that us2mri can run"),
+            (data.PHANTOM, {"preset": "foo"}, "Unknown preset 'foo'"),
         ],
     )
-    def test_impossible_options_are_refused(self, options: list[str], said: str) -> None:
-        parsed = reproduce.parser().parse_args(["pool2delayed", "-o", "x", *options])
+    def test_what_is_impossible_is_refused_before_anything_is_written(
+        self, tmp_path: Path, given: str, changes: dict[str, object], said: str
+    ) -> None:
         with pytest.raises(InputError, match=said):
-            reproduce.chosen(parsed)
+            begin(self.choices(tmp_path / "out", given, **changes))
+        assert not (tmp_path / "out").exists()
+
+    def test_prepared_cases_may_be_copied_without_their_times_but_not_changed(self, tmp_path: Path) -> None:
+        prepared = pairs(tmp_path / "pairs", 2, labels=True)
+        begin(self.choices(tmp_path / "out", str(prepared)))
+        made(tmp_path / "out")
+        for path in prepared.rglob("*"):
+            os.utime(path, (1, 1))
+        begin(self.choices(tmp_path / "out", str(prepared)))
+        text = (prepared / "cases.json").read_text()
+        (prepared / "cases.json").write_text(text.replace('"label": "0"', '"label": "1"'))
+        with pytest.raises(InputError, match="have changed since"):
+            begin(self.choices(tmp_path / "out", str(prepared)))
+
+    def test_the_machine_changes_nothing_of_what_a_study_was_begun_with(self, tmp_path: Path) -> None:
+        one, many = (replace(self.choices(tmp_path), workers=workers) for workers in (1, 16))
+        assert one.record() == many.record()
+        assert one.record()["sizes"]["threads"] == 2
+        given: list[list[str]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(working.command, "main", lambda arguments: given.append(arguments) or 0)
+            patch.setattr(working, "_alike", lambda choices: None)
+            patch.setattr(Choices, "cases", lambda self: Path("cases"))
+            for own in (one, many):
+                working.benchmark(own, tmp_path / "benchmark")
+        assert given[0] == given[1]
+        assert given[0][given[0].index("--threads") + 1] == "2"
 
 
 class TestData:

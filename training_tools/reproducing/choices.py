@@ -11,7 +11,7 @@ from imagetranslation import __version__
 from imagetranslation.errors import InputError
 from imagetranslation.files import make_folder, write_text
 
-from ..benchmarking.entries import TASKS
+from ..benchmarking.entries import TASKS, entries, preset
 from . import data
 from .sizes import Sizes
 from .stamps import plain
@@ -21,8 +21,10 @@ BEGUN = "reproduction.json"
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person asked for. data: a folder, or "phantom". more: options for `prepare`. scheduler:
-    address of a Dask scheduler for the networks and the features, which changes no result."""
+    """What a person asked for. data: a folder, or "phantom". more: options for `prepare`. workers: processes for what
+    is done case by case; scheduler: address of a Dask scheduler for the networks and the features. Neither changes a
+    result. positive: the label that classification looks for; "" where the labels say it themselves.
+    """
 
     task: str
     data: str
@@ -32,6 +34,7 @@ class Choices:
     workers: int
     more: tuple[str, ...] = ()
     scheduler: str = ""
+    positive: str = ""
 
     @property
     def simulated(self) -> bool:
@@ -53,7 +56,7 @@ class Choices:
         return data.cases_folder(self.place("prepared"))
 
     def record(self) -> dict[str, Any]:
-        """What must be the same when the command is given again."""
+        """What must be the same when the command is given again (the label looked for is its step's)."""
         where = self.data if self.simulated else str(Path(self.data).resolve())
         return plain(
             {
@@ -65,23 +68,26 @@ class Choices:
 
 
 def begin(choices: Choices) -> None:
-    """Write what the study is begun with, or hold it against what stands there. InputError where it differs."""
-    if choices.task not in TASKS:
-        raise InputError(f"There is no study {choices.task!r}; there are {' and '.join(TASKS)}.")
+    """Write what the study is begun with, or hold it against what stands there. InputError where it differs.
+
+    Choices of which no study can be made are refused before anything is written, and a folder in which nothing was made
+    yet takes other ones.
+    """
+    require_possible(choices)
     path, wanted = make_folder(choices.output) / BEGUN, choices.record()
+    if path.exists() and not _anything_made(choices.output):
+        path.unlink()
     if not path.exists():
-        if others := sorted(p.name for p in choices.output.iterdir() if not p.name.startswith(".")):
+        if others := sorted(p.name for p in choices.output.iterdir() if not _ours(p)):
             raise InputError(f"{choices.output} holds other files ({others[0]}); choose an empty folder with -o.")
         write_text(path, json.dumps(wanted, indent=1) + "\n")
         return
-    try:
-        there = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged; choose an empty folder with -o.") from error
+    there = begun_with(choices.output)
     if there.get("files_of_the_data") != wanted["files_of_the_data"] and there.get("data") == wanted["data"]:
         raise InputError(
-            f"Files in {choices.data} have changed since {choices.output} was begun (their number, sizes or times). "
-            "Put them back, or choose an empty folder with -o."
+            f"Files in {choices.data} have changed since {choices.output} was begun (of prepared cases "
+            "their content, of others their number, sizes or times). Put them back, or choose an empty folder "
+            "with -o."
         )
     flat_then, flat_now = (_flat(record) for record in (there, wanted))
     for key in flat_now:
@@ -90,6 +96,40 @@ def begin(choices: Choices) -> None:
                 f"{choices.output} was begun with {key} {flat_then.get(key)}, not {flat_now[key]}. Go on with the old "
                 "options, or choose an empty folder with -o."
             )
+
+
+def require_possible(choices: Choices) -> None:
+    """InputError for an unknown task, preset or network, and for data that nothing can be made of."""
+    if choices.task not in TASKS:
+        raise InputError(f"There is no study {choices.task!r}; there are {' and '.join(TASKS)}.")
+    preset(choices.task, choices.sizes.preset)
+    known = {name for name, path in entries(choices.task).items() if path is not None}
+    if unknown := [name for name in choices.sizes.only if name not in known]:
+        raise InputError(
+            f"--only {unknown[0]}: no network that {choices.task} can run; there are {', '.join(sorted(known))}."
+        )
+    if not choices.simulated:
+        data.arguments_for(Path(choices.data), choices.task, choices.more)
+
+
+def begun_with(output: Path) -> dict[str, Any]:
+    """What a study was begun with, as it was written then."""
+    path = output / BEGUN
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged; choose an empty folder with -o.") from error
+
+
+def _anything_made(output: Path) -> bool:
+    return any(path.is_file() for place in output.iterdir() if not _ours(place) for path in [place, *place.rglob("*")])
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file or folder holds no result: what a run leaves behind that was refused or stopped at once."""
+    return path.name.startswith(".") or path.name in (BEGUN, "reproduce.lock", "logs") or (
+        path.is_dir() and not any(path.iterdir())
+    )  # fmt: skip
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imagetranslation.errors import InputError
-from imagetranslation.files import atomic_path, make_folder, write_text
+from imagetranslation.files import atomic_path, make_folder, sha256_of, write_text
 
 from .. import prepare
 from ..commands import progress
@@ -91,7 +91,7 @@ def make(task: str, data: str, more: Sequence[str], sizes: Sizes, workers: int, 
         place = Path(data).resolve() if arguments is None else output / "cases"
         if arguments is not None:
             prepare.main([*arguments, "--workers", str(workers), "-o", str(place)])
-        about = {"whence": str(Path(data).resolve()), "simulated": _simulated(place), "command": arguments}
+        about = {"whence": str(Path(data).resolve()), "simulated": simulated(place), "command": arguments}
     write_text(output / ABOUT, json.dumps({**about, **describe(place, output)}, indent=1) + "\n")
     return ""
 
@@ -180,12 +180,19 @@ def require_unchanged(prepared: Path, data: str) -> None:
 
 
 def listing(data: str, more: Sequence[str], output: Path) -> str:
-    """Hash of names, sizes and times of all files of the data, by which a change is noticed; "" for the phantom.
+    """Hash by which a change of the data is noticed; "" for the phantom.
+
+    Of prepared cases over the bytes of all images and of `cases.json`, which a copy keeps; of other folders over names,
+    sizes and times of all files.
 
     output: the study's own folder, which may lie in the data's and is left out, as are arrays that training keeps.
     """
     if data == PHANTOM:
         return ""
+    if not more and (Path(data) / "cases.json").is_file():
+        place = Path(data).resolve()
+        content = [describe(place, output.resolve())["sha256_of_all_images"], sha256_of(place / "cases.json")]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
     roots = [Path(data), *(Path(word) for word in more if not word.startswith("-") and Path(word).exists())]
     found, own = hashlib.sha256(), output.resolve()
     for root in (root.resolve() for root in roots):
@@ -214,9 +221,10 @@ def write_labels(known: dict[str, str], path: Path) -> Path:
     return write_text(path, "\n".join(lines) + "\n")
 
 
-def _simulated(place: Path) -> bool:
-    about = manifest(place).get("settings", {})
-    return bool(about.get("simulated")) or "simulator" in about
+def simulated(place: Path) -> bool:
+    """Whether prepared cases say that they come from a simulator."""
+    settings = manifest(place).get("settings", {})
+    return bool(settings.get("simulated")) or "simulator" in json.dumps(settings)
 
 
 def split_options(text: str) -> list[str]:

@@ -9,7 +9,7 @@ import csv
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
 from imagetranslation.errors import InputError
@@ -22,22 +22,61 @@ from ..config import Config
 from ..crossfitting.gathering import RECORD, TABLE
 from ..dataset import manifest, patients
 from . import data, translating
-from .sizes import Sizes
+from .sizes import Sizes, column
 
 OUTCOME = "reading"  # folder of a step whose command wants an empty one
 FEATURES = "features.csv"
 
 
-def classification(cases: Path, translators: Path, sizes: Sizes, workers: int, output: Path) -> str:
-    """Arms by classifiers, on features and on the images themselves."""
+def classification(cases: Path, translators: Path, sizes: Sizes, workers: int, positive: str, output: Path) -> str:
+    """Arms by classifiers, on features and on the images themselves. positive: the label that is looked for, or "".
+
+    InputError where a synthetic image comes from a translator that saw its patient: a leak stops the study.
+    """
     labels = data.labels(cases)
     if reason := unclassifiable(labels, sizes.folds):
         return reason
+    wanted, reason = looked_for(set(labels.values()), positive)
+    if reason:
+        return reason
+    require_no_leak(translators, labels)
     table = data.write_labels(labels, make_folder(output) / "labels.csv")
     arguments = ["--labels", str(table), "--images", str(translators / TABLE), "--cross-fit", str(translators / RECORD)]
     arguments += ["--models", *sizes.classifiers, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
-    arguments += ["--workers", str(workers)]
+    arguments += ["--workers", str(workers), "--positive", wanted]
     return _done(classify.main, [*arguments, "-o", str(output / OUTCOME)])
+
+
+# Labels of which the second is beyond doubt the one that is looked for.
+_PLAIN = ({"0", "1"}, {"no", "yes"}, {"negative", "positive"}, {"absent", "present"}, {"false", "true"},
+          {"benign", "malignant"})  # fmt: skip
+
+
+def looked_for(kinds: Set[str], positive: str) -> tuple[str, str]:
+    """The label that is looked for, and why it is not known ("" where it is). InputError for a label nobody has."""
+    if positive:
+        if positive not in kinds:
+            raise InputError(
+                f"--positive {positive}: no patient has that label; there are {' and '.join(sorted(kinds))}."
+            )
+        return positive, ""
+    told = sorted(kinds, key=str.casefold)
+    if {kind.casefold() for kind in kinds} in _PLAIN:
+        return told[-1], ""
+    return "", (
+        f"which label is looked for, {' or '.join(told)}? Sensitivity and precision depend on it. Give the same "
+        f"command with --positive {told[0]} or --positive {told[-1]}, and this step is done."
+    )
+
+
+def require_no_leak(translators: Path, patients: Iterable[str]) -> None:
+    """InputError where an image is not by a translator that never saw its patient, or is not the file it was."""
+    record = crossfit.read(translators / RECORD)
+    crossfit.verify(record, translators)
+    record.check(patients)
+    for fold, tested in record.folds.items():
+        if fold in record.images and fold not in (crossfit.ALL, crossfit.TEST):
+            record.check_fold(fold, tested)
 
 
 def unclassifiable(labels: Mapping[str, str], folds: int) -> str:
@@ -81,11 +120,6 @@ def sweep(config: Config, sizes: Sizes, workers: int, output: Path) -> str:
         if reason := read_lesions("pool2delayed", cases, place / "crossfit" / "images" / crossfit.ALL, place):
             return f"at rho {rho:g}: {reason}"
     return ""
-
-
-def column(rho: float) -> str:
-    """What a step of the sweep is called."""
-    return f"rho-{rho:.2f}"
 
 
 def atlas(

@@ -42,7 +42,7 @@ def _benchmark(choices: Choices) -> Step:
     return Step(
         "benchmark", "all networks compared", "benchmark", ("prepared",),
         ("leaderboard.csv", "summary.csv", "scores.csv", "index.html"), partial(working.benchmark, choices),
-        {"preset": s.preset, "seconds": s.seconds, "only": list(s.only), "seed": s.seed},
+        {"preset": s.preset, "seconds": s.seconds, "only": list(s.only), "threads": s.threads, "seed": s.seed},
         count * chosen.folds * cell, count * 6e7 + choices.patients * _voxels(choices) * _BYTES_OF_A_VOXEL,
         "index.html",
     )  # fmt: skip
@@ -83,7 +83,8 @@ def _classification(choices: Choices) -> Step:
     return Step(
         "classification", "classification", "classification", ("prepared", "translators"),
         (f"{OUTCOME}/classification.json",), partial(working.classify, choices),
-        {"classifiers": list(s.classifiers), "folds": s.folds}, 7 * len(s.classifiers) * s.folds * 2.5, 1e6,
+        {"classifiers": list(s.classifiers), "folds": s.folds, "positive": choices.positive},
+        7 * len(s.classifiers) * s.folds * 2.5, 1e6,
         f"{OUTCOME}/index.html",
     )  # fmt: skip
 

@@ -18,10 +18,11 @@ from imagetranslation.files import write_text
 from ..benchmarking.costs import machine
 from ..evaluating.writing import write_rows
 from . import data, tables
-from .choices import Choices
+from .choices import Choices, begun_with
 from .differences import differences
-from .helping import OUTCOME, column
+from .helping import OUTCOME
 from .published import published
+from .sizes import column
 from .stamps import Stamp, Step
 from .tables import Table, read_json
 
@@ -86,7 +87,8 @@ def record(report: Report) -> dict[str, Any]:
     return {
         "task": report.choices.task, "heading": SIMULATED if report.simulated else "results",
         "published": published(report.choices.task), "data": dict(report.about),
-        "begun_with": report.choices.record(), "software": {"imagetranslation": __version__}, "machine": machine(),
+        "begun_with": begun_with(report.choices.output), "positive_label": report.choices.positive,
+        "software": {"imagetranslation": __version__}, "machine": machine(),
         "sections": [
             {
                 "title": section.title, "words": section.words, "beyond_the_study": section.beyond,

@@ -6,8 +6,11 @@ from figures of Resources/Docs/reproduce.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from imagetranslation.errors import InputError
 
 RHOS = (0.0, 0.3, 0.6, 0.9)  # of the sweep over the correlation of hyperaemia and late uptake
 
@@ -20,7 +23,10 @@ class Sizes:
     classification. scheme: "simple" or "nested". classifiers. rhos: of the sweep, with sweep_patients each.
     draws: of bootstraps in the preservation analysis. readers, read: of the prepared reader study, and its cases.
     only: networks of the benchmark; () for all. features: set for the preservation; MIRP's is slow on planar scans,
-    whose regions are large.
+    whose regions are large. threads: of each network of the benchmark, whose budget is processor seconds and therefore
+    seconds times threads: part of the study, and not whatever machine a run of it meets.
+
+    Raises InputError for sizes of which no study can be made.
     """
 
     patients: int
@@ -40,6 +46,22 @@ class Sizes:
     seed: int = 1
     only: tuple[str, ...] = ()
     features: str = "paper186"
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise InputError(f"--{name.replace('_', '-')} must be {least} or more.")
+        for name in ("seconds", "translator_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"--{name.replace('_', '-')} must be a number above 0.")
+        if not all(0 <= rho <= 1 for rho in self.rhos):
+            raise InputError("A correlation of --rhos lies between 0 and 1.")
+        if len({column(rho) for rho in self.rhos}) < len(self.rhos):
+            raise InputError("Correlations of --rhos must differ in their first two decimals.")
+        if self.rhos and self.sweep_patients < LEAST_SWEPT:
+            raise InputError(f"--sweep-patients must be {LEAST_SWEPT} or more.")
 
     def prostate(self) -> Any:
         """Settings of the prostate simulator: the standard field of view in so many voxels."""
@@ -66,6 +88,15 @@ class Sizes:
     def record(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return asdict(self)
+
+
+LEAST_SWEPT = 4  # two translators, each tested on the patients of the other
+_LEAST = {"patients": 1, "folds": 2, "readers": 1, "read": 1, "seed": 0, "threads": 1, "sweep_patients": 0}
+
+
+def column(rho: float) -> str:
+    """What a step of the sweep is called."""
+    return f"rho-{rho:.2f}"
 
 
 _ALL = ("random-forest", "pca-random-forest", "resnet10", "elastic-net", "gradient-boosting")

@@ -28,8 +28,9 @@ from ..classifying import crossfit
 from ..classifying.images import SYNTHETIC
 from ..config import Config, read_config
 from ..crossfitting.gathering import RECORD, TABLE
-from ..dataset import Case, manifest, patients
+from ..dataset import Case, patients
 from ..evaluating.writing import read_scores
+from . import data
 from .tables import read_csv
 
 # Of the study with ultrasound: its best network. The second study's had a perceptual loss besides, whose encoder learns
@@ -147,15 +148,9 @@ def evaluated(translated: Translated, config: Config, cases: Path, evaluation: P
         for package, (_, made) in translated.translators.items()
     )
     references = {name: scores[name] for name in evaluating.REFERENCES if name in scores}
-    return Evaluated(NETWORK, task, cases, parts, scores[NETWORK], references, owners, simulated(cases))
+    return Evaluated(NETWORK, task, cases, parts, scores[NETWORK], references, owners, data.simulated(cases))
 
 
 def config_of(output: Path) -> Config:
     """The configuration that `translate` was given."""
     return read_config(output / CONFIG)
-
-
-def simulated(cases: Path) -> bool:
-    """Whether the cases say that they come from a simulator."""
-    settings = manifest(cases).get("settings", {})
-    return bool(settings.get("simulated")) or "simulator" in json.dumps(settings)

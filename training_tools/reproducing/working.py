@@ -33,7 +33,7 @@ def benchmark(choices: Choices, output: Path) -> str:
     """Train and compare all networks."""
     s = choices.sizes
     arguments = ["--task", choices.task, "--data", str(choices.cases()), "--preset", s.preset, "--seed", str(s.seed)]
-    arguments += ["--threads", str(choices.workers)]
+    arguments += ["--threads", str(s.threads)]
     arguments += ["--seconds", str(s.seconds)] if s.seconds is not None else []
     arguments += ["--alike", "1"] if _alike(choices) is not None else []
     arguments += ["--only", *s.only] if s.only else []
@@ -85,7 +85,7 @@ def preserve(choices: Choices, output: Path) -> str:
 def classify(choices: Choices, output: Path) -> str:
     """Classify patients on features and images."""
     made = choices.place("translators") / "crossfit"
-    return helping.classification(choices.cases(), made, choices.sizes, choices.workers, output)
+    return helping.classification(choices.cases(), made, choices.sizes, choices.workers, choices.positive, output)
 
 
 def lesions(choices: Choices, output: Path) -> str:
