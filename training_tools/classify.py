@@ -42,6 +42,11 @@ TRUTH = (
     "A synthetic image is a function of its source: a gain over the source is not new information about the patient, "
     "but what the translator learnt from other patients' pairs."
 )
+PROBABILITIES = (
+    "Probabilities refer to the share of positive patients among those learnt from: no class is weighted (resnet10's "
+    "loss weighs both alike, and its probabilities are corrected for that). Accuracy is taken at a probability of one "
+    "half."
+)
 
 
 def classify(
@@ -89,7 +94,7 @@ def classify(
         "folds": {"count": folds.count, "repeats": folds.repeats, "seed": folds.seed, "given": bool(folds.given)},
         "models": {name: find(name).source for name in models}, "cross_fit": record.kind,
         "test": {"patients": len(one.test), "positive": int(truth.sum())} if one.test else None,
-        "excluded": excluded, "suspicious": odd, "trusted": list(notes), "note": TRUTH,
+        "excluded": excluded, "suspicious": odd, "trusted": list(notes), "note": TRUTH, "probabilities": PROBABILITIES,
         "software": {"imagetranslation": __version__},
     }  # fmt: skip
     report = {
@@ -128,6 +133,7 @@ def _last(t: untouched.Last) -> dict[str, Any]:
         "balanced_accuracy": t.scores.balanced_accuracy,
         "sensitivity_at_90_percent_specificity": t.scores.sensitivity, "brier": t.scores.brier,
         "calibration_slope": _finite(t.scores.calibration_slope),
+        "calibration_intercept": _finite(t.scores.calibration_intercept),
     }  # fmt: skip
 
 

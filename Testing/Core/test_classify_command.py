@@ -180,6 +180,32 @@ class TestNested:
             classify.main(self.command(study))
 
 
+def test_the_curves_do_not_depend_on_the_order_of_patients_with_one_probability() -> None:
+    from sklearn.metrics import roc_curve
+
+    random = np.random.default_rng(0)
+    truth, chance = random.integers(0, 2, 60), np.round(random.random(60), 1)
+    hits, alarms = page.called(chance, truth)
+    false, true, _ = roc_curve(truth, chance, drop_intermediate=False)
+    assert (hits / hits[-1]).tolist() == pytest.approx(true[1:])
+    assert (alarms / alarms[-1]).tolist() == pytest.approx(false[1:])
+    for order in (np.argsort(truth), np.argsort(-truth)):
+        assert [values.tolist() for values in page.called(np.full(60, 0.5), truth[order])] == [
+            [truth.sum()], [60 - truth.sum()]
+        ]  # fmt: skip
+
+
+def test_the_page_shows_what_probabilities_refer_to_and_both_numbers_of_calibration(finished: Path) -> None:
+    text = (finished / "index.html").read_text()
+    assert "no class is weighted" in text
+    assert "<th>Calibration slope</th><th>Calibration intercept</th>" in text
+    first = json.loads((finished / "classification.json").read_text())["results"][0]
+    assert f"<td>{first['calibration_intercept']:.3f}</td></tr>" in text
+    assert "<title>" in text
+    for curve in ("ROC", "Precision and recall", "Calibration", "Decision curve"):
+        assert f"{curve} (folds pooled)" in text
+
+
 def test_net_benefit_is_that_of_the_definition() -> None:
     chance, truth = np.array([0.9, 0.8, 0.3, 0.1]), np.array([1, 0, 1, 0])
     assert page.net_benefit(chance, truth, 0.5) == pytest.approx(0.25 - 0.25 * 1)

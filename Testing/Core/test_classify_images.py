@@ -276,6 +276,12 @@ class TestNetwork:
         assert (made[0] != made[2]).any()
         assert np.allclose(made[0].sum(axis=1), 1)
 
+    def test_probabilities_refer_to_the_prevalence_although_the_loss_weighs_both_classes_alike(self) -> None:
+        table = np.random.default_rng(0).normal(size=(40, 1, 8, 8)).astype(np.float32)
+        labels = (np.arange(40) % 5 == 0).astype(int)
+        made = ResNetClassifier(0, epochs=2, device="cpu").fit(table, labels).predict_proba(table)
+        assert made[:, 1].mean() == pytest.approx(0.2, abs=0.08)
+
     @pytest.mark.parametrize("dimensions", [2, 3])
     def test_it_has_as_many_dimensions_as_the_images(self, dimensions: int) -> None:
         import torch

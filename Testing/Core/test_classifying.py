@@ -110,6 +110,15 @@ class TestPrediction:
         # Three independent features 1.5 SD apart: the best possible area is Phi(1.5 sqrt(3) / sqrt(2)) = 0.967.
         assert 0.86 < np.mean([scores.area(p.probability, labels[p.tested]) for p in made[0]]) <= 1.0
 
+    @pytest.mark.parametrize("name", models.of_kind(models.FEATURES))
+    def test_probabilities_refer_to_the_prevalence(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(models, "TREES", 15)
+        table, _ = noise(3, 200, 3)
+        labels = (np.arange(200) % 10 == 0).astype(int)
+        table[:, 0] += labels
+        made = predict(models.find(name), fixed(table), labels, Folds(2))
+        assert np.mean(np.concatenate([p.probability for p in made])) == pytest.approx(0.1, abs=0.04)
+
     def test_too_few_patients_of_a_class_are_refused(self) -> None:
         table, labels = noise(0, 12, 3)
         with pytest.raises(InputError, match="the smaller class has 6"):
@@ -153,8 +162,18 @@ class TestScores:
     def test_sensitivity_is_told_at_a_fixed_specificity(self) -> None:
         probability = np.concatenate([np.arange(10) / 10, [0.85, 0.95, 0.2, 0.99]])
         truth = np.array([0] * 10 + [1] * 4)
-        assert scores.sensitivity(probability, truth, 0.9) == 0.5
+        # Nine of ten negative patients lie at 0.8 or below.
+        assert scores.sensitivity(probability, truth, 0.9) == 0.75
         assert scores.sensitivity(probability, truth, 0.5) == 0.75
+        assert scores.sensitivity(probability, truth, 0.91) == 0.5
+
+    @pytest.mark.parametrize(("negatives", "specificity"), [(3, 1), (9, 1), (10, 0.9), (15, 14 / 15), (30, 0.9)])
+    def test_the_specificity_is_no_higher_than_it_must_be(self, negatives: int, specificity: float) -> None:
+        probability = np.concatenate([np.arange(negatives), np.arange(negatives) + 0.5]) / 100
+        truth = np.repeat([0, 1], negatives)
+        # A positive patient lies just above each negative one; so many are above the threshold as negatives, and one.
+        expected = (1 - specificity) + 1 / negatives
+        assert scores.sensitivity(probability, truth) == pytest.approx(expected)
 
     def test_a_paired_difference_has_a_narrower_interval_than_its_parts(self) -> None:
         random = np.random.default_rng(0)

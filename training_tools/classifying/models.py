@@ -2,7 +2,9 @@
 
 Scaling, choice of features and principal components stand inside the pipeline; a setting is chosen by a search inside
 the training patients (the inner loop of a nested cross-validation). The deep one (`resnet`) is given images instead of
-features and has nothing outside the network that could be fitted.
+features and has nothing outside the network that could be fitted. No class is weighted: probabilities refer to the
+prevalence among the training patients, and the area under the ROC curve needs no weights (van den Goorbergh et al.,
+J Am Med Inform Assoc 2022, on the harm that weights do to calibration).
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def _random_forest(seed: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import Pipeline
 
-    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+    forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=1)
     return Pipeline([("classifier", forest)])
 
 
@@ -52,7 +54,7 @@ def _pca_forest(seed: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+    forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=1)
     return Pipeline([("scale", StandardScaler()), ("reduce", PCA(0.95, random_state=seed)), ("classifier", forest)])
 
 
@@ -61,9 +63,7 @@ def _elastic_net(seed: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    linear = LogisticRegression(
-        solver="saga", l1_ratio=0.5, class_weight="balanced", max_iter=2000, tol=1e-3, random_state=seed
-    )
+    linear = LogisticRegression(solver="saga", l1_ratio=0.5, max_iter=2000, tol=1e-3, random_state=seed)
     return Pipeline([("scale", StandardScaler()), ("classifier", linear)])
 
 

@@ -67,7 +67,13 @@ def _protocol(about: Mapping[str, Any]) -> str:
             else "Nor has a translator of a fold seen the real target of a patient tested in it (nested cross-fitting)."
         ),
         f"{CONTROL}: source and synthetic images with labels drawn anew; it should lie at 0.5.",
-        f"Sensitivity at {SPECIFICITY:.0%} specificity: the threshold is set on the tested patients of each fold.",
+        f"Sensitivity at {SPECIFICITY:.0%} specificity: the threshold is set on the tested patients of each fold; "
+        "where a fold tests fewer than ten negative patients, no negative one may lie above it (specificity 100%).",
+        about["probabilities"],
+        "Accuracy, Brier score, calibration (slope 1 and intercept 0 are ideal) and all curves: the tested patients of "
+        "all folds together.",
+        "A feature that is undefined for any patient, learnt from or tested, is left out for all; labels play no part "
+        "in that.",
     ]  # fmt: skip
     if any(find(name).learns_from == FEATURES for name in about["models"]):
         sentences.append(
@@ -92,12 +98,20 @@ def _table(results: Sequence[Result]) -> str:
         f"Sensitivity at {SPECIFICITY:.0%} specificity",
         "Brier",
         "Calibration slope",
+        "Calibration intercept",
     )
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = []
     for r in results:
         s = r.scores
-        numbers = (s.accuracy, s.balanced_accuracy, s.sensitivity, s.brier, s.calibration_slope)
+        numbers = (
+            s.accuracy,
+            s.balanced_accuracy,
+            s.sensitivity,
+            s.brier,
+            s.calibration_slope,
+            s.calibration_intercept,
+        )
         cells = "".join(f"<td>{_number(value)}</td>" for value in numbers)
         rows.append(
             f"<tr><td class='w'>{escape(r.arm)}</td><td class='w'>{escape(r.model)}</td><td>{r.features}</td>"
@@ -126,7 +140,9 @@ def _last(last: Sequence[Last], about: Mapping[str, Any]) -> list[str]:
     rows = "".join(
         f"<tr><td class='w'>{escape(t.arm)}</td><td class='w'>{escape(t.model)}</td><td><b>{_number(t.scores.auc)}</b>"
         f"</td><td>{_interval(t.interval)}</td><td>{_number(t.scores.balanced_accuracy)}</td>"
-        f"<td>{_number(t.scores.sensitivity)}</td><td>{_number(t.scores.brier)}</td><td>{_number(t.difference)}</td>"
+        f"<td>{_number(t.scores.sensitivity)}</td><td>{_number(t.scores.brier)}</td>"
+        f"<td>{_number(t.scores.calibration_slope)}</td><td>{_number(t.scores.calibration_intercept)}</td>"
+        f"<td>{_number(t.difference)}</td>"
         f"<td>{'' if t.low is None else f'{t.low:.3f} to {t.high:.3f}'}</td><td>{_number(t.p)}</td>"
         f"<td>{_number(t.holm_p)}</td><td class='w note'>{escape(t.refused)}</td></tr>"
         for t in last
@@ -139,6 +155,7 @@ def _last(last: Sequence[Last], about: Mapping[str, Any]) -> list[str]:
         "DeLong's; Holm's correction over the whole table.</p>",
         "<table><tr><th class='w'>Arm</th><th class='w'>Classifier</th><th>AUC</th><th>95% interval</th>"
         f"<th>Balanced</th><th>Sensitivity at {SPECIFICITY:.0%} specificity</th><th>Brier</th>"
+        "<th>Calibration slope</th><th>Calibration intercept</th>"
         "<th>AUC less the source's</th><th>95% interval</th><th>p (DeLong)</th><th>Holm's p</th>"
         f"<th class='w'>Refused</th></tr>{rows}</table>",
     ]
@@ -158,10 +175,11 @@ def curves(name: str, results: Sequence[Result], cohort: Cohort) -> str:
         chance = np.concatenate([p.probability for p in result.predictions])
         truth = np.concatenate([cohort.labels[p.tested] for p in result.predictions])
         look = {"color": DRAWN[result.arm], "linestyle": DASHES[result.arm], "label": result.arm, "linewidth": 1.4}
-        order = np.argsort(-chance, kind="stable")
-        hits, alarms = np.cumsum(truth[order]), np.cumsum(1 - truth[order])
+        hits, alarms = called(chance, truth)
         roc.plot(np.r_[0, alarms / alarms[-1]], np.r_[0, hits / hits[-1]], **look)
-        precision.plot(hits / hits[-1], hits / (hits + alarms), **look)
+        # Between two thresholds there is no classifier, so precision is a step and not a line.
+        exact, found = hits / (hits + alarms), hits / hits[-1]
+        precision.plot(np.r_[0, found], np.r_[exact[0], exact], drawstyle="steps-pre", **look)
         calibrated.plot(*_calibration_curve(chance, truth), marker="o", markersize=3, **look)
         thresholds = np.linspace(0.05, 0.95, 91)
         decision.plot(thresholds, [net_benefit(chance, truth, t) for t in thresholds], **look)
@@ -174,9 +192,9 @@ def curves(name: str, results: Sequence[Result], cohort: Cohort) -> str:
     decision.set_ylim(-0.1, share + 0.05)
     for axes, title, x, y in (
         (roc, "ROC (folds pooled)", "1 - specificity", "sensitivity"),
-        (precision, "Precision and recall", "recall", "precision"),
-        (calibrated, "Calibration", "probability", "share positive"),
-        (decision, "Decision curve", "threshold", "net benefit"),
+        (precision, "Precision and recall (folds pooled)", "recall", "precision"),
+        (calibrated, "Calibration (folds pooled)", "probability", "share positive"),
+        (decision, "Decision curve (folds pooled)", "threshold", "net benefit"),
     ):
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(x, fontsize=8)
@@ -186,6 +204,16 @@ def curves(name: str, results: Sequence[Result], cohort: Cohort) -> str:
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
     roc.legend(fontsize=6, loc="lower right")
     return svg(figure, f"curves-{name}")
+
+
+def called(probability: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """True and false positives (thresholds,) at every distinct probability, from the highest threshold to the lowest.
+
+    Patients with one probability are called together, so their order says nothing.
+    """
+    order = np.argsort(-probability, kind="stable")
+    last = np.r_[np.flatnonzero(np.diff(probability[order])), len(order) - 1]
+    return np.cumsum(truth[order])[last], np.cumsum(1 - truth[order])[last]
 
 
 def net_benefit(probability: np.ndarray, truth: np.ndarray, threshold: float) -> float:

@@ -2,8 +2,10 @@
 
 MONAI's ResNet (He et al., CVPR 2016; ten layers; group normalisation, which small batches do not disturb) in two or
 three dimensions, as the images are. A fifth of the training
-patients, stratified, is held back to stop early; the loss weighs both classes alike. What becomes of an image before it
-gets here is `images`'s. Settings are our choice: small enough for a processor.
+patients, stratified, is held back to stop early. The loss weighs both classes alike, so that a rare one is learnt too;
+probabilities are then corrected to the prevalence among the training patients (by the logarithm of the weights' ratio,
+Saerens et al., Neural Comput 2002). What becomes of an image before it gets here is `images`'s. Settings are our
+choice: small enough for a processor.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class ResNetClassifier:
             self._network = network(images.ndim - 2, images.shape[1]).to(self._device)
             optimiser = torch.optim.AdamW(self._network.parameters(), lr=RATE, weight_decay=DECAY)
             weights = len(labels[learnt]) / (2 * np.bincount(labels[learnt], minlength=2))
+            self._shift = float(np.log(weights[1] / weights[0]))
             seen, truth = self._tensor(images[watched]), self._tensor(labels[watched])
             least, best, kept = np.inf, 0, deepcopy(self._network.state_dict())
             for epoch in range(1, self._epochs + 1):
@@ -65,10 +68,10 @@ class ResNetClassifier:
         return self
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities (patients, 2) of the labels 0 and 1."""
+        """Probabilities (patients, 2) of the labels 0 and 1, at the prevalence among the patients learnt from."""
         with _settled(self._seed, self._device):
             parts = [self._logits(self._tensor(images[n : n + 32])) for n in range(0, len(images), 32)]
-        chance = torch.sigmoid(torch.cat(parts)).double().cpu().numpy()
+        chance = torch.sigmoid(torch.cat(parts).double() - self._shift).cpu().numpy()
         return np.column_stack([1 - chance, chance])
 
     def _epoch(

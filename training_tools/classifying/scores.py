@@ -73,14 +73,16 @@ def area(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray | None =
 
 
 def sensitivity(probability: np.ndarray, truth: np.ndarray, specificity: float = SPECIFICITY) -> float:
-    """Share of positive patients above the lowest threshold that leaves so many negative ones below it.
+    """Share of positive patients above the lowest threshold that at least this share of negative ones do not exceed.
 
-    NaN where one of the two kinds is missing.
+    With fewer than ten negative patients a specificity of 0.9 can only be kept as 1. NaN where one of the two kinds is
+    missing.
     """
     if not 0 < truth.sum() < len(truth):
         return math.nan
-    threshold = np.quantile(probability[truth == 0], specificity, method="higher")
-    return float((probability[truth == 1] > threshold).mean())
+    negative = np.sort(probability[truth == 0])
+    below = math.ceil(specificity * len(negative) - 1e-9)  # 0.9 of 10 is 9, whatever the last bit says
+    return float((probability[truth == 1] > negative[below - 1]).mean())
 
 
 def calibration(probability: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
