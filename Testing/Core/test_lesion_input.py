@@ -249,6 +249,21 @@ def test_a_package_leaves_out_whom_it_was_trained_on_by_name(made: Made) -> None
 
     assert list(found.makers) == ["p3"]
     assert any("trained on 2 of the patients" in note and "p1, p2" in note for note in found.notes)
+    assert not any("taken on trust" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("seen", "words"), [([], "does not say which cases"), (["a", "b"], "None of the 2 cases")])
+def test_a_package_that_may_have_seen_the_patients_is_read_with_a_note(made: Made, seen: list[str], words: str) -> None:
+    found = find(bonescan.from_folder(made.folder), package(made.folder.parent / "net", seen))
+
+    assert sorted(found.makers) == ["p1", "p2", "p3"]
+    assert any(words in note and "taken on trust" in note for note in found.notes)
+
+
+def test_of_finished_images_it_is_said_that_their_model_may_have_seen_the_patients(made: Made) -> None:
+    notes = reading(made).record["notes"]
+
+    assert sum("has seen these patients is not known" in note for note in notes) == 1
 
 
 def test_nothing_that_is_there_is_written_over(made: Made) -> None:

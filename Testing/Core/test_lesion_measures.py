@@ -139,6 +139,18 @@ def test_a_rate_that_is_met_exactly_counts() -> None:
     assert froc(Scored(np.array([1.0]), ["p0"], np.array([2.0]), ["p1"], names), FEW).at[0][:2] == (0.125, 1.0)
 
 
+def test_many_scores_cost_no_sensitivity_at_the_asked_rates() -> None:
+    random = np.random.default_rng(0)
+    names = [f"p{number}" for number in range(300)]
+    scored = Scored(random.random(300) + 0.5, names, random.random(3000), names * 10, names)
+    found = [share for _, share, _ in froc(scored, FEW).at]
+
+    falling = np.sort(scored.false)[::-1]
+    # A threshold just above the first false mark too many finds as much as can be had.
+    expected = [float((scored.lesions > falling[int(rate * 300)]).mean()) for rate in RATES]
+    assert found == pytest.approx(expected)
+
+
 def test_the_curve_resamples_patients_with_all_that_is_theirs() -> None:
     names = [f"p{n}" for n in range(10)]
     owners = [name for name in names for _ in range(4)]

@@ -38,7 +38,7 @@ def parts(
             "<h2>The ceiling: the real delayed image read by the rule</h2>",
             _sensitivity(results["ceiling"], record),
         ]
-    made += ["<h2>Free-response curves of the detector</h2>", _froc(results["froc"])]
+    made += ["<h2>Free-response curves of the detector</h2>", _froc(results["froc"], record["settings"]["calls"])]
     made += ["<h2>Uptake ratio, synthetic less real</h2>", _uptake(results["uptake_ratio"], lesions)]
     for kind, words in (("missed", "Missed lesions"), ("invented", "Invented places")):
         made += [f"<h2>{words}</h2>", gallery(kind, [one for one in failures if one.kind == kind])]
@@ -164,7 +164,7 @@ def _floor(floor: Mapping[str, Any]) -> str:
     )
 
 
-def _froc(curves: Mapping[str, Any]) -> str:
+def _froc(curves: Mapping[str, Any], calls: Mapping[str, Any]) -> str:
     if "refused" in curves:
         return f"<p>There is none: {escape(curves['refused'])}.</p>"
     rates = [row["false_positives_per_image"] for row in curves["synthetic"]["at"]]
@@ -174,10 +174,16 @@ def _froc(curves: Mapping[str, Any]) -> str:
         cells = [f"{row['sensitivity']:.0%} ({percent_interval(row['interval'])})" for row in curve["at"]]
         mean = curve["mean"]
         rows.append([NAMES[name], *cells, f"{mean['sensitivity']:.0%} ({percent_interval(mean['interval'])})"])
+    own = (
+        " Which lesions are increased is each reader's own call here, but false marks are still told by the rule: both "
+        "do not belong to one truth, so the curve is no reader's."
+        if calls and calls.get("real_too")
+        else ""
+    )
     return (
         "<p class='note'>The detector knows no lesion; sensitivity at so many false positives an image, 95% intervals "
         "by patients. Its curve in the real image says what the detector itself is worth; lesions that both sides "
-        f"share it cannot see.</p>{froc_plot(curves, NAMES)}{table_html(header, rows)}"
+        f"share it cannot see.{own}</p>{froc_plot(curves, NAMES)}{table_html(header, rows)}"
     )
 
 

@@ -62,7 +62,8 @@ def froc(scored: Scored, resampling: Resampling) -> Curve:
         raise ValueError("an FROC curve needs an image and a lesion")
     scores = np.unique(np.concatenate([scored.lesions[scored.lesions > 0], scored.false]))[::-1]
     if len(scores) > MOST_THRESHOLDS:
-        scores = scores[np.linspace(0, len(scores) - 1, MOST_THRESHOLDS).round().astype(int)]
+        kept = scores[np.linspace(0, len(scores) - 1, MOST_THRESHOLDS).round().astype(int)]
+        scores = np.unique(np.concatenate([kept, _lowest_allowed(scored, scores)]))[::-1]
     thresholds = np.concatenate([[np.inf], scores])
     sample, rates = _prepared(scored, thresholds)
     false, found = (values[0] for values in rates(sample.ones()[0]))
@@ -82,6 +83,14 @@ def froc(scored: Scored, resampling: Resampling) -> Curve:
         return value, bootstrap(at(wanted), sample, resampling, width=len(thresholds), value=value)
 
     return Curve(((0.0, 0.0, float("inf")), *points), tuple((rate, *told([rate])) for rate in RATES), told(RATES))
+
+
+def _lowest_allowed(scored: Scored, scores: np.ndarray) -> np.ndarray:
+    """Of all scores (falling), the lowest that leaves no more false marks an image than each of RATES."""
+    false = np.sort(scored.false)
+    above = len(false) - np.searchsorted(false, scores, side="left")
+    allowed = [scores[above <= rate * len(scored.images) + 1e-9] for rate in RATES]
+    return np.array([own[-1] for own in allowed if len(own)])
 
 
 def _prepared(scored: Scored, thresholds: np.ndarray) -> tuple[Sample, Any]:

@@ -1,7 +1,8 @@
 """Where the synthetic image of a case comes from: a file, a folder of a run, a package, or the packages of folds.
 
 A network is never asked for an image of a patient it was trained on: with folds each case is translated by the network
-that was tested on it, and a package leaves out, by name, the cases it has seen.
+that was tested on it, and a package leaves out, by name, the cases it has seen. Finished images, and packages that do
+not say whom they have seen, are read with a note that this is taken on trust.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from imagetranslation.volume import Volume, read_volume
 from .cases import Case, Cohort
 
 Maker = Callable[[Case], Volume]
+ON_TRUST = "that no patient read here was among those it was trained on is taken on trust."
+OF_IMAGES = f"Whether the model of the synthetic images has seen these patients is not known: {ON_TRUST}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def find(cohort: Cohort, folder: Path | None) -> Synthetics:
     """The images of a cohort; folder: None where the table of cases names them. InputError where there are none."""
     if folder is None:
         made = {case.name: _reader(case.synthetic) for case in cohort.cases if case.synthetic is not None}
-        found = Synthetics(made, (), {"kind": "files of the table"})
+        found = Synthetics(made, (OF_IMAGES,), {"kind": "files of the table"})
     elif (folder / "model.json").is_file():
         found = _package(cohort, folder)
     elif folds := sorted(folder.glob("fold-*/package/model.json")):
@@ -84,7 +87,8 @@ def _images(cohort: Cohort, folder: Path) -> Synthetics:
         else:
             makers[case] = _reader(path)
     note = f"{len(strangers)} images of {folder.name} belong to no case: " + ", ".join(strangers)
-    return Synthetics(makers, (note,) if strangers else (), {"kind": "images", "folder": str(folder)})
+    notes = (OF_IMAGES, *([note] if strangers else []))
+    return Synthetics(makers, notes, {"kind": "images", "folder": str(folder)})
 
 
 def _inputs(folder: Path) -> dict[str, str]:
@@ -109,7 +113,15 @@ def _package(cohort: Cohort, folder: Path) -> Synthetics:
     shared = sorted({case.patient for case in cohort.cases if case.name in seen})
     makers = {case.name: maker for case in cohort.cases if case.patient not in shared}
     note = f"{folder.name} was trained on {len(shared)} of the patients, who are not read: {', '.join(shared)}."
-    return Synthetics(makers, (note,) if shared else (), {"kind": "package", **about})
+    notes = [note] if shared else _trusted(folder.name, seen)
+    return Synthetics(makers, tuple(notes), {"kind": "package", **about})
+
+
+def _trusted(name: str, seen: set[str]) -> list[str]:
+    """What is not known of a package that names none of the cases: a sentence."""
+    if not seen:
+        return [f"{name} does not say which cases it was trained on: {ON_TRUST}"]
+    return [f"None of the {len(seen)} cases that {name} names as trained on bears the name of a case here: {ON_TRUST}"]
 
 
 def _folds(cohort: Cohort, folder: Path, packages: Sequence[Path]) -> Synthetics:
@@ -117,13 +129,14 @@ def _folds(cohort: Cohort, folder: Path, packages: Sequence[Path]) -> Synthetics
     names = {case.name for case in cohort.cases}
     patients = {case.name: case.patient for case in cohort.cases}
     makers: dict[str, Maker] = {}
-    about = []
+    about, notes = [], []
     for package in packages:
         maker, told, seen = _translator(package)
         tested = _tested(package.parent)
         if unknown := sorted(set(tested) - names):
             raise InputError(f"{package.parent} tested {unknown[0]}, which is not among the cases; name the same data.")
         known = {patients[case] for case in seen & names}
+        notes += [] if known else _trusted(package.parent.name, seen)
         for case in tested:
             if patients[case] in known:
                 raise InputError(f"{package.parent} was trained on the patient of {case}, which it tested.")
@@ -133,7 +146,7 @@ def _folds(cohort: Cohort, folder: Path, packages: Sequence[Path]) -> Synthetics
         about.append({"fold": package.parent.name, **told})
     if len({(each["model"], each["version"]) for each in about}) > 1:
         raise InputError(f"The folds of {folder} were made with different models or versions; run them again.")
-    return Synthetics(makers, (), {"kind": "folds", "folder": str(folder), "folds": about})
+    return Synthetics(makers, tuple(notes), {"kind": "folds", "folder": str(folder), "folds": about})
 
 
 def _tested(fold: Path) -> list[str]:
