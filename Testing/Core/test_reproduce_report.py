@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shutil
@@ -20,8 +21,9 @@ import pytest
 from imagetranslation.errors import InputError
 from imagetranslation.volume import read_volume, write_volume
 from training_tools import reproduce
+from training_tools.evaluating.writing import write_rows
 from training_tools.phantoms.bonescan_writing import Order, write_cases
-from training_tools.reproducing import growth, helping, report, tables
+from training_tools.reproducing import growth, helping, lesiontables, report
 from training_tools.reproducing.choices import Choices
 from training_tools.reproducing.differences import GAP, UNKNOWN, differences
 from training_tools.reproducing.sizes import sizes_for
@@ -47,6 +49,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
         prepared = pairs(folder / "pairs", 10, labels=True)
         reproduce.reproduce(choices(prepared, folder / "out"))
         yield prepared, folder / "out"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def headings(page: str) -> list[str]:
@@ -80,6 +87,31 @@ class TestWholeStudy:
         told = json.loads((study[1] / "report.json").read_text())
         assert told["data"]["patients"] == 10
         assert told["data"]["sha256_of_all_images"] in page
+
+    def test_a_published_number_stands_in_the_column_of_published_ones(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        (row,) = re.findall(r"<tr><td[^>]*>Patients</td>(.*?)</tr>", page)
+        assert re.findall(r"<td class='([^']*)'>(.*?)</td>", row) == [("w published", "794"), ("w ", "10")]
+
+    def test_what_steps_left_out_or_refused_is_on_the_page_and_in_the_record(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        told = {
+            t["name"]: t for s in json.loads((study[1] / "report.json").read_text())["sections"] for t in s["tables"]
+        }
+        refused = next(row for row in read(study[1] / "lesions" / "reading" / "lesions.csv") if row["refused"])
+        assert any(refused["refused"] in sentence for sentence in told["lesions"]["left_out"])
+        assert html.escape(refused["refused"]) in page
+        record = json.loads((study[1] / "preservation" / "report" / "preservation.json").read_text())
+        for one in record["excluded"]:
+            assert any(one["patient"] in sentence for sentence in told["preservation"]["left_out"]), one
+        assert "Left out, refused or noted" in page
+
+    def test_features_are_those_that_were_classified(self, study: tuple[Path, Path]) -> None:
+        with (study[1] / "differences.csv").open(newline="") as stream:
+            told = {row["point"]: row["here"] for row in csv.DictReader(stream)}
+        assert told["Classification: models"] == "resnet10; on the images alone"
+        assert "near-copies by likeness" in told["Patients apart"]
+        assert told["Registration of the pairs"].startswith("the folder was prepared before")
 
     def test_the_table_of_cross_fitted_images_covers_every_patient(self, study: tuple[Path, Path]) -> None:
         with (study[1] / "cross_fitted.csv").open(newline="") as stream:
@@ -125,46 +157,100 @@ class TestWholeStudy:
             reproduce.reproduce(wanted)
 
 
-def lesion_table(folder: Path, outcomes: dict[str, str], rate: tuple[int, ...] = (1, 0)) -> Path:
-    """A reading with these outcomes (f, m, i, c by letter) in each group."""
-    names = {"f": "found", "m": "missed", "i": "invented", "c": "clear", "?": ""}
+OUTCOMES = {"f": "found", "m": "missed", "i": "invented", "c": "clear", "?": ""}
+
+
+def lesion_table(
+    folder: Path, outcomes: dict[str, str], rate: tuple[int, ...] = (1, 0), outside: dict[str, str] | None = None
+) -> Path:
+    """A reading with these outcomes (f, m, i, c by letter; ? refused) in each group, and outside hyperemia."""
+    from imagetranslation.readerstudy.statistics.bootstrap import Resampling
+    from training_tools.lesionreading import boneresults
+
     folder.mkdir(parents=True)
-    rows = ["case,patient,group,lesion,outcome"]
-    rows += [f"a,a,{group},{n},{names[o]}" for group, said in outcomes.items() for n, o in enumerate(said)]
-    (folder / "lesions.csv").write_text("\n".join(rows) + "\n")
-    images = ["case,patient,false_positives", *(f"{n},{n},{count}" for n, count in enumerate(rate))]
-    (folder / "images.csv").write_text("\n".join(images) + "\n")
+    rows = [
+        {
+            "case": f"a{n}", "patient": f"a{n}", "group": group, "lesion": n, "reader": "rule", "outcome": OUTCOMES[o],
+            "hyperaemic": int(inside), "refused": "it is cut off" if o == "?" else "", "ratio_real": "", "size_mm": 9.0,
+        }
+        for inside, told in ((True, outcomes), (False, outside or {}))
+        for group, said in told.items() for n, o in enumerate(said)
+    ]  # fmt: skip
+    images = [{"case": n, "patient": n, "group": "CRPS", "false_positives": count} for n, count in enumerate(rate)]
+    own = boneresults._of_reader(rows, images, (10.0,), (1.5,), Resampling(draws=100, seed=1))
+    record = {"results": {"readers": {"rule": own}}, "excluded": ["b: no delayed image."], "notes": []}
+    (folder / "lesions.json").write_text(json.dumps(record))
+    write_rows(rows, folder / "lesions.csv")
+    write_rows(images, folder / "images.csv")
     return folder
 
 
 class TestLesions:
-    def test_sensitivity_is_found_of_those_increased(self, tmp_path: Path) -> None:
-        folder = lesion_table(tmp_path / "read", {"CRPS": "fffmci?", "inflammatory arthritis": "fm"})
-        first, second = tables.sensitivities(folder)
-        assert (first.group, first.found, first.increased) == ("inflammatory arthritis", 1, 2)
-        assert (second.found, second.increased, second.invented, second.clear, second.unread) == (3, 4, 1, 1, 1)
+    def test_sensitivity_is_found_of_those_increased_in_hyperemia(self, tmp_path: Path) -> None:
+        """The published numbers are of lesions in areas matching hyperemia: others must not enter ours."""
+        outside = {"CRPS": "mmmm", "cellulitis": "f"}
+        folder = lesion_table(
+            tmp_path / "read", {"CRPS": "fffmci?", "inflammatory arthritis": "fm"}, outside=outside
+        )  # fmt: skip
+        first, second, third, whole = lesiontables.sensitivities("pool2delayed", folder)
+        assert (first.group, first.chief["k"], first.chief["n"]) == ("inflammatory arthritis", 1, 2)
+        assert (second.chief["k"], second.chief["n"], second.every["n"]) == (3, 4, 8)
+        assert (second.invented, second.unread) == (1, 1)
+        assert (third.group, third.chief, third.every["n"]) == ("cellulitis", None, 1)
+        assert (whole.group, whole.chief["n"], whole.every["n"]) == ("all groups", 6, 11)
         # Wilson's interval of 3 of 4, by hand: centre (3 + z^2/2) / (4 + z^2), z = 1.96.
-        assert second.interval() == pytest.approx((0.3006, 0.9544), abs=1e-4)
+        ends = second.chief["wilson"]
+        assert (ends["low"], ends["high"]) == pytest.approx((0.3006, 0.9544), abs=1e-4)
 
     def test_groups_stand_beside_the_published_numbers_also_those_without_lesions(self, tmp_path: Path) -> None:
-        folder = lesion_table(tmp_path / "read", {"CRPS": "fffm", "none": "m"})
-        rows = {row[0]: row for row in tables.lesions("pool2delayed", folder).rows}
-        assert rows["CRPS"][1:5] == ("87.5 %", "75.0 %", "30 to 95 %", "3 of 4")
-        assert rows["recent bone injury"][1:3] == ("6.3 %", "no lesion of this group")
-        assert rows["cellulitis"][1] == "about 44 %"
-        assert rows["none"][1:3] == ("–", "0.0 %")
-        assert rows["false positives an image"][2] == "0.50"
+        folder = lesion_table(
+            tmp_path / "read", {"CRPS": "fffm?", "none": "m"}, outside={"CRPS": "m", "cellulitis": "f"}
+        )
+        table = lesiontables.lesions("pool2delayed", folder)
+        rows = {row["Disease group"]: row for row in table.records()}
+        assert (rows["CRPS"]["Published"], rows["CRPS"]["Sensitivity in hyperemia"]) == ("87.5 %", "75.0 %")
+        assert (rows["CRPS"]["Wilson"], rows["CRPS"]["Lesions"]) == ("30 to 95 %", "3 of 4")
+        assert (rows["CRPS"]["Sensitivity, all lesions"], rows["CRPS"]["All lesions"]) == ("60.0 %", "3 of 5")
+        assert "too few to resample" in rows["CRPS"]["95% interval over patients"]
+        assert rows["recent bone injury"]["Sensitivity in hyperemia"] == "no lesion of this group"
+        cells = rows["cellulitis"]
+        assert (cells["Published"], cells["Sensitivity in hyperemia"]) == ("about 44 %", "no lesion increased")
+        assert cells["All lesions"] == "1 of 1"
+        assert (rows["none"]["Published"], rows["none"]["Sensitivity in hyperemia"]) == ("–", "0.0 %")
+        assert rows["false positives an image"]["Sensitivity in hyperemia"] == "0.50"
+
+    def test_what_was_not_read_is_counted_and_listed(self, tmp_path: Path) -> None:
+        table = lesiontables.lesions("pool2delayed", lesion_table(tmp_path / "read", {"CRPS": "fm?"}))
+        assert {row["Disease group"]: row["Not read"] for row in table.records()}["CRPS"] == 1
+        assert table.left == ("b: no delayed image.", "a2, lesion 2: it is cut off")
+
+    def test_the_interval_over_patients_stands_beside_wilsons(self, tmp_path: Path) -> None:
+        table = lesiontables.lesions("pool2delayed", lesion_table(tmp_path / "read", {"CRPS": "fffmmfmfmf"}))
+        row = {row["Disease group"]: row for row in table.records()}["CRPS"]
+        assert re.fullmatch(r"\d+ to \d+ %", row["95% interval over patients"])
+        assert row["Clopper-Pearson"] == "26 to 88 %"
+
+    def test_prostate_lesions_are_told_in_their_own_words(self, study: tuple[Path, Path]) -> None:
+        table = lesiontables.lesions("us2mri", study[1] / "lesions" / helping.OUTCOME)
+        told = json.dumps([table.title, table.header, table.rows, table.notes])
+        assert not re.search(r"increased|uptake|isease|hyperemia", told)
+        assert "seen" in told
+        assert table.records()[-2]["Group"] == "all lesions"
 
     def test_the_sweep_has_a_column_for_each_rho_and_no_single_number(self, tmp_path: Path) -> None:
-        low = lesion_table(tmp_path / "low", {"CRPS": "fmmm"})
-        high = lesion_table(tmp_path / "high", {"CRPS": "ffff"}, (2, 2))
-        table = tables.sweep({"rho 0": low, "rho 0.9": high})
+        low = lesion_table(tmp_path / "low", {"CRPS": "fmmm"}, outside={"CRPS": "ffff", "cellulitis": "f"})
+        high = lesion_table(tmp_path / "high", {"CRPS": "ffff?"}, (2, 2))
+        table = lesiontables.sweep({"rho 0": low, "rho 0.9": high})
         assert table.header == ("Disease group", "Published", "rho 0", "rho 0.9")
         rows = {row[0]: row for row in table.rows}
-        assert rows["CRPS"][2].startswith("25 % (")
+        assert re.fullmatch(r"25 % \(\d+ to \d+ % Wilson; 1 of 4\)", rows["CRPS"][2])
         assert rows["CRPS"][3].startswith("100 % (")
+        assert rows["cellulitis"][2] == "no lesion increased"
+        assert rows["all groups, also outside hyperemia"][2].endswith("6 of 9)")
         assert rows["false positives an image"][2:] == ("0.50", "2.00")
-        drawn = tables.sweep_plot({"rho 0": (0.0, low), "rho 0.9": (0.9, high)})
+        assert rows["lesions not read"][2:] == (0, 1)
+        assert "rho 0.9: a4, lesion 4: it is cut off" in table.left
+        drawn = lesiontables.sweep_plot({"rho 0": (0.0, low), "rho 0.9": (0.9, high)})
         assert drawn.startswith("<svg")
         assert report.SIMULATED in drawn
 
@@ -176,8 +262,8 @@ class TestLesions:
         for path in sorted((scans / "target").iterdir()):
             shutil.copy(path, tmp_path / "same" / path.name)
         assert helping.read_lesions("pool2delayed", scans, tmp_path / "same", tmp_path / "first") == ""
-        (whole,) = (own for own in tables.sensitivities(tmp_path / "first" / helping.OUTCOME) if own.increased)
-        assert (whole.found, whole.invented) == (whole.increased, 0)
+        whole = lesiontables.sensitivities("pool2delayed", tmp_path / "first" / helping.OUTCOME)[-1]
+        assert (whole.every["k"], whole.invented) == (whole.every["n"], 0)
         with (tmp_path / "first" / helping.OUTCOME / "lesions.csv").open(newline="") as stream:
             found = [row for row in csv.DictReader(stream) if row["outcome"] == "found"]
         missed = found[::2]
@@ -185,12 +271,11 @@ class TestLesions:
         for row in missed:
             _wipe(scans, tmp_path / "misses" / f"{row['case']}.nrrd", row)
         assert helping.read_lesions("pool2delayed", scans, tmp_path / "misses", tmp_path / "second") == ""
-        (own,) = (one for one in tables.sensitivities(tmp_path / "second" / helping.OUTCOME) if one.increased)
-        assert (own.found, own.increased) == (len(found) - len(missed), len(found))
-        row = next(
-            r for r in tables.lesions("pool2delayed", tmp_path / "second" / helping.OUTCOME).rows if r[0] == own.group
-        )
-        assert row[2] == f"{100 * (len(found) - len(missed)) / len(found):.1f} %"
+        own = lesiontables.sensitivities("pool2delayed", tmp_path / "second" / helping.OUTCOME)[-1]
+        assert (own.every["k"], own.every["n"]) == (len(found) - len(missed), len(found))
+        rows = lesiontables.lesions("pool2delayed", tmp_path / "second" / helping.OUTCOME).records()
+        row = next(row for row in rows if row["Disease group"] == own.group)
+        assert row["Sensitivity, all lesions"] == f"{100 * (len(found) - len(missed)) / len(found):.1f} %"
 
 
 def _wipe(scans: Path, path: Path, row: dict[str, str]) -> None:
@@ -217,6 +302,14 @@ class TestDifferences:
         assert UNKNOWN in text
         assert GAP in text
         assert "--quick" in text
+
+    def test_the_number_of_features_is_that_of_the_record(self) -> None:
+        made = Choices("us2mri", "phantom", Path("x"), True, sizes_for("us2mri", True), 1)
+        about = {"simulated": True, "patients": 24, "cases": 24}
+        told = {p: here for p, _, here in differences(made, about, {"classified_features": [93], "classifiers": ["a"]})}
+        assert told["Classification: models"].startswith("a; on 93 features")
+        assert "near-copies are not" in told["Patients apart"]
+        assert told["Registration of the pairs"].startswith("none: simulated")
 
 
 class TestGrowth:

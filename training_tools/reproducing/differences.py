@@ -21,7 +21,7 @@ Row = tuple[str, str, str]
 def differences(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:
     """(point, published, here). about: the data. facts: what the steps say of themselves (engine, classifiers)."""
     own = _prostate if choices.task == "us2mri" else _bone_scan
-    return [*_data(choices, about), *own(choices, facts), *_always(choices)]
+    return [*_data(choices, about), *own(choices, about, facts), *_always(choices)]
 
 
 def _data(choices: Choices, about: Mapping[str, Any]) -> list[Row]:
@@ -33,7 +33,7 @@ def _data(choices: Choices, about: Mapping[str, Any]) -> list[Row]:
     return [("Patients", f"{words(known['patients'])}; {whose}", f"{about['patients']} {kind}, {about['cases']} cases")]
 
 
-def _prostate(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
+def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:
     s = choices.sizes
     size = " x ".join(str(n) for n in s.voxels)
     here = f"{size} voxels, simulated" if choices.simulated else "the grid that preparation was told, or each source's"
@@ -45,10 +45,10 @@ def _prostate(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
             "Intensities", "min-max of the volume to 0 to 1",
             "as each network's configuration says (min-max for the study's), inside the field of view",
         ),
-        ("Registration of the pairs", GAP, "simulated pairs lie in one frame; others are registered in preparation"),
+        ("Registration of the pairs", GAP, _registration(choices, about)),
         (
             "Patients apart", "one split, 75/10/15; in the public code 24 patients stand in training and test",
-            f"folds by patient, {s.folds} for the translators; hashes and near-copies are checked, a leak is refused",
+            f"folds by patient, {s.folds} for the translators; {_copies(about)}; a leak is refused",
         ),
         (
             "Networks", "ten; eight are certain from the public code, the other two are not known",
@@ -81,7 +81,7 @@ def _prostate(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
         ),
         (
             "Classification: models", "two machine-learning models and one deep model",
-            f"{models}; on 107 features by PyRadiomics, or on the images (resnet10)",
+            f"{models}; {_learnt_from(facts)}",
         ),
         (
             "Classification: scores",
@@ -95,7 +95,7 @@ def _prostate(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _bone_scan(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
+def _bone_scan(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:
     s = choices.sizes
     rows = [
         ("Images", "size and count normalisation " + UNKNOWN,
@@ -108,9 +108,10 @@ def _bone_scan(choices: Choices, facts: Mapping[str, Any]) -> list[Row]:
          "patients in a cross-fit. With the loss it stands in the comparison of networks (2D-PerceptualPix2Pix)"),
         ("Training", GAP, _training(choices)),
         ("Patients apart", "split " + UNKNOWN, f"{s.folds} folds by patient; every image from a translator that never "
-         "saw its patient"),
+         f"saw its patient; {_copies(about)}"),
         ("Reading", "lesion-based, in areas matching hyperemia; by whom and by which rule: " + GAP,
-         "an automatic rule on uptake ratios at known places, stated on its page; no physician"),
+         "an automatic rule on uptake ratios at known places in areas matching hyperemia (by the rule or a table of "
+         "the data), stated on its page; all lesions stand in columns of their own; no physician"),
         ("Lesion counts", UNKNOWN, "in the table, with intervals"),
         ("False positives", GAP, "an image, beside every sensitivity"),
         ("Osteomyelitis and cellulitis", "about 44 %, given together", "each apart"),
@@ -137,6 +138,30 @@ def _always(choices: Choices) -> list[Row]:
             ("Size of this run", "a study", "--quick: shows that everything runs, on few patients and little training")
         )
     return rows
+
+
+def _copies(about: Mapping[str, Any]) -> str:
+    if about["simulated"]:
+        return "copies are looked for by hashes, near-copies are not: simulated patients are more alike than real ones"
+    return "copies are looked for by hashes, near-copies by likeness"
+
+
+def _registration(choices: Choices, about: Mapping[str, Any]) -> str:
+    if choices.simulated:
+        return "none: simulated pairs lie in one frame"
+    told = (about.get("settings") or {}).get("registration")
+    whose = "the folder was prepared before" if about.get("command") is None else "in preparation"
+    return f"{whose}; {f'by the method {told}' if told else 'how is not told in its cases.json'}"
+
+
+def _learnt_from(facts: Mapping[str, Any]) -> str:
+    counts = facts.get("classified_features")
+    if counts is None:
+        return "on features by PyRadiomics, or on the images (resnet10)"
+    if not counts:
+        return "on the images alone"
+    told = " and ".join(str(count) for count in counts)
+    return f"on {told} features of each image by PyRadiomics (no morphology), or on the images (resnet10)"
 
 
 def _training(choices: Choices) -> str:

@@ -14,6 +14,7 @@ from imagetranslation.radiomics.preservation.page import document, table_html
 from .published import published
 from .report import SIMULATED, Report, Section, record
 from .running import minutes
+from .stamps import Stamp
 from .tables import PUBLISHED, Table
 
 STYLE = (
@@ -54,17 +55,16 @@ def _banner(report: Report) -> str:
 
 def _data(report: Report) -> Iterable[str]:
     about = report.about
-    rows = [
-        ("Whence", about["whence"]), ("Patients", about["patients"]), ("Cases", about["cases"]),
-        ("SHA-256 over all prepared images", about["sha256_of_all_images"]),
+    told = published(report.choices.task)["patients"]["value"]
+    rows: list[tuple[object, ...]] = [
+        ("Whence", "", about["whence"]), ("Patients", (told, "published"), about["patients"]),
+        ("Cases", "", about["cases"]), ("SHA-256 over all prepared images", "", about["sha256_of_all_images"]),
     ]  # fmt: skip
     for fact in ("labels", "groups"):
         if about.get(fact):
-            rows.append((f"Patients by {fact[:-1]}", "; ".join(f"{kind}: {n}" for kind, n in about[fact].items())))
-    told = published(report.choices.task)["patients"]["value"]
-    rows.append(("Patients of the published study", told))
+            rows.append((f"Patients by {fact[:-1]}", "", "; ".join(f"{kind}: {n}" for kind, n in about[fact].items())))
     yield f"<h2>The data{_mark(report)}</h2>"
-    yield table_html(("", "Here"), rows, 2)
+    yield table_html(("", PUBLISHED, "Here"), rows, 3)
 
 
 def _section(report: Report, section: Section, number: int) -> Iterable[str]:
@@ -89,7 +89,15 @@ def _table(report: Report, table: Table) -> str:
     return (
         f"<h3>{escape(table.title)}{_mark(report)}</h3>{table_html(table.header, rows, table.words)}"
         f"<ul class='note'>{notes}<li>The same as <a href='{table.name}.csv'>{table.name}.csv</a>.</li></ul>"
+        f"{_left(table)}"
     )
+
+
+def _left(table: Table) -> str:
+    if not table.left:
+        return ""
+    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in table.left)
+    return f"<details open><summary>Left out, refused or noted: {len(table.left)}</summary><ul>{told}</ul></details>"
 
 
 def _differences(report: Report) -> str:
@@ -98,10 +106,15 @@ def _differences(report: Report) -> str:
 
 def _steps(report: Report) -> str:
     rows = [
-        (title, "left out" if stamp.left_out else minutes(stamp.seconds), stamp.left_out or stamp.digest[:16])
+        (title, "left out" if stamp.left_out else _took(stamp), stamp.left_out or stamp.digest[:16])
         for title, stamp in report.steps
     ]
     return table_html(("Step", "Took", "SHA-256 over its files, or why it was left out"), rows, 3)
+
+
+def _took(stamp: Stamp) -> str:
+    more = f" in {stamp.runs} runs (without those that were killed)" if stamp.runs > 1 else ""
+    return f"{minutes(stamp.seconds)}{more}"
 
 
 def _settings(report: Report) -> str:

@@ -16,8 +16,10 @@ from imagetranslation import __version__
 from imagetranslation.files import write_text
 
 from ..benchmarking.costs import machine
+from ..classifying.arms import SOURCE
+from ..classifying.models import FEATURES, find
 from ..evaluating.writing import write_rows
-from . import data, tables
+from . import data, lesiontables, tables
 from .choices import Choices, begun_with
 from .differences import differences
 from .helping import OUTCOME
@@ -92,7 +94,8 @@ def record(report: Report) -> dict[str, Any]:
         "sections": [
             {
                 "title": section.title, "words": section.words, "beyond_the_study": section.beyond,
-                "tables": [{"name": t.name, "title": t.title, "rows": t.records(), "notes": t.notes}
+                "tables": [{"name": t.name, "title": t.title, "rows": t.records(), "notes": t.notes,
+                            "left_out": t.left}
                            for t in section.tables],
                 "pages": dict(section.pages),
             }
@@ -167,7 +170,7 @@ def _lesions(
 ) -> Section:
     return _unless(
         stamps["lesions"], "Lesions", "Lesions of the real images that are found in the synthetic ones.",
-        lambda: (tables.lesions(choices.task, choices.place("lesions") / OUTCOME),), pages["lesions"], beyond,
+        lambda: (lesiontables.lesions(choices.task, choices.place("lesions") / OUTCOME),), pages["lesions"], beyond,
     )  # fmt: skip
 
 
@@ -179,12 +182,12 @@ def _sweep(choices: Choices, pages: Mapping[str, tuple[tuple[str, str], ...]]) -
     more = tuple(
         (f"lesions at rho {rho:g}", f"sweep/{column(rho)}/{OUTCOME}/lesions.html") for rho in choices.sizes.rhos
     )
-    plot = tables.sweep_plot({f"rho {rho:g}": (rho, folder) for rho, folder in folders.items()})
+    plot = lesiontables.sweep_plot({f"rho {rho:g}": (rho, folder) for rho, folder in folders.items()})
     return Section(
         "Lesions by disease group",
         "How many lesions of each group are found depends on how hyperemia and late uptake hang together. That is a "
         "setting of the simulator and not a finding: it is swept.",
-        (tables.sweep(shown),), (*pages["lesions"], *more), plot,
+        (lesiontables.sweep(shown),), (*pages["lesions"], *more), plot,
     )  # fmt: skip
 
 
@@ -229,4 +232,7 @@ def _facts(choices: Choices, stamps: Mapping[str, Stamp]) -> dict[str, Any]:
     if "classification" in stamps and not stamps["classification"].left_out:
         there = read_json(choices.place("classification") / OUTCOME / "classification.json")
         found["classifiers"] = list(there["models"])
+        found["classified_features"] = sorted(
+            {r["features"] for r in there["results"] if r["arm"] == SOURCE and find(r["model"]).learns_from == FEATURES}
+        )
     return found

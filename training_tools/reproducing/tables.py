@@ -1,35 +1,33 @@
 """The tables of the report: every row with the published number beside ours, from what the steps wrote.
 
-A table knows its CSV and which of its columns is ours. Reading of lesions, features and classes is the steps'; here
-their files are only counted.
+A table knows its CSV, which of its columns is ours, and what its step left out. Features and classes are the steps';
+here their files are only read. Those of lesions are `lesiontables`'.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imagetranslation.errors import InputError
-from imagetranslation.readerstudy.statistics.estimates import Undefined
-from imagetranslation.readerstudy.statistics.proportions import proportion_interval
 
 from ..benchmarking.entries import STUDY
-from ..lesionreading.task import CLEAR, FOUND, INVENTED, MISSED
 from .published import published, words
 
 NOT_PUBLISHED = "not published"
 PUBLISHED = "Published"
-NO_GROUP = "group not given"
 SHOWN = ("ssim", "psnr", "mae", "perceptual")
 
 
 @dataclass(frozen=True)
 class Table:
-    """name: of its CSV. header: the first `words` columns are text. notes: sentences below it."""
+    """name: of its CSV. header: the first `words` columns are text. notes: sentences below it. left: sentences about
+    what its step left out, refused or took on trust."""
 
     name: str
     title: str
@@ -37,35 +35,11 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
     notes: tuple[str, ...] = ()
     words: int = 1
+    left: tuple[str, ...] = ()
 
     def records(self) -> list[dict[str, Any]]:
         """Rows for CSV and JSON."""
         return [dict(zip(self.header, row)) for row in self.rows]
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """Of lesions of one group. found of lesions increased in the real image; invented of those that are not."""
-
-    group: str
-    found: int
-    increased: int
-    invented: int
-    clear: int
-    unread: int
-
-    @property
-    def value(self) -> float | None:
-        """Share of increased lesions that are found; None without any."""
-        return self.found / self.increased if self.increased else None
-
-    def interval(self) -> tuple[float, float] | None:
-        """Wilson's, 95%; None without lesions."""
-        try:
-            made = proportion_interval(self.found, self.increased)
-        except Undefined:
-            return None
-        return (made.low or 0.0, 1.0 if made.high is None else made.high)
 
 
 def similarity(task: str, benchmark: Path) -> Table:
@@ -153,7 +127,24 @@ def preservation(task: str, folder: Path) -> Table:
         *(str(sentence) for sentence in report.get("missing", ())),
     )
     header = ("Question", f"{PUBLISHED}, preserved", "Preserved in rank", "In agreement", "Clusters kept", "Patients")
-    return Table("preservation", "Radiomic features that survive", header, tuple(rows), notes)
+    return Table(
+        "preservation", "Radiomic features that survive", header, tuple(rows), notes, left=_not_measured(report)
+    )
+
+
+def _not_measured(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Whom the analysis of features left out: one sentence for each question and kind of reason."""
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in report.get("excluded") or ():
+        alike.setdefault((one["relation"], re.sub(r"[\d.]+", "#", one["reason"])), []).append(one)
+    told = []
+    for (relation, _), those in alike.items():
+        who = sorted({one["patient"] for one in those})
+        features = sorted({one["feature"] for one in those if one.get("feature")})
+        what = f" ({', '.join(features)})" if features else ""
+        told.append(f"{relation}: {len(who)} patients{what}: {', '.join(who)}. The first: {those[0]['reason']}")
+    notes = [*(report.get("notes") or ()), *(f"{t['title']}: {n}" for t in report["tables"] for n in t["notes"])]
+    return (*told, *map(str, notes))
 
 
 def classification(folder: Path) -> Table:
@@ -189,130 +180,8 @@ def classification(folder: Path) -> Table:
         "averaged. The published study also reports that synthetic MRI beat ultrasound input; by how much is not "
         "published in what we could read.",
     )
-    return Table("classification", "Classification", header, tuple(rows), notes, words=2)
-
-
-def sensitivities(folder: Path) -> list[Sensitivity]:
-    """By group, in the published order, from the table of lesions; groups without lesions are left to the caller."""
-    found: dict[str, dict[str, int]] = {}
-    for row in read_csv(folder / "lesions.csv"):
-        own = found.setdefault(row.get("group") or NO_GROUP, {})
-        outcome = row.get("outcome", "")
-        own[outcome] = own.get(outcome, 0) + 1
-    order = list(published("pool2delayed")["sensitivity"])
-    groups = sorted(found, key=lambda group: (order.index(group) if group in order else len(order), group))
-    return [
-        Sensitivity(
-            group, own.get(FOUND, 0), own.get(FOUND, 0) + own.get(MISSED, 0), own.get(INVENTED, 0),
-            own.get(CLEAR, 0), sum(n for outcome, n in own.items() if outcome not in (FOUND, MISSED, INVENTED, CLEAR)),
-        )
-        for group in groups for own in (found[group],)
-    ]  # fmt: skip
-
-
-def false_positives(folder: Path) -> tuple[float, int] | None:
-    """Mean number an image, and images; None where no image could be read."""
-    told = [float(row["false_positives"]) for row in read_csv(folder / "images.csv") if row.get("false_positives")]
-    return (sum(told) / len(told), len(told)) if told else None
-
-
-def lesions(task: str, folder: Path) -> Table:
-    """Sensitivity of each group beside the published one, and false positives."""
-    known = published(task).get("sensitivity", {})
-    rows: list[tuple[Any, ...]] = []
-    there = sensitivities(folder)
-    for own in there:
-        told = words(known[own.group], " %") if own.group in known else "–"
-        rows.append((own.group, told, percent(own), _between(own), f"{own.found} of {own.increased}", own.invented))
-    for group in known:
-        if group not in {own.group for own in there}:
-            rows.append((group, words(known[group], " %"), "no lesion of this group", "", "0", ""))
-    rate = false_positives(folder)
-    extra = words(published(task)["false_positives_per_image"]) if known else "–"
-    if rate is not None:
-        rows.append(("false positives an image", extra, f"{rate[0]:.2f}", "", f"{rate[1]} images", ""))
-    header = (
-        "Disease group" if known else "Group",
-        PUBLISHED,
-        "Sensitivity",
-        "95% interval",
-        "Lesions",
-        "Invented",
-    )
-    notes = (
-        "Sensitivity: lesions that are increased in the synthetic image, of those increased in the real one. Wilson's "
-        "interval takes lesions as independent; several of one patient are not, so it is too narrow.",
-        "Sensitivity alone rewards inventing uptake: read it with the false positives.",
-    )
-    return Table("lesions", "Sensitivity by disease group", header, tuple(rows), notes)
-
-
-def sweep(folders: Mapping[str, Path]) -> Table:
-    """Sensitivity of each group at each correlation; folders: name of a column to its reading of lesions."""
-    known = published("pool2delayed")["sensitivity"]
-    read = {name: {own.group: own for own in sensitivities(folder)} for name, folder in folders.items()}
-    groups = [*known, *sorted({group for own in read.values() for group in own} - set(known))]
-    rows: list[tuple[Any, ...]] = []
-    for group in groups:
-        told = words(known[group], " %") if group in known else "–"
-        rows.append((group, told, *(_cell(own.get(group)) for own in read.values())))
-    rates = [false_positives(folder) for folder in folders.values()]
-    told = words(published("pool2delayed")["false_positives_per_image"])
-    rows.append(("false positives an image", told, *("" if rate is None else f"{rate[0]:.2f}" for rate in rates)))
-    header = ("Disease group", PUBLISHED, *read)
-    notes = (
-        "Each column is a study of its own: patients simulated with this correlation rho between the logarithms of "
-        "hyperemia and late uptake, translators trained on them and tested on others of them. At rho 0 the blood pool "
-        "says nothing about how much a lesion takes up later; what is found then is found by place and by chance.",
-        "What the sensitivity of patients is depends on their rho, which nobody has published: no column is a result "
-        "about patients, and none may be held against the published one.",
-    )
-    return Table("sweep", "Sensitivity over the correlation of hyperemia and uptake", header, tuple(rows), notes)
-
-
-def sweep_plot(folders: Mapping[str, tuple[float, Path]]) -> str:
-    """Sensitivity of each group over rho, with Wilson's intervals, as SVG."""
-    from imagetranslation.radiomics.preservation.figures import new_figure, svg
-
-    figure = new_figure(8.0, 4.2)
-    axes = figure.subplots()
-    read = {rho: {own.group: own for own in sensitivities(folder)} for rho, folder in folders.values()}
-    looks = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
-    looks += (("#000000", "v", (0, (5, 1))),)  # type: ignore[assignment]
-    for number, group in enumerate(published("pool2delayed")["sensitivity"]):
-        colour, mark, line = looks[number % len(looks)]
-        told = [(rho, own[group]) for rho, own in sorted(read.items()) if group in own and own[group].increased]
-        if not told:
-            continue
-        values = [100 * (own.value or 0) for _, own in told]
-        ends = [own.interval() or (0.0, 1.0) for _, own in told]
-        away = [[v - 100 * low for v, (low, _) in zip(values, ends)], [100 * h - v for v, (_, h) in zip(values, ends)]]
-        at = [rho + 0.006 * (number - 2) for rho, _ in told]
-        axes.errorbar(
-            at, values, [[max(0, d) for d in side] for side in away], color=colour, marker=mark, linestyle=line,
-            label=group, capsize=2, markersize=4, linewidth=1.2,
-        )  # fmt: skip
-    axes.set_xlabel("rho between hyperemia and late uptake (simulated, not comparable)", fontsize=9)
-    axes.set_ylabel("sensitivity (%)", fontsize=9)
-    axes.set_ylim(-3, 103)
-    axes.legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-    return svg(figure, "sweep")
-
-
-def percent(own: Sensitivity) -> str:
-    """Of one group, in words."""
-    return "no increased lesion" if own.value is None else f"{100 * own.value:.1f} %"
-
-
-def _cell(own: Sensitivity | None) -> str:
-    if own is None or own.value is None:
-        return "no increased lesion"
-    return f"{100 * own.value:.0f} % ({_between(own)}; {own.found} of {own.increased})"
-
-
-def _between(own: Sensitivity) -> str:
-    ends = own.interval()
-    return "" if ends is None else f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
+    left = tuple(str(sentence) for name in ("excluded", "trusted") for sentence in report.get(name) or ())
+    return Table("classification", "Classification", header, tuple(rows), notes, 2, left)
 
 
 def _spread(row: Mapping[str, str], measure: str) -> str:
