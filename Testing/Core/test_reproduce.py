@@ -443,6 +443,11 @@ class TestDocumentation:
         assert re.findall(r"--array=0-(\d+)", text) == [str(cells - 1), str(count - 1)]
         assert translators.inner == plan.INNER
 
+    def test_no_placeholder_stands_in_it_and_nothing_that_slurm_does_not_do(self, text: str) -> None:
+        assert not re.search(r"MEASURED_HERE|TODO|XXX|^#SBATCH --requeue", text, re.MULTILINE)
+        assert "--dependency=singleton" in text
+        assert "`--alike 1`" in text
+
     def test_every_step_of_both_studies_is_explained(self, text: str) -> None:
         for task in ("us2mri", "pool2delayed"):
             made = Choices(task, data.PHANTOM, Path("x"), True, sizes_for(task, True), 1)

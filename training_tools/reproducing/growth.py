@@ -178,10 +178,20 @@ def _lesions(task: str, sizes: Sizes, place: Path) -> None:
 Work = Callable[[str, Sizes, Path], None]
 STEPS: Mapping[str, Mapping[str, Work]] = {
     "us2mri": {"preparation": _preparation, "evaluation": _evaluation, "preservation": _features,
-               "classification": _classification},
+               "classification": _classification, "lesions": _lesions},
     "pool2delayed": {"preparation": _preparation, "evaluation": _evaluation, "preservation": _features,
                      "lesions": _lesions},
 }  # fmt: skip
+# Steps of a study (`plan`) that are not measured, and why.
+NOT_MEASURED = {
+    "benchmark": "comparison of networks (training is a budget: networks x folds x seconds; translation and scoring of "
+    "its tested patients)",
+    "translators": "cross-fitted translators (training is a budget: translators x seconds; their images)",
+    "resnet10": "classification on the images themselves (resnet10)",
+    "sweep": "sweep over rho (a study of its own at each)",
+    "atlas": "failure atlas",
+    "study": "prepared reader study",
+}
 
 
 def rows(task: str, points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -217,13 +227,15 @@ def write(task: str, sizes: Sizes, points: Sequence[Point], output: Path) -> Pat
     write_rows(told, output / "growth.csv")
     when = datetime.now(timezone.utc).date().isoformat()
     about = {"task": task, "date": when, "machine": machine(), "sizes": sizes.record(),
-             "points": [asdict(point) for point in points], "rows": told}  # fmt: skip
+             "points": [asdict(point) for point in points], "rows": told,
+             "not_measured": NOT_MEASURED}  # fmt: skip
     write_text(output / "growth.json", json.dumps(about, indent=1) + "\n")
     voxels = " x ".join(map(str, sizes.voxels)) if task == "us2mri" else "256 x 256"
     words = (
         f"Measured on {when} on {machine()['device']} with simulated cases of {voxels}, one process; extrapolated by "
         "the line fixed + each * n. Where the exponent is far from 1, or memory is a fixed sum with little on top, the "
-        "line is a poor guide. Simulated, not comparable with scans of other sizes; training is a budget and not in it."
+        "line is a poor guide. Simulated, not comparable with scans of other sizes. Not measured and not in these sums: "
+        f"{'; '.join(NOT_MEASURED.values())}; reading by people."
     )
     body = [f"<h1>What {told[0]['extrapolated_patients']} patients take</h1><p>{words}</p>", _plot(points)]
     body.append(table_html(tuple(told[0]), [tuple(row.values()) for row in told]))
