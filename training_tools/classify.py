@@ -99,13 +99,19 @@ def classify(
     }  # fmt: skip
     report = {
         **about,
-        "results": [{"arm": r.arm, "model": r.model, "features": r.features, **r.scores.as_dict()} for r in results],
+        "results": [_told(result) for result in results],
         "differences": [_difference(d) for d in compared],
         "last_test": [_last(t) for t in last],
     }
     write_text(output / "classification.json", json.dumps(report, indent=2) + "\n")
     write_text(output / "index.html", page(cohort, results, compared, about, last))
     return report
+
+
+def _told(result: arms.Result) -> dict[str, Any]:
+    control = {"draws": result.draws, "expected_by_chance": result.expected} if result.expected else {}
+    named = {"arm": result.arm, "model": result.model, "features": result.features}
+    return {**named, **result.scores.as_dict(), **control}
 
 
 def _row(result: arms.Result) -> dict[str, Any]:

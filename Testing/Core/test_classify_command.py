@@ -12,7 +12,8 @@ import pytest
 
 from imagetranslation.errors import InputError
 from training_tools import classify
-from training_tools.classifying import arms, crossfit, page
+from training_tools.classifying import arms, crossfit, page, scores
+from training_tools.classifying.crossvalidation import Folds, Prediction
 
 PATIENTS = [f"p{n:02d}" for n in range(60)]
 FEATURES = [f"feature {n}" for n in range(8)]
@@ -88,7 +89,13 @@ def test_what_was_put_in_is_found_and_noise_gains_nothing(finished: Path) -> Non
     assert found[arms.REAL]["auc"] > 0.97
     assert 0.5 < found[arms.SOURCE]["auc"] < 0.8
     assert found[arms.SYNTHETIC]["auc"] < found[arms.SOURCE]["auc"] + 0.05
-    assert 0.25 < found[arms.CONTROL]["auc"] < 0.75
+    control = found[arms.CONTROL]
+    assert len(set(control["draws"])) == arms.PERMUTATIONS
+    assert control["auc"] == pytest.approx(np.mean(control["draws"]))
+    low, high = control["expected_by_chance"]
+    assert low < control["auc"] < high
+    assert f"draws lie from {low:.3f} to {high:.3f}" in control["interval"]["refused"]
+    assert f"draws lie from {low:.3f} to {high:.3f}" in (finished / "index.html").read_text()
     assert found[arms.BOTH]["features"] == 16
     gains = {row["arm"]: row for row in report["differences"]}
     assert gains[arms.REAL]["low"] > 0
@@ -107,6 +114,26 @@ def test_the_page_needs_nothing_else_and_says_what_kind_of_test_it_was(finished:
     assert "<svg" in text
     assert "src='http" not in text
     assert 'href="http' not in text.replace('xlink:href="http', "")
+
+
+def test_the_controls_labels_keep_each_folds_share() -> None:
+    labels, folds = (np.arange(30) % 6 == 0).astype(int), Folds(5)
+    drawn = [arms.drawn_anew(labels, folds, number) for number in (0, 0, 1)]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+    for _, _, _, tested in folds.divide(labels):
+        assert [own[tested].sum() for own in drawn] == [1, 1, 1]
+
+
+def test_the_range_of_the_control_by_chance_is_that_of_probabilities_that_say_nothing() -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 4 // 3
+    parts = [np.arange(40)[k::5] for k in range(5)]
+    areas = []
+    for _ in range(2000):
+        made = [Prediction(0, n, tested, random.random(8), {}) for n, tested in enumerate(parts)]
+        areas.append(np.mean([scores.area(p.probability, labels[p.tested]) for p in made]))
+    assert arms.by_chance(made, labels) == pytest.approx(np.quantile(areas, [0.025, 0.975]), abs=0.03)
 
 
 def test_names_that_are_no_patients_and_features_that_are_too_good_are_told(study: Path) -> None:

@@ -20,12 +20,13 @@ from .crossfit import NESTED, CrossFit
 from .crossvalidation import Features, Folds, Prediction, fixed, predict
 from .images import REAL, SOURCE, SYNTHETIC
 from .models import find
-from .scores import Scores, corrected_test, interval, score
+from .scores import Scores, corrected_test, interval, mean_of, score
 from .tables import Cohort
 
 BOTH = "source + synthetic"
 TO_REAL, TO_SYNTHETIC = "learnt on synthetic, tested on real", "learnt on real, tested on synthetic"
 CONTROL = "permuted labels (control)"
+PERMUTATIONS = 3  # of the control within the folds: one alone says little, and each costs as much as another arm
 # Synthetic features of each outer fold, "<repeat>-<fold>", where translators are nested; rows as the cohort's patients.
 # A test of patients kept to the last has the fold "test".
 PerFold = Mapping[str, np.ndarray]
@@ -33,13 +34,19 @@ PerFold = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Result:
-    """One arm with one model."""
+    """One arm with one model.
+
+    Of the control: draws: the area with each draw of labels; expected: (low, high) where 95% of draws lie if nothing
+    can be learnt. Its scores are means over draws, without an interval; its predictions are the first draw's.
+    """
 
     arm: str
     model: str
     predictions: tuple[Prediction, ...]
     scores: Scores
     features: int
+    draws: tuple[float, ...] = ()
+    expected: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,53 @@ def run(
             def after(repeat: int, fold: int, arm: str = arm, name: str = name) -> None:
                 told(f"{name}, {arm}: fold {repeat}-{fold} is done.")
 
-            made = tuple(predict(model, features, labels, folds, divided_by=cohort.labels, told=after))
-            count = features(f"{made[0].repeat}-{made[0].fold}")[0].shape[1]
-            results.append(Result(arm, name, made, score(made, labels, resampling), count))
+            drawn = [labels] if arm != CONTROL else [drawn_anew(labels, folds, n) for n in range(PERMUTATIONS)]
+            made = [tuple(predict(model, features, own, folds, divided_by=cohort.labels, told=after)) for own in drawn]
+            told_scores = [score(predictions, own, resampling) for predictions, own in zip(made, drawn)]
+            first = made[0]
+            count = features(f"{first[0].repeat}-{first[0].fold}")[0].shape[1]
+            if arm == CONTROL:
+                results.append(_control(name, first, told_scores, count, drawn[0]))
+            else:
+                results.append(Result(arm, name, first, told_scores[0], count))
     return results
+
+
+def drawn_anew(labels: np.ndarray, folds: Folds, number: int) -> np.ndarray:
+    """Labels permuted among the tested patients of each fold (of the first repeat), so that no fold has fewer of a kind
+    than the arms that the control is held against. number: which draw."""
+    random = np.random.default_rng([folds.seed, number])
+    drawn = labels.copy()
+    divided = list(folds.divide(labels))
+    for repeat, _, _, tested in divided:
+        if repeat == divided[0][0]:
+            drawn[tested] = random.permutation(labels[tested])
+    return drawn
+
+
+def by_chance(made: Sequence[Prediction], labels: np.ndarray) -> tuple[float, float]:
+    """Where 95% of mean areas within folds lie if probabilities say nothing of labels (low, high).
+
+    By the variance of the Mann-Whitney statistic without ties (Mann and Whitney, Ann Math Stat 1947), folds of one
+    repeat taken as independent; repeats test the same patients and are not counted as more of them.
+    """
+    parts = [labels[p.tested] for p in made if p.repeat == made[0].repeat]
+    counts = [(int(part.sum()), int((1 - part).sum())) for part in parts if 0 < part.sum() < len(part)]
+    deviation = sum((one + other + 1) / (12 * one * other) for one, other in counts) ** 0.5 / max(1, len(counts))
+    return max(0.0, 0.5 - 1.96 * deviation), min(1.0, 0.5 + 1.96 * deviation)
+
+
+def _control(
+    model: str, predictions: tuple[Prediction, ...], found: Sequence[Scores], count: int, labels: np.ndarray
+) -> Result:
+    draws = tuple(one.auc for one in found)
+    low, high = by_chance(predictions, labels)
+    told = (
+        f"{len(draws)} draws of labels from {min(draws):.3f} to {max(draws):.3f}; where nothing can be learnt, 95% of "
+        f"draws lie from {low:.3f} to {high:.3f}"
+    )
+    blank = Interval("none of the control", found[0].interval.level, refused=told)
+    return Result(CONTROL, model, predictions, mean_of(found, blank), count, draws, (low, high))
 
 
 def arms(cohort: Cohort, seed: int, per_fold: PerFold | None = None) -> dict[str, tuple[Features, np.ndarray]]:

@@ -62,6 +62,14 @@ def score(made: Sequence[Prediction], labels: np.ndarray, resampling: Resampling
     )  # fmt: skip
 
 
+def mean_of(found: Sequence[Scores], between: Interval) -> Scores:
+    """Means of several, with the areas of all their folds, and this interval."""
+    single = [key for key in asdict(found[0]) if key not in ("auc_of_folds", "interval")]
+    means = {key: _mean([float(getattr(one, key)) for one in found]) for key in single}
+    areas = tuple(area for one in found for area in one.auc_of_folds)
+    return Scores(auc_of_folds=areas, interval=between, **means)
+
+
 def area(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Area under the empirical ROC curve, a tie counting one half; NaN where a class has no weight."""
     weight = np.ones(len(truth)) if weight is None else weight
