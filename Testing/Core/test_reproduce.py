@@ -239,6 +239,19 @@ class TestSteps:
         assert found["no"].left_out == ""
         assert (runs(tmp_path, "no"), runs(tmp_path, "next")) == (1, 2)
 
+    def test_a_step_that_was_left_out_does_not_go_on_with_what_it_made_of_other_things(self, study: Path) -> None:
+        def no(folder: Path) -> str:
+            folder.mkdir(exist_ok=True)
+            (folder / "half.txt").write_text("of the first")
+            return "at rho 0.3: the data mark no lesion."
+
+        begun = replace(step("three", ("one",)), work=no)
+        running.run_steps([step("one"), begun], study, lambda sentence: None)
+        (study / "one" / "made.txt").unlink()
+        running.run_steps([step("one", text="second"), step("three", ("one",))], study, lambda sentence: None)
+        assert not (study / "three" / "half.txt").exists()
+        assert len(list(study.glob("three.outdated-*"))) == 1
+
     def test_a_step_says_what_all_its_runs_took(self, tmp_path: Path) -> None:
         def interrupted(folder: Path) -> str:
             time.sleep(0.3)

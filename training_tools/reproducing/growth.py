@@ -234,7 +234,7 @@ def write(task: str, sizes: Sizes, points: Sequence[Point], output: Path) -> Pat
     words = (
         f"Measured on {when} on {machine()['device']} with simulated cases of {voxels}, one process; extrapolated by "
         "the line fixed + each * n. Where the exponent is far from 1, or memory is a fixed sum with little on top, the "
-        "line is a poor guide. Simulated, not comparable with scans of other sizes. Not measured and not in these sums: "
+        "line is a poor guide. Simulated, not comparable with scans of other sizes. Not measured, not in these sums: "
         f"{'; '.join(NOT_MEASURED.values())}; reading by people."
     )
     body = [f"<h1>What {told[0]['extrapolated_patients']} patients take</h1><p>{words}</p>", _plot(points)]

@@ -101,7 +101,9 @@ def state(study: Path, step: Step, made_from: Mapping[str, str]) -> str:
     if stamp is None:
         return MISSING
     if stamp.left_out:
-        return LEFT_OUT  # whatever its settings were: nothing was made with them
+        # Nothing was made with other settings, so that they may change; but what it left lying is then not gone on with.
+        same = dict(stamp.made_from) == dict(made_from) and not _differing(stamp.settings, plain(step.settings))
+        return LEFT_OUT if same else OUTDATED
     if stamp.software != __version__:
         raise InputError(
             f"The step {step.name} in {study} was done by version {stamp.software}, this is {__version__}; choose an "
