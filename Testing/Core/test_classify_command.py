@@ -125,15 +125,21 @@ def test_the_controls_labels_keep_each_folds_share() -> None:
         assert [own[tested].sum() for own in drawn] == [1, 1, 1]
 
 
-def test_the_range_of_the_control_by_chance_is_that_of_probabilities_that_say_nothing() -> None:
-    random = np.random.default_rng(0)
-    labels = np.arange(40) % 4 // 3
-    parts = [np.arange(40)[k::5] for k in range(5)]
-    areas = []
-    for _ in range(2000):
-        made = [Prediction(0, n, tested, random.random(8), {}) for n, tested in enumerate(parts)]
-        areas.append(np.mean([scores.area(p.probability, labels[p.tested]) for p in made]))
-    assert arms.by_chance(made, labels) == pytest.approx(np.quantile(areas, [0.025, 0.975]), abs=0.03)
+def test_the_range_of_the_control_by_chance_is_that_of_a_model_that_learns_noise() -> None:
+    random, labels, areas = np.random.default_rng(0), np.arange(40) % 4 // 3, []
+    folds = list(Folds(5).divide(labels))
+    for _ in range(1000):
+        table, drawn = random.normal(size=(40, 10)), labels.copy()
+        made = []
+        for _, _, _, tested in folds:
+            drawn[tested] = random.permutation(labels[tested])
+        for _, fold, train, tested in folds:
+            own, truth = table[train], drawn[train]
+            towards = own[truth == 1].mean(axis=0) - own[truth == 0].mean(axis=0)
+            made.append(Prediction(0, fold, tested, table[tested] @ towards, {}))
+        areas.append(np.mean([scores.area(p.probability, drawn[p.tested]) for p in made]))
+    low, high = arms.by_chance(made, drawn)
+    assert 0.93 < np.mean([low < area < high for area in areas]) < 0.98
 
 
 def test_names_that_are_no_patients_and_features_that_are_too_good_are_told(study: Path) -> None:

@@ -110,14 +110,16 @@ def drawn_anew(labels: np.ndarray, folds: Folds, number: int) -> np.ndarray:
 
 
 def by_chance(made: Sequence[Prediction], labels: np.ndarray) -> tuple[float, float]:
-    """Where 95% of mean areas within folds lie if probabilities say nothing of labels (low, high).
+    """Where 95% of mean areas within folds lie if nothing of the labels can be learnt (low, high).
 
-    By the variance of the Mann-Whitney statistic without ties (Mann and Whitney, Ann Math Stat 1947), folds of one
-    repeat taken as independent; repeats test the same patients and are not counted as more of them.
+    By twice the variance of the Mann-Whitney statistic without ties (Mann and Whitney, Ann Math Stat 1947): folds learn
+    from each other's patients, and what chance lets a linear model carry from one fold to another it carries back, so
+    every pair of folds counts twice. Repeats test the same patients and are not counted as more of them.
     """
     parts = [labels[p.tested] for p in made if p.repeat == made[0].repeat]
     counts = [(int(part.sum()), int((1 - part).sum())) for part in parts if 0 < part.sum() < len(part)]
-    deviation = sum((one + other + 1) / (12 * one * other) for one, other in counts) ** 0.5 / max(1, len(counts))
+    variance = 2 * sum((one + other + 1) / (12 * one * other) for one, other in counts) / max(1, len(counts)) ** 2
+    deviation = variance**0.5
     return max(0.0, 0.5 - 1.96 * deviation), min(1.0, 0.5 + 1.96 * deviation)
 
 
@@ -127,8 +129,8 @@ def _control(
     draws = tuple(one.auc for one in found)
     low, high = by_chance(predictions, labels)
     told = (
-        f"{len(draws)} draws of labels from {min(draws):.3f} to {max(draws):.3f}; where nothing can be learnt, 95% of "
-        f"draws lie from {low:.3f} to {high:.3f}"
+        f"{len(draws)} draws of labels from {min(draws):.3f} to {max(draws):.3f}; where nothing can be learnt, "
+        f"about 95% of draws lie from {low:.3f} to {high:.3f}"
     )
     blank = Interval("none of the control", found[0].interval.level, refused=told)
     return Result(CONTROL, model, predictions, mean_of(found, blank), count, draws, (low, high))

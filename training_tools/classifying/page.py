@@ -67,8 +67,8 @@ def _protocol(about: Mapping[str, Any]) -> str:
             else "Nor has a translator of a fold seen the real target of a patient tested in it (nested cross-fitting)."
         ),
         f"{CONTROL}: source and synthetic images with labels drawn anew among each fold's patients, {PERMUTATIONS} "
-        "times; means are shown. Beside them stands where the draws lie, and where chance alone would put 95% of them: "
-        "with few patients that is far from 0.5. Only draws that keep lying outside hint at a leak.",
+        "times; means are shown. Beside them stands where the draws lie, and where chance alone would put about 95% "
+        "of them: with few patients that is far from 0.5. Only draws that keep lying outside hint at a leak.",
         f"Sensitivity at {SPECIFICITY:.0%} specificity: the threshold is set on the tested patients of each fold; "
         "where a fold tests fewer than ten negative patients, no negative one may lie above it (specificity 100%).",
         about["probabilities"],
