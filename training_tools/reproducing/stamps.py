@@ -101,7 +101,7 @@ def state(study: Path, step: Step, made_from: Mapping[str, str]) -> str:
     if stamp is None:
         return MISSING
     if stamp.left_out:
-        # Nothing was made with other settings, so that they may change; but what it left lying is then not gone on with.
+        # Nothing was made with other settings, so they may change; but what it left lying is then not gone on with.
         same = dict(stamp.made_from) == dict(made_from) and not _differing(stamp.settings, plain(step.settings))
         return LEFT_OUT if same else OUTDATED
     if stamp.software != __version__:
