@@ -93,6 +93,7 @@ def classify(
         "patients": len(cohort.patients), "positive": int(cohort.labels.sum()), "label": cohort.positive,
         "folds": {"count": folds.count, "repeats": folds.repeats, "seed": folds.seed, "given": bool(folds.given)},
         "models": {name: find(name).source for name in models}, "cross_fit": record.kind,
+        "sealed": record.sealed,
         "test": {"patients": len(one.test), "positive": int(truth.sum())} if one.test else None,
         "excluded": excluded, "suspicious": odd, "trusted": list(notes), "note": TRUTH, "probabilities": PROBABILITIES,
         "software": {"imagetranslation": __version__},

@@ -111,6 +111,7 @@ def test_what_was_put_in_is_found_and_noise_gains_nothing(finished: Path) -> Non
 def test_the_page_needs_nothing_else_and_says_what_kind_of_test_it_was(finished: Path) -> None:
     text = (finished / "index.html").read_text()
     assert "simple cross-fitting" in text
+    assert "As the record has it, which bears no seal: No synthetic image comes from" in text
     assert "<svg" in text
     assert "src='http" not in text
     assert 'href="http' not in text.replace('xlink:href="http', "")

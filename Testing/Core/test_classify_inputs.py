@@ -57,8 +57,11 @@ def test_each_fold_has_its_own_images_and_the_last_test_another_set(read: Arms, 
     untouched.require_untouched(record, found.whole, found.test)
 
 
-def test_a_feature_that_is_undefined_in_one_fold_is_left_out_of_all_and_told(read: Arms, record: CrossFit) -> None:
-    read.synthetic["0-1"][0]["p03"][2] = math.nan
+@pytest.mark.parametrize("value", [math.nan, 1e39])
+def test_a_feature_that_is_undefined_in_one_fold_is_left_out_of_all_and_told(
+    read: Arms, record: CrossFit, value: float
+) -> None:
+    read.synthetic["0-1"][0]["p03"][2] = value
     found = study(LABELS, "1", read, record, Folds(5), TEST)
     assert found.per_fold is not None
     assert found.whole.names["synthetic"] == ("mean", "energy")

@@ -106,7 +106,7 @@ def _defined_in_all(
     kept = []
     for name in names:
         columns = [np.array([row[own.index(name)] for row in table.values()]) for table, own in found.values()]
-        if all(np.isfinite(column).all() for column in columns):
+        if all(tables.defined(column).all() for column in columns):
             kept.append(name)
     told = [f"{len(names) - len(kept)} synthetic features are undefined in some fold and left out"]
     cut = {

@@ -60,7 +60,8 @@ def _protocol(about: Mapping[str, Any]) -> str:
         + ("as the translations were made for" if folds["given"] else f"stratified, seed {folds['seed']}")
         + "; settings chosen inside the training patients.",
         "Areas under the ROC curve are taken within each fold and averaged; intervals: 95% bootstrap over patients.",
-        "No synthetic image comes from a translator that saw its patient. "
+        ("" if about["sealed"] else "As the record has it, which bears no seal: ")
+        + "No synthetic image comes from a translator that saw its patient. "
         + (
             "The translators may have seen real targets of other tested patients (simple cross-fitting)."
             if about["cross_fit"] == SIMPLE
