@@ -172,7 +172,8 @@ def _classification(task: str, sizes: Sizes, place: Path) -> None:
 
 
 def _lesions(task: str, sizes: Sizes, place: Path) -> None:
-    helping.read_lesions(task, place / "cases", place / translating.IMAGES, place / "read")
+    if reason := helping.read_lesions(task, place / "cases", place / translating.IMAGES, place / "read"):
+        raise InputError(reason)  # what was not done has no time
 
 
 Work = Callable[[str, Sizes, Path], None]
