@@ -275,5 +275,5 @@ def test_one_patient_under_two_names_is_refused(data: Path, tmp_path: Path) -> N
     other = Path(shutil.copytree(data, tmp_path / "prepared"))
     for part in ("source", "target", "valid"):
         shutil.copyfile(other / part / "case0.nrrd", other / part / "case1.nrrd")
-    with pytest.raises(InputError, match="nearly the same"):
+    with pytest.raises(InputError, match="are the same, voxel by voxel"):
         crossfit.begin(tiny_config("regression"), other, tmp_path / "out", Scheme("simple", 2))
