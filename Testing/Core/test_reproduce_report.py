@@ -90,7 +90,7 @@ class TestWholeStudy:
 
     def test_a_published_number_stands_in_the_column_of_published_ones(self, study: tuple[Path, Path]) -> None:
         page = (study[1] / "report.html").read_text(encoding="utf-8")
-        (row,) = re.findall(r"<tr><td[^>]*>Patients</td>(.*?)</tr>", page)
+        row = re.findall(r"<tr><td[^>]*>Patients</td>(.*?)</tr>", page)[0]
         assert re.findall(r"<td class='([^']*)'>(.*?)</td>", row) == [("w published", "794"), ("w ", "10")]
 
     def test_what_steps_left_out_or_refused_is_on_the_page_and_in_the_record(self, study: tuple[Path, Path]) -> None:
