@@ -10,7 +10,7 @@ import pytest
 
 from imagetranslation.errors import InputError
 from training_tools import reproduce
-from training_tools.reproducing import data, helping, plan, running
+from training_tools.reproducing import data, growth, helping, plan, running
 from training_tools.reproducing.choices import Choices
 from training_tools.reproducing.sizes import sizes_for
 
@@ -56,6 +56,15 @@ def test_impossible_options_are_refused(options: list[str], said: str) -> None:
 def test_options_of_the_sweep_are_refused_where_there_is_none() -> None:
     with pytest.raises(InputError, match="--rhos is for simulated bone scans"):
         chosen("us2mri", "--rhos", "0.5")
+
+
+@pytest.mark.parametrize("task", ["us2mri", "pool2delayed"])
+def test_every_step_of_a_study_is_measured_or_named_as_not_measured(task: str) -> None:
+    made = Choices(task, "phantom", Path("x"), True, sizes_for(task, True), 1)
+    names = {"prepared": "preparation"}
+    steps = {names.get(step.name, step.name) for step in plan.steps(made)}
+    assert steps - set(growth.STEPS[task]) <= set(growth.NOT_MEASURED)
+    assert set(growth.STEPS[task]) <= steps
 
 
 class TestLabelLookedFor:
