@@ -102,7 +102,8 @@ def _sweep(choices: Choices) -> Step:
     s = choices.sizes
     return Step(
         "sweep", "the correlation of hyperemia and uptake swept", "sweep", ("prepared",),
-        (f"rho-*/{OUTCOME}/lesions.csv", f"rho-*/{OUTCOME}/images.csv"), partial(working.sweep, choices),
+        tuple(f"rho-*/{OUTCOME}/{name}" for name in ("lesions.csv", "images.csv", "lesions.json")),
+        partial(working.sweep, choices),
         {"rhos": list(s.rhos), "patients": s.sweep_patients, **working.cross_fit(choices)},
         len(s.rhos) * (2 * s.translator_seconds + s.sweep_patients * 2.5),
         len(s.rhos) * s.sweep_patients * _voxels(choices) * 12,
