@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -78,5 +79,13 @@ class Watch:
         print(f"\n{text}", file=self._outside, flush=True)
 
 
+def _pass_signals_on() -> None:
+    """Programs that tests start and interrupt must not inherit an ignored signal, as under nohup or behind `&`."""
+    for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _pass_signals_on()
     config.pluginmanager.register(Watch(config), "watch")
