@@ -9,12 +9,14 @@ its threads.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,12 +35,19 @@ class Watch:
         self._outside = os.fdopen(os.dup(sys.__stderr__.fileno()), "w")
         self._hands_out = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
         self._running: dict[str, float] = {}
+        self._file: Path | None = None
         self._heard = time.monotonic()
         if self._hands_out:
             threading.Thread(target=self._end_when_silent, name="watch", daemon=True).start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        if item.path != self._file:
+            # What earlier files left alive is not looked through again: with millions of objects each collection takes
+            # a second, and Hypothesis asks for many.
+            self._file = item.path
+            gc.collect()
+            gc.freeze()
         marker = item.get_closest_marker("timeout")
         limit = float(marker.args[0] if marker and marker.args else item.config.getini("timeout") or 0)
         if limit:
