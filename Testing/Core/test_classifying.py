@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from training_tools.classifying.crossvalidation import Folds, Prediction, fixed,
 from training_tools.classifying.models import Model
 
 FEW = Resampling(draws=200)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two workers of a test run with two threads each wait for one another: small fits take ten times as long."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def selecting(seed: int) -> Any:
