@@ -72,7 +72,10 @@ class Watch:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         if error:
-            self._say(f"worker {node.gateway.id} is gone: {error}; {self._at_work()}")
+            # Negative: the signal that ended it. execnet keeps the process to itself.
+            process = getattr(node.gateway._io, "popen", None)
+            code = process.wait(10) if process else "unknown"
+            self._say(f"worker {node.gateway.id} is gone: {error}, exit code {code}; {self._at_work()}")
 
     def _end_when_silent(self) -> None:
         while time.monotonic() - self._heard < RUN_S:
