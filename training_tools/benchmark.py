@@ -12,7 +12,6 @@ folder for each cell.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -37,6 +36,7 @@ from .benchmarking.entries import TASKS, preset
 from .benchmarking.gathering import Gathered, gather
 from .benchmarking.page import page
 from .console import run as run_command
+from .console import terminated_as_interrupted
 from .dataset import require_pairs
 from .evaluating import comparing, writing
 from .splits import make_split, write_split
@@ -100,7 +100,7 @@ def run_all(plan: Plan, numbers: Sequence[int], watts: float) -> None:
         _say(f"{name}, fold {fold}: {done + 1} of {len(numbers)}; about {60 * left['hours']:.0f} minutes left.")
         began = time.monotonic()
         try:
-            with _terminated_as_interrupted():
+            with terminated_as_interrupted():
                 run_apart(plan.output, number)
         except KeyboardInterrupt as error:
             raise Cancelled("Stopped; what is done is kept. Start the same command to go on.") from error
@@ -149,19 +149,6 @@ def run_one(plan: Plan, number: int) -> None:
         except Exception as error:
             write_text(folder / "error.txt", f"{error or type(error).__name__}\n")
             raise
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, by which a batch system ends a job, as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _end_with(parent: int) -> None:

@@ -1,9 +1,12 @@
-"""How the command lines of these tools end: exit code 0, or one sentence and the code of the error."""
+"""How the command lines of these tools end: exit code 0, or one sentence and an error's code; and when told to."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 from imagetranslation.errors import ImageTranslationError
 
@@ -15,3 +18,16 @@ def run(main: Callable[[], int]) -> int:
     except ImageTranslationError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which a batch system ends a job, as Ctrl-C inside; on any but the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
-from .froc import Scored, froc
+from .froc import curves
 from .task import FOUND, MISSED
 from .views import BY_TABLE, IMAGES, Rows
 
@@ -93,18 +91,4 @@ def _curves(made: Sequence[Rows], lesions: Sequence[Mapping[str, Any]], resampli
     patients = [str(rows.images[0]["patient"]) for rows in made]
     if not raised:
         return {"refused": "no lesion is increased in truth"}
-    found = {}
-    for image in IMAGES:
-        own = [mark for mark in marks if mark["image"] == image]
-        best: dict[tuple[str, Any], float] = {}
-        for mark in own:
-            key = mark["case"], mark["lesion"]
-            best[key] = max(best.get(key, 0.0), mark["score"])
-        false = [mark for mark in own if mark["false"]]
-        scored = Scored(
-            np.array([best.get((row["case"], row["lesion"]), 0.0) for row in raised]),
-            [str(row["patient"]) for row in raised],
-            np.array([mark["score"] for mark in false]), [str(mark["patient"]) for mark in false], patients,
-        )  # fmt: skip
-        found[image] = froc(scored, resampling).as_dict()
-    return found
+    return curves(IMAGES, marks, raised, patients, resampling)

@@ -7,7 +7,7 @@ threshold above all scores finds nothing, and lesions that were never marked are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,37 @@ def froc(scored: Scored, resampling: Resampling) -> Curve:
         return value, bootstrap(at(wanted), sample, resampling, width=len(thresholds), value=value)
 
     return Curve(((0.0, 0.0, float("inf")), *points), tuple((rate, *told([rate])) for rate in RATES), told(RATES))
+
+
+def curves(
+    images: Sequence[str],
+    marks: Sequence[Mapping[str, Any]],
+    lesions: Sequence[Mapping[str, Any]],
+    patients: Sequence[str],
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """Each image's curve, for JSON. marks: rows of all images' marks; lesions: rows of those there are to find.
+
+    patients: of every case, marked or not. A mark's row names its image, case, lesion, score, patient, and whether it
+    is false; a lesion's its case, lesion and patient.
+    """
+    found = {}
+    for image in images:
+        own = [mark for mark in marks if mark["image"] == image]
+        best: dict[tuple[str, Any], float] = {}
+        for mark in own:
+            key = mark["case"], mark["lesion"]
+            best[key] = max(best.get(key, 0.0), mark["score"])
+        false = [mark for mark in own if mark["false"]]
+        scored = Scored(
+            lesions=np.array([best.get((row["case"], row["lesion"]), 0.0) for row in lesions]),
+            lesion_patients=[str(row["patient"]) for row in lesions],
+            false=np.array([mark["score"] for mark in false]),
+            false_patients=[str(mark["patient"]) for mark in false],
+            images=patients,
+        )
+        found[image] = froc(scored, resampling).as_dict()
+    return found
 
 
 def _lowest_allowed(scored: Scored, scores: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -11,6 +12,19 @@ STYLE = (
     "<style>td{white-space:nowrap}.gallery{display:flex;flex-wrap:wrap;gap:14px}.gallery figure{margin:0;width:404px}"
     ".gallery img{display:block;width:404px}.gallery figcaption{font-size:12px;line-height:1.3;margin-top:3px}</style>"
 )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A missed lesion or an invented place. weight: by which the worst come first. picture: address of a PNG."""
+
+    kind: str
+    case: str
+    group: str
+    reader: str
+    text: str
+    weight: float
+    picture: str
 
 
 def percent(row: Mapping[str, Any]) -> str:
@@ -48,8 +62,8 @@ def items(sentences: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def gallery(kind: str, failures: Sequence[Any]) -> str:
-    """Pictures of failures, the worst first. Each has case, group, reader, text, weight, picture (a data address)."""
+def gallery(kind: str, failures: Sequence[Failure]) -> str:
+    """Pictures of failures, the worst first."""
     if not failures:
         return f"<p>None was {escape(kind)}.</p>"
     worst = sorted(failures, key=lambda one: (-one.weight, one.case))

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from imagetranslation.radiomics.preservation.page import table_html
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
-from .froc import Scored, froc
+from .froc import curves
 from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .plots import froc_plot
 from .prostate_rows import Rows
@@ -82,21 +80,8 @@ def _curves(made: Sequence[Rows], lesions: Sequence[Row], resampling: Resampling
     if not seen:
         return {"refused": "no lesion is seen in the real image"}
     marks = [row for rows in made for row in rows.marks]
-    found = {}
-    for image in IMAGES:
-        own = [mark for mark in marks if mark["image"] == image]
-        best: dict[tuple[str, Any], float] = {}
-        for mark in own:
-            key = mark["case"], mark["lesion"]
-            best[key] = max(best.get(key, 0.0), mark["score"])
-        false = [mark for mark in own if mark["false"]]
-        scored = Scored(
-            np.array([best.get((row["case"], row["lesion"]), 0.0) for row in seen]),
-            [str(row["patient"]) for row in seen], np.array([mark["score"] for mark in false]),
-            [str(mark["patient"]) for mark in false], [str(rows.image["patient"]) for rows in made],
-        )  # fmt: skip
-        found[image] = froc(scored, resampling).as_dict()
-    return found
+    patients = [str(rows.image["patient"]) for rows in made]
+    return curves(IMAGES, marks, seen, patients, resampling)
 
 
 def parts(title: str, record: Mapping[str, Any], lesions: Sequence[Row], failures: Sequence[Any]) -> list[str]:

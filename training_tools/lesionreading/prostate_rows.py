@@ -13,6 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .cases import NO_GROUP
+from .page import Failure
 from .pictures import strip
 from .prostate_measures import Contrast, Region, around, contrast, dice, regions
 from .prostate_view import IMAGES, View
@@ -22,19 +23,6 @@ BY_RULE, BY_TABLE = "rule", "table"
 TRUTH = "mr_visible"  # the column of a table of lesions: whether a lesion shows on the real image
 PANELS = ("ultrasound", "T2, real", "SYNTHETIC")
 RULE = "rule"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A missed lesion or an invented place. weight: by which the worst come first. picture: address of a PNG."""
-
-    kind: str
-    case: str
-    group: str
-    reader: str
-    text: str
-    weight: float
-    picture: str
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from .calls import REAL, SYNTHETIC, Calls
 from .detector import Mark, marks, score_near
+from .page import Failure
 from .pictures import strip
 from .planar import Region, View
 from .task import CLEAR, FOUND, INVENTED, MISSED
@@ -24,20 +25,6 @@ BY_RULE, BY_TABLE = "rule", "table"
 IMAGES = ("synthetic", "source", "real")
 Found = Mapping[str, list[tuple[Mark, dict[str, Any]]]]  # marks of each of IMAGES with their rows
 PANELS = ("blood pool", "delayed, real", "SYNTHETIC")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A missed lesion or an invented place. weight: by which the worst come first. picture: address of a PNG."""
-
-    kind: str
-    case: str
-    patient: str
-    group: str
-    reader: str
-    text: str
-    weight: float
-    picture: str
 
 
 @dataclass(frozen=True)
@@ -255,14 +242,15 @@ def _failed(view: View, place: Place, row: Mapping[str, Any]) -> Failure:
     radius = max(place.size_mm / 2, 0.5 * view.spacing[0] * float(np.ptp(rows)),
                  0.5 * view.spacing[1] * float(np.ptp(columns)))  # fmt: skip
     picture = _picture(view, (place.row, place.column), radius, kind)
-    return Failure(kind, view.case.name, view.case.patient, view.case.group, str(row["reader"]), text,
-                   float(np.nan_to_num(weight)), picture)  # fmt: skip
+    return Failure(
+        kind, view.case.name, view.case.group, str(row["reader"]), text, float(np.nan_to_num(weight)), picture
+    )
 
 
 def _invented(view: View, mark: Mark) -> Failure:
     text = f"detector, row {mark.row}, column {mark.column}: ratio {mark.score:.2f} in the synthetic image"
     picture = _picture(view, (float(mark.row), float(mark.column)), view.rule.match_mm, "invented")
-    return Failure("invented", view.case.name, view.case.patient, view.case.group, RULE, text, mark.score, picture)
+    return Failure("invented", view.case.name, view.case.group, RULE, text, mark.score, picture)
 
 
 def _picture(view: View, place: tuple[float, float], radius: float, kind: str) -> str:

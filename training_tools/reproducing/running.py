@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from imagetranslation.cohorts.lock import CohortLock
 from imagetranslation.errors import Cancelled, InputError
 from imagetranslation.files import as_sentence, make_folder, write_text
 
+from ..console import terminated_as_interrupted
 from . import stamps
 from .stamps import DONE, LEFT_OUT, OUTDATED, Stamp, Step
 
@@ -154,7 +153,7 @@ def _timed(study: Path, step: Step) -> Iterator[_Clock]:
 def _do(step: Step, study: Path, number: int, count: int) -> str:
     """Run a step with its words in a log; Cancelled where a person or the system asked to stop."""
     path = make_folder(study / "logs") / f"{step.name}.txt"
-    with path.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), _terminated_as_interrupted():
+    with path.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), terminated_as_interrupted():
         try:
             return step.work(study / step.folder)
         except (KeyboardInterrupt, Cancelled) as error:
@@ -162,18 +161,6 @@ def _do(step: Step, study: Path, number: int, count: int) -> str:
                 f"Stopped in step {number} of {count} ({step.title}); what is done is kept in {study}. Start the same "
                 "command to go on."
             ) from error
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Pace:
