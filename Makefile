@@ -10,7 +10,6 @@ TORCH_INDEX ?=
 INPUT ?=
 ARGS ?=
 ROWS ?=
-TESTS := -m "not soak" -n 2 --dist loadfile --max-worker-restart 3 --durations 15
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format soak bench clean system-run system-test
@@ -24,11 +23,8 @@ help:
 demo: $(VENV)/.run
 	@$(BIN)/imagetranslation demo $(if $(INPUT),--input "$(INPUT)") $(ARGS)
 
-# The application's tests have processes of their own: Qt and VTK beside all other libraries have died silently.
-# Two workers with two threads each wait for one another; with one thread each the run takes a third of the time.
 test: $(VENV)/.test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) Testing/Core Testing/Browser
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) Testing/Slicer
+	@sh Testing/run.sh $(BIN)/python
 
 soak: $(VENV)/.test
 	@IMAGETRANSLATION_SOAK=1 $(BIN)/python -m pytest -m soak Testing

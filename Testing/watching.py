@@ -3,7 +3,7 @@
 A run on two workers tells of failures only in its summary; a worker that dies without a word, or hangs in native code
 where no signal of Python's reaches it, would cost that summary. This plug-in prints each failure as it comes, names
 the test that a lost worker was running, and ends a process that has been silent for too long with the stacks of all
-its threads.
+its threads. `run.sh` reads FAILED, every test that failed or whose worker was lost, even if a new worker passed it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import pytest
 GRACE_S = 120
 # Without word of any test the run itself is lost.
 RUN_S = 1500
+# In the folder of the run's cache, one test a line; names a line cannot hold are left out.
+FAILED = "failed.txt"
 
 
 class Watch:
@@ -34,6 +36,8 @@ class Watch:
         # Capturing turns file descriptor 2 away during a test; this copy still leads outside.
         self._outside = os.fdopen(os.dup(sys.__stderr__.fileno()), "w")
         self._hands_out = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
+        self._config = config
+        self._failed: dict[str, None] = {}
         self._running: dict[str, float] = {}
         self._file: Path | None = None
         self._heard = time.monotonic()
@@ -66,8 +70,16 @@ class Watch:
         self._running.pop(nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed[report.nodeid] = None
         if self._hands_out and report.failed:
             self._say(f"{report.when} of {report.nodeid} failed:\n{report.longreprtext}")
+
+    def pytest_sessionfinish(self) -> None:
+        cache = getattr(self._config, "cache", None)
+        if cache is not None and not hasattr(self._config, "workerinput"):
+            names = [name for name in self._failed if "\n" not in name]
+            (cache.mkdir("watch") / FAILED).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

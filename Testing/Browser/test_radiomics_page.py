@@ -30,6 +30,9 @@ from .test_page import amber
 pytestmark = pytest.mark.browser
 pytest.importorskip("radiomics", reason="PyRadiomics is not installed")
 WAIT_S = 90
+# What a test that waits in vain tells of the page.
+TOLD = ("rx_running", "rx_stale", "rx_found", "rx_segments", "rx_chosen", "rx_can_undo", "rx_can_redo", "rx_tool",
+        "rx_live", "rx_refusal", "rx_status", "rx_made", "error")  # fmt: skip
 
 
 class Reader:
@@ -43,7 +46,8 @@ class Reader:
         while not holds():
             if time.monotonic() > deadline:
                 self.page.screenshot(path=self._folder / "never.png")
-                pytest.fail(f"never happened: {what}")
+                shown = {name: self.state(name) for name in TOLD}
+                pytest.fail(f"never happened: {what}; {shown}")
             time.sleep(0.05)
 
     def state(self, name: str) -> Any:
@@ -83,7 +87,10 @@ class Reader:
         self.until(lambda: self.voxels() != before, "the region changed")
 
     def at_rest(self) -> bool:
-        return not self.state("rx_running") and not self.state("rx_stale") and self.state("rx_found")
+        """The comparison of what is drawn is there, and the page shows it and no longer an earlier one."""
+        found = not self.state("rx_running") and not self.state("rx_stale") and self.state("rx_found")
+        shown = self.page.evaluate("document.querySelector('#it-made')?.textContent.trim() ?? ''")
+        return bool(found) and shown == self.state("rx_made").strip()
 
     def compares(self) -> None:
         self.page.click("#it-compare")
