@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -353,6 +354,28 @@ class TestCrossFit:
         found.check_fold("1", ["p4"])
         with pytest.raises(InputError, match=r"fold 0 the image of p1 comes from a translator that has seen p4"):
             found.check_fold("0", ["p4"])
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"trained_on": "p1"}, "whom the translator aaa was trained on as a list of names"),
+            ({"trained_on": {"p1": True}}, "whom the translator aaa was trained on as a list of names"),
+            ({"trained_on": [["p1", "p2"]]}, "whom the translator aaa was trained on as a list of names"),
+            ({"trained_on": []}, "names nobody whom the translator aaa was trained on"),
+            ({"folds": {"0-0": "p1"}}, "whom the fold 0-0 tests as a list of names"),
+            ({"test": "p1"}, "who is tested last as a list of names"),
+        ],
+    )
+    def test_names_that_are_no_list_and_translators_of_nobody_are_refused(
+        self, simple: Any, tmp_path: Path, change: dict[str, Any], said: str
+    ) -> None:
+        path = tmp_path / "record.json"
+        crossfit.write(simple, path)
+        record = json.loads(path.read_text())
+        (record["translators"]["aaa"] if "trained_on" in change else record).update(change)
+        path.write_text(json.dumps(record))
+        with pytest.raises(InputError, match=said):
+            crossfit.read(path)
 
     @pytest.mark.parametrize(
         "text", ["", "[]", "{}", '{"translators": {}, "images": {}}', '{"translators": 1, "images": 2}']

@@ -103,11 +103,11 @@ class CrossFit:
 
 
 def read(path: Path) -> CrossFit:
-    """Read a record; InputError where it is none, or its seal is broken."""
+    """Read a record; InputError where it is none, names nobody a translator saw, or its seal is broken."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         trained = {
-            str(sha): frozenset(str(name).strip() for name in about["trained_on"])
+            str(sha): frozenset(_names(about["trained_on"], f"whom the translator {str(sha)[:12]} was trained on"))
             for sha, about in record["translators"].items()
         }
         about = {
@@ -125,14 +125,19 @@ def read(path: Path) -> CrossFit:
             if (told := {str(who).strip(): dict(said["files"]) for who, said in patients.items() if said.get("files")})
         }
         folds = {
-            str(fold): tuple(str(name).strip() for name in tested) for fold, tested in record.get("folds", {}).items()
+            str(fold): _names(tested, f"whom the fold {fold} tests") for fold, tested in record.get("folds", {}).items()
         }
-        test = tuple(str(name).strip() for name in record.get("test", ()))
+        test = _names(record["test"], "who is tested last") if "test" in record else ()
         seal = record.pop("seal", None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no record of who made the synthetic images (translators, images).") from error
     if not images:
         raise InputError(f"{path} names no image.")
+    if nobody := sorted(sha for sha, seen in trained.items() if not seen):
+        raise InputError(
+            f"{path} names nobody whom the translator {nobody[0][:12]} was trained on, so that nothing can be checked; "
+            "name them in trained_on, also where they are no patients of this study."
+        )
     if seal is not None and seal != _seal(record):
         raise InputError(
             f"{path} was changed after it was written: its seal does not hold. Run training_tools.crossfit again; it "
@@ -197,6 +202,13 @@ def unknown_names(found: CrossFit, patients: Iterable[str]) -> list[str]:
         f"{len(known)} of the {len(named)} names that the record's translators were trained on are patients of this "
         "study. That the others are other people, and not the same ones under other names, is taken on trust."
     ]
+
+
+def _names(told: Any, what: str) -> tuple[str, ...]:
+    """Names of a list in a record; InputError for anything else: a single name would be read letter by letter."""
+    if not isinstance(told, list) or not all(isinstance(name, (str, int)) for name in told):
+        raise InputError(f'The record must say {what} as a list of names, ["p1", "p2"]; it has {str(told)[:60]!r}.')
+    return tuple(str(name).strip() for name in told)
 
 
 def _plain(name: str) -> str:
