@@ -203,6 +203,15 @@ class TestRefusals:
         with pytest.raises(InputError, match=said):
             classify.main(command(study, "--models", "resnet10"))
 
+    def test_a_region_that_was_drawn_anew_since_the_table_was_written_is_refused(self, study: Path) -> None:
+        was = hashlib.sha256((study / "region.nrrd").read_bytes()).hexdigest()
+        first, *rows = (study / "images.csv").read_text().splitlines()
+        (study / "images.csv").write_text("\n".join([f"{first},region_sha256", *(f"{row},{was}" for row in rows)]))
+        images.check(images.read_images(study / "images.csv"), crossfit.read(study / "crossfit.json"))
+        write_volume(Volume(np.ones(SHAPE, np.uint8)), study / "region.nrrd")
+        with pytest.raises(InputError, match=r"region\.nrrd of p00 has changed since the table"):
+            classify.main(command(study, "--models", "resnet10"))
+
     def test_test_patients_whom_a_translator_saw_are_refused(self, study: Path) -> None:
         (study / "test.csv").write_text("\n".join(["patient", *PATIENTS[:4]]))
         with pytest.raises(InputError, match="has seen p00, who is tested"):

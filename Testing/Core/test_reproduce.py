@@ -284,6 +284,12 @@ def made(study: Path) -> None:
     (study / "prepared" / "cases" / "cases.json").write_text("{}")
 
 
+def write_data(prepared: Path, place: Path) -> None:
+    """What the first step writes of prepared cases."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / data.ABOUT).write_text(json.dumps(data.describe(prepared, place)))
+
+
 class TestBegun:
     @staticmethod
     def choices(output: Path, given: str = data.PHANTOM, **changes: object) -> Choices:
@@ -372,6 +378,39 @@ class TestBegun:
         (prepared / "cases.json").write_text(text.replace('"label": "0"', '"label": "1"'))
         with pytest.raises(InputError, match="have changed since"):
             begin(self.choices(tmp_path / "out", str(prepared)))
+
+    @pytest.mark.parametrize(
+        "changed", ["lesion", "hyperaemia", "source_label", "target_label", "valid", "lesions.csv", "zones"]
+    )
+    def test_every_file_that_a_step_may_read_is_known_by_its_content(self, tmp_path: Path, changed: str) -> None:
+        prepared = pairs(tmp_path / "pairs", 2, labels=True)
+        path = prepared / changed if changed.endswith("csv") else prepared / changed / "case1.nrrd"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"first")
+        (prepared / "cache").mkdir(exist_ok=True)
+        (prepared / "others").mkdir()
+        begin(self.choices(tmp_path / "out", str(prepared)))
+        write_data(prepared, tmp_path / "out" / "prepared")
+        (prepared / "cache" / "case1.npy").write_bytes(b"of a training")
+        (prepared / "others" / "notes.nrrd").write_bytes(b"of no case")
+        begin(self.choices(tmp_path / "out", str(prepared)))
+        data.require_unchanged(tmp_path / "out" / "prepared", str(prepared))
+        path.write_bytes(b"corrected")
+        with pytest.raises(InputError, match="have changed since"):
+            begin(self.choices(tmp_path / "out", str(prepared)))
+        with pytest.raises(InputError, match="have changed since"):
+            data.require_unchanged(tmp_path / "out" / "prepared", str(prepared))
+
+    def test_what_was_prepared_here_is_known_by_the_same_files(self, tmp_path: Path) -> None:
+        made = Choices("us2mri", data.PHANTOM, tmp_path, True, sizes_for("us2mri", True), 1)
+        there = ["cases/cases.json", "cases/lesions.csv", "simulated/lesions.csv", "simulated/us_zones/case1.nrrd"]
+        there += [f"cases/{part}/case1.nrrd" for part in ("source", "target", "valid", "lesion", "hyperaemia")]
+        there += [f"cases/{part}_label/case1.nrrd" for part in ("source", "target")]
+        for name in (*there, "cases/cache/case1.npy"):
+            (tmp_path / "prepared" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "prepared" / name).write_text(name)
+        found = stamps.files_of(tmp_path / "prepared", plan.steps(made)[0].keeps)
+        assert sorted(found) == sorted(there)
 
     def test_the_machine_changes_nothing_of_what_a_study_was_begun_with(self, tmp_path: Path) -> None:
         one, many = (replace(self.choices(tmp_path), workers=workers) for workers in (1, 16))

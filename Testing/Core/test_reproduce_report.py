@@ -88,7 +88,7 @@ class TestWholeStudy:
         assert str(study[0].resolve()) in page
         told = json.loads((study[1] / "report.json").read_text())
         assert told["data"]["patients"] == 10
-        assert told["data"]["sha256_of_all_images"] in page
+        assert told["data"]["sha256_of_all_files"] in page
 
     def test_a_published_number_stands_in_the_column_of_published_ones(self, study: tuple[Path, Path]) -> None:
         page = (study[1] / "report.html").read_text(encoding="utf-8")

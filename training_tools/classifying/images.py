@@ -1,10 +1,11 @@
 """The table of images that classifiers are given instead of features, and how an image becomes an array for a network.
 
-    patient,arm,fold,image,region,sha256
+    patient,case,arm,fold,image,region,sha256,region_sha256
 
 arm: source, synthetic or real target. fold: of a nested cross-fit's synthetic images, "<repeat>-<fold>", else "all" or
-empty. region: a labelmap on the image's grid (non-zero counts), the same for all arms of a patient, or empty. sha256:
-of the image's file, or empty. Paths are taken from the table's folder; `training_tools.crossfit` writes such a table.
+empty. region: a labelmap on the image's grid (non-zero counts), the same for all arms of a patient, or empty. sha256,
+region_sha256: of the files, or empty. case: which of several images of a patient, or empty. Paths are taken from the
+table's folder; `training_tools.crossfit` writes such a table.
 
 An array is the image cut to the box of its region with a tenth of its size around it (the whole image without one),
 averaged and resampled linearly to `GRID` (one slice: `PLANAR_GRID`), less its mean, divided by its standard deviation
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from imagetranslation.errors import InputError
+from imagetranslation.files import sha256_of
 from imagetranslation.volume import Volume, read_volume
 
 from .crossfit import ALL, CrossFit, require_hash
@@ -35,7 +37,7 @@ CLIP = 5.0
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a patient. region, sha256: None and "" where the table does not say."""
+    """One image of a patient. region, hashes and case: None and "" where the table does not say."""
 
     patient: str
     arm: str
@@ -43,6 +45,8 @@ class Row:
     image: Path
     region: Path | None
     sha256: str
+    region_sha256: str = ""
+    case: str = ""
 
 
 def read_images(path: Path) -> list[Row]:
@@ -75,18 +79,24 @@ def _row(row: Mapping[str, str | None], path: Path, number: int) -> Row:
             f"{where}: an image of the arm {told['arm']} is the same in every fold, but has the fold {fold[:40]!r}; "
             "leave the fold empty."
         )
-    return Row(told["patient"], told["arm"], fold, files["image"], files.get("region"), told.get("sha256", ""))
+    hashes = told.get("sha256", ""), told.get("region_sha256", "")
+    return Row(told["patient"], told["arm"], fold, files["image"], files.get("region"), *hashes, told.get("case", ""))
 
 
 def check(rows: Iterable[Row], record: CrossFit) -> None:
     """Hold the images against the table's hashes and the record of who made them.
 
-    InputError for a file that changed, a synthetic image that is none of its patient's recorded ones, that says another
-    translator than the record, or a source or target that a model made.
+    InputError for an image or a region that changed, a synthetic image that is none of its patient's recorded ones,
+    that says another translator than the record, or a source or target that a model made.
     """
     for row in rows:
         if row.sha256:
             require_hash(row.image, row.sha256)
+        if row.region is not None and row.region_sha256 and sha256_of(row.region) != row.region_sha256:
+            raise InputError(
+                f"The region {row.region} of {row.patient} has changed since the table of images was written; put the "
+                "old one back, or start training_tools.crossfit again, which writes the table anew."
+            )
         made = read_volume(row.image, mapped=True).provenance
         if row.arm != SYNTHETIC:
             if made is not None:

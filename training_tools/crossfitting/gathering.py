@@ -70,12 +70,14 @@ def _rows(place: Place, found: crossfit.CrossFit) -> list[dict[str, Any]]:
             files = case_files(place.data, case)
             region = place.data / "source_label" / f"{case}.nrrd"
             common = {"patient": patient, "case": case}
-            named = {"region": _told(region, place.output) if region.is_file() else ""}
+            drawn = region.is_file()
+            named = {"region": _told(region, place.output) if drawn else ""}
+            hashed = {"region_sha256": sha256_of(region) if drawn else ""}
             for arm, part in ((SOURCE, "source"), (REAL, "target")):
                 path = files[part]
                 rows.append(
                     {**common, "arm": arm, "fold": "", "image": _told(path, place.output), **named,
-                     "sha256": sha256_of(path)}
+                     "sha256": sha256_of(path), **hashed}
                 )  # fmt: skip
             for fold, made in found.files.items():
                 path = place.image(fold, case)
@@ -83,7 +85,7 @@ def _rows(place: Place, found: crossfit.CrossFit) -> list[dict[str, Any]]:
                 if name in made.get(patient, {}):
                     rows.append(
                         {**common, "arm": SYNTHETIC, "fold": fold, "image": name, **named,
-                         "sha256": made[patient][name]}
+                         "sha256": made[patient][name], **hashed}
                     )  # fmt: skip
     return rows
 

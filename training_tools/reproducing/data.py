@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from imagetranslation.errors import InputError
-from imagetranslation.files import atomic_path, make_folder, sha256_of, write_text
+from imagetranslation.files import atomic_path, make_folder, write_text
 
 from .. import prepare
 from ..commands import progress
 from ..dataset import manifest, patients
-from ..training.cache import fingerprints
 from .sizes import Sizes
+from .stamps import files_of
 
 PHANTOM = "phantom"
 LABEL = "label"  # the fact that says to which class a patient belongs
 ABOUT = "data.json"
+# What a step may read in a folder of prepared cases; of the images, those named after a case in any of its folders.
+TABLES, IMAGES = ("cases.json", "*.csv"), "*/*.nrrd"
 
 
 def arguments_for(folder: Path, task: str, more: Sequence[str] = ()) -> list[str] | None:
@@ -136,9 +138,8 @@ def bone_scans(sizes: Sizes, workers: int, output: Path, rho: float | None = Non
 
 
 def describe(place: Path, output: Path) -> dict[str, Any]:
-    """What is known of prepared cases: how many, of whom, one hash over all images, classes and groups."""
+    """What is known of prepared cases: how many, of whom, one hash over all files (`content`), classes and groups."""
     found, owners = manifest(place), patients(place)
-    prints = fingerprints(place, sorted(owners))
     facts = {record["case"]: record.get("facts", {}) for record in found["cases"]}
     told: dict[str, dict[str, int]] = {}
     for fact in (LABEL, "group"):
@@ -150,9 +151,17 @@ def describe(place: Path, output: Path) -> dict[str, Any]:
     return {
         "cases_folder": os.path.relpath(place.resolve(), output.resolve()) if output in place.parents else str(place),
         "cases": len(owners), "patients": len(set(owners.values())),
-        "sha256_of_all_images": hashlib.sha256(json.dumps(prints, sort_keys=True).encode()).hexdigest(),
+        "sha256_of_all_files": content(place),
         "settings": found.get("settings", {}), **told,
     }  # fmt: skip
+
+
+def content(place: Path) -> str:
+    """One hash over the bytes of all that a step may read of prepared cases: images, labels, regions and tables."""
+    names = {record["case"] for record in manifest(place)["cases"]}
+    found = files_of(place, (*TABLES, IMAGES))
+    known = {name: sha for name, sha in found.items() if "/" not in name or Path(name).stem in names}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def cases_folder(prepared: Path) -> Path:
@@ -172,7 +181,7 @@ def require_unchanged(prepared: Path, data: str) -> None:
     """InputError where cases, prepared by us or by others, are not those that the study was begun with."""
     there = read(prepared)
     now = describe(cases_folder(prepared), prepared)
-    if now["sha256_of_all_images"] != there["sha256_of_all_images"] or now["cases"] != there["cases"]:
+    if now["sha256_of_all_files"] != there.get("sha256_of_all_files"):
         raise InputError(
             f"The cases in {cases_folder(prepared)} have changed since this study was begun ({data}); put the old ones "
             "back, or choose an empty folder with -o."
@@ -182,17 +191,15 @@ def require_unchanged(prepared: Path, data: str) -> None:
 def listing(data: str, more: Sequence[str], output: Path) -> str:
     """Hash by which a change of the data is noticed; "" for the phantom.
 
-    Of prepared cases over the bytes of all images and of `cases.json`, which a copy keeps; of other folders over names,
-    sizes and times of all files.
+    Of prepared cases over the bytes of their files, which a copy keeps; of other folders over names, sizes and times of
+    all files.
 
     output: the study's own folder, which may lie in the data's and is left out, as are arrays that training keeps.
     """
     if data == PHANTOM:
         return ""
     if not more and (Path(data) / "cases.json").is_file():
-        place = Path(data).resolve()
-        content = [describe(place, output.resolve())["sha256_of_all_images"], sha256_of(place / "cases.json")]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return content(Path(data).resolve())
     roots = [Path(data), *(Path(word) for word in more if not word.startswith("-") and Path(word).exists())]
     found, own = hashlib.sha256(), output.resolve()
     for root in (root.resolve() for root in roots):

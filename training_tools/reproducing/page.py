@@ -58,7 +58,7 @@ def _data(report: Report) -> Iterable[str]:
     told = published(report.choices.task)["patients"]["value"]
     rows: list[tuple[object, ...]] = [
         ("Whence", "", about["whence"]), ("Patients", (told, "published"), about["patients"]),
-        ("Cases", "", about["cases"]), ("SHA-256 over all prepared images", "", about["sha256_of_all_images"]),
+        ("Cases", "", about["cases"]), ("SHA-256 over all prepared files", "", about["sha256_of_all_files"]),
     ]  # fmt: skip
     for fact in ("labels", "groups"):
         if about.get(fact):

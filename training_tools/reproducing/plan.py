@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from ..benchmarking.entries import entries, preset
-from . import working
+from . import data, working
 from .choices import Choices
 from .helping import OUTCOME
 from .stamps import Step
 
-_CASE_FILES = ("cases.json", "source/*", "target/*", "valid/*", "source_label/*", "lesion/*")
+# The simulator's own truth, which the reading of lesions is given.
+_TRUTH = ("simulated/lesions.csv", "simulated/simulation.json", "simulated/us_zones/*")
 INNER = 3  # parts within each outer fold of a nested cross-fit, as `training_tools.crossfit` has it
 # For the estimates, by two cores of a server's processor in November 2026; see Resources/Docs/reproduce.md.
 _OVERHEAD_OF_A_CELL, _SECONDS_OF_FEATURES, _BYTES_OF_A_VOXEL = 25.0, 2.2, 40.0
@@ -29,7 +30,8 @@ def _prepared(choices: Choices) -> Step:
     s, size = choices.sizes, _voxels(choices)
     return Step(
         "prepared", "data and their preparation", "prepared", (),
-        ("data.json", *(f"cases/{pattern}" for pattern in _CASE_FILES)), partial(working.prepare, choices),
+        ("data.json", *(f"cases/{pattern}" for pattern in (*data.TABLES, data.IMAGES)), *_TRUTH),
+        partial(working.prepare, choices),
         {"sizes": s.record()}, choices.patients * (0.5 + 4e-6 * size), choices.patients * size * 16,
     )  # fmt: skip
 
