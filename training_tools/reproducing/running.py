@@ -21,7 +21,7 @@ from imagetranslation.files import as_sentence, make_folder, write_text
 
 from ..console import terminated_as_interrupted
 from . import stamps
-from .stamps import DONE, LEFT_OUT, OUTDATED, Stamp, Step
+from .stamps import DONE, LEFT_OUT, MISSING, OUTDATED, Stamp, Step
 
 Tell = Callable[[str], None]
 _GIB = 2**30
@@ -49,6 +49,10 @@ def run_steps(steps: Sequence[Step], study: Path, tell: Tell) -> dict[str, Stamp
                 continue
             if there == OUTDATED:
                 _move_aside(study, step, tell)
+            if there == MISSING:
+                # Killed below, the step is found without a stamp: half of it is not a finished one with changed files.
+                with as_sentence(stamps.stamp_file(study, step.name)):
+                    stamps.stamp_file(study, step.name).unlink(missing_ok=True)
             tell(f"Step {number} of {len(steps)}: {step.title}; about {minutes(pace.left())} left.")
             with _timed(study, step) as clock:
                 left_out = _do(step, study, number, len(steps))
