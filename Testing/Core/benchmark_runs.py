@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from imagetranslation.errors import ImageTranslationError
 from training_tools import benchmark
+from training_tools.benchmarking import entries
 from training_tools.benchmarking.cells import read_plan
 
 from .training_runs import tiny_config
@@ -30,6 +34,27 @@ def tiny_networks(folder: Path, networks: tuple[str, ...] = tuple(NETWORKS)) -> 
     tiny = {"seconds": FEW_STEPS, "folds": 2, "split_folds": 2, "heading": "tiny", "encoder_steps": 2, "changes": {}}
     (place / "presets.json").write_text(json.dumps(dict.fromkeys(("tiny", "quick", "standard", "full"), tiny)))
     return folder
+
+
+def arguments(data: Path, output: Path, *more: str) -> list[str]:
+    """Of the command, for the tiny preset."""
+    own = ["--task", "us2mri", "--data", str(data), "--preset", "tiny", "--threads", "1", "--alike", "1"]
+    return [*own, "-o", str(output), *more]
+
+
+def run_benchmark(data: Path, networks: Path, output: Path) -> Path:
+    """A benchmark of the tiny networks, run to its end in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "CONFIGS", networks)
+        patch.setattr(benchmark, "run_apart", here)
+        assert benchmark.main(arguments(data, output)) == 0
+    return output
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
 def here(output: Path, number: int) -> None:

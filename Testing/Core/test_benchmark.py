@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -27,15 +26,22 @@ from training_tools.benchmarking.cells import Plan, read_plan
 from training_tools.benchmarking.gathering import gather
 from training_tools.dataset import load_cases
 
-from .benchmark_runs import BROKEN, FEW_STEPS, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, here, tiny_networks
+from .benchmark_runs import (
+    BROKEN,
+    FEW_STEPS,
+    NETWORKS,
+    PERCEPTUAL,
+    PIX2PIX,
+    REGRESSION,
+    arguments,
+    here,
+    run_benchmark,
+    table,
+    tiny_networks,
+)
 from .training_runs import prepared_pairs, tiny_config
 
 LONGEST_WAIT_S = 120
-
-
-def arguments(data: Path, output: Path, *more: str) -> list[str]:
-    own = ["--task", "us2mri", "--data", str(data), "--preset", "tiny", "--threads", "1", "--alike", "1"]
-    return [*own, "-o", str(output), *more]
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +64,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(data: Path, networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark that ran to its end."""
-    output = tmp_path_factory.mktemp("benchmark") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entries, "CONFIGS", networks)
-        patch.setattr(benchmark, "run_apart", here)
-        assert benchmark.main(arguments(data, output)) == 0
-    return output
+    return run_benchmark(data, networks, tmp_path_factory.mktemp("benchmark") / "out")
 
 
 @pytest.fixture
@@ -82,11 +83,6 @@ def begun(data: Path, tmp_path: Path) -> Plan:
 
 def states(output: Path) -> dict[str, str]:
     return {row.name: row.state for row in gather(read_plan(output)).rows}
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 class TestPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..evaluate import REFERENCES
 from ..evaluating import writing
 from ..evaluating.comparing import Table, compare
 from .cells import Plan, settings_changed, state_of
+from .chosenon import chosen_on
 from .costs import WALL
 from .entries import PLANAR, entries
 
@@ -19,12 +20,16 @@ OUTDATED = "not compared: its settings have changed since it was run; remove its
 
 @dataclass(frozen=True)
 class Row:
-    """One network of the table. state: "done", or in words why it has no numbers. costs: empty where not done."""
+    """One network of the table. state: "done", or in words why it has no numbers. costs: empty where not done.
+
+    chosen_on: how many of the tested cases its design was chosen on; where there are any it is not ranked.
+    """
 
     name: str
     state: str
     costs: Mapping[str, Any]
     frechet: float | str | None = None
+    chosen_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,13 @@ def gather(plan: Plan) -> Gathered:
             patients.update(owners)
             for method, cases in found.items():
                 scores.setdefault(method, {}).update(cases)
+    familiar = chosen_on(plan.task, plan.data, patients) if scores else {}
+    rows = [replace(row, chosen_on=familiar.get(row.name, 0)) if row.state == "done" else row for row in rows]
     finished = [row.name for row in rows if row.state == "done"]
+    competing = [name for name in finished if name not in familiar]
     order = [*finished, *(method for method in REFERENCES if method in scores)]
     ordered = {method: scores[method] for method in order}
-    tables = tuple(compare(ordered, patients, competing=finished)) if finished else ()
+    tables = tuple(compare(ordered, patients, competing=competing)) if finished else ()
     references = tuple(method for method in REFERENCES if method in scores)
     told = tuple(machines), tuple(sorted(clocks))
     return Gathered(plan, tuple(rows), tables, references, ordered, patients, *told)

@@ -95,7 +95,7 @@ def _chief(gathered: Gathered, tables: dict[str, Table]) -> str:
     best = {name: _best(list(by_method[name].values())) for name in shown}
     body = []
     for row in gathered.rows:
-        label = escape(row.name) + ("" if row.name in STUDY else " <span class='note'>(beyond the study)</span>")
+        label = _label(row)
         if row.state != "done":
             empty = f"<td class='w note' colspan='{len(shown) + 8}'>{escape(row.state)}</td>"
             body.append(f"<tr><td class='w'>{label}</td>{empty}</tr>")
@@ -106,6 +106,13 @@ def _chief(gathered: Gathered, tables: dict[str, Table]) -> str:
         cells = "".join(_value(by_method[name].get(method), None) for name in shown)
         body.append(f"<tr class='note'><td class='w'>{escape(method)}</td>{cells}<td colspan='8'></td></tr>")
     return f"<div class='scroll' style='max-height:none'><table>{head}{''.join(body)}</table></div>"
+
+
+def _label(row: Row) -> str:
+    notes = [] if row.name in STUDY else ["beyond the study"]
+    if row.chosen_on:
+        notes.append(f"design chosen on these patients ({row.chosen_on} of those tested): not ranked")
+    return escape(row.name) + "".join(f" <span class='note'>({escape(note)})</span>" for note in notes)
 
 
 def _best(summaries: Sequence[Summary]) -> str | None:
@@ -125,7 +132,9 @@ def _value(summary: Summary | None, best: str | None) -> str:
 
 def _ranked(by_method: dict[str, dict[str, Summary]], name: str) -> str:
     summary = by_method.get("ssim", {}).get(name)
-    return "<td></td><td></td>" if summary is None else f"<td>{summary.rank}</td><td>{escape(summary.group)}</td>"
+    if summary is None or summary.rank is None:
+        return "<td></td><td></td>"
+    return f"<td>{summary.rank}</td><td>{escape(summary.group)}</td>"
 
 
 def _cost_cells(row: Row) -> str:
@@ -148,6 +157,7 @@ def _explained(gathered: Gathered) -> str:
         "Mean ± SD over patients (95% bootstrap intervals on hovering and below); bold: the best mean.",
         "Networks that share a letter in Group do not differ significantly in SSIM (Wilcoxon's signed-rank test "
         "between every two, Holm's correction, 5%).",
+        *_not_ranked(gathered),
         "Floors: identity is the source itself in the target's normalisation; best line is one gain and offset fitted "
         "on the training cases; mean image is the training targets' mean. Ceilings: the real target, and the real "
         f"target with noise of {RETEST_NOISE:.0%} of its range added.",
@@ -157,6 +167,15 @@ def _explained(gathered: Gathered) -> str:
         *notes,
     ]
     return "<ul class='note'>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _not_ranked(gathered: Gathered) -> list[str]:
+    if not (names := [row.name for row in gathered.rows if row.chosen_on]):
+        return []
+    return [
+        f"{', '.join(names)}: not ranked and in no group, because size, settings and augmentation were chosen on "
+        "patients that are tested here: its numbers are too good by an unknown amount."
+    ]
 
 
 def _forest(gathered: Gathered, table: Table) -> str:

@@ -1,0 +1,111 @@
+"""What makes a comparison of networks fair, and what its page owns up to: chosen designs, encoders, grids, changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imagetranslation.files import sha256_of
+from imagetranslation.volume import read_volume, write_volume
+from training_tools import benchmark, dataset
+from training_tools.benchmarking import chosenon, entries
+from training_tools.benchmarking.cells import read_plan
+
+from .benchmark_runs import PERCEPTUAL, PIX2PIX, REGRESSION, run_benchmark, table, tiny_networks
+from .training_runs import prepared_pairs
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_networks(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.fixture(autouse=True)
+def tiny(networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "CONFIGS", networks)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared_pairs(tmp_path_factory.mktemp("pairs"), cases=6)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_benchmark(data, networks, tmp_path_factory.mktemp("benchmark") / "out")
+
+
+@pytest.fixture
+def a_copy(finished: Path, tmp_path: Path) -> Path:
+    """Of the finished one, to change."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+class TestDesignsChosenOnTestedPatients:
+    @pytest.fixture
+    def choices(self, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Says on which images the design of the tiny regression was chosen."""
+        place = Path(shutil.copytree(networks, tmp_path / "with-choices"))
+        monkeypatch.setattr(entries, "CONFIGS", place)
+
+        def write(files: list[str], voxels: list[str]) -> None:
+            text = json.dumps({REGRESSION: {"about": "tiny", "files": files, "voxels": voxels}})
+            (place / "us2mri" / chosenon.NAME).write_text(text)
+
+        return write
+
+    def test_they_are_shown_with_a_note_and_not_ranked(self, a_copy: Path, data: Path, choices: Any) -> None:
+        (two, one) = [record["from"]["source"] for record in dataset.manifest(data)["cases"][:2]]
+        choices([two, one], [])
+        gathered = benchmark.write_page(read_plan(a_copy))
+        assert {row.name: row.chosen_on for row in gathered.rows if row.chosen_on} == {REGRESSION: 2}
+        summary = {r["method"]: r for r in table(a_copy / "summary.csv") if r["measure"] == "ssim"}
+        assert (summary[REGRESSION]["rank"], summary[REGRESSION]["group"]) == ("", "")
+        assert sorted(summary[name]["rank"] for name in (PIX2PIX, PERCEPTUAL)) == ["1", "2"]
+        assert not [t for found in gathered.tables for t in found.tests if REGRESSION in t.label]
+        text = (a_copy / "index.html").read_text(encoding="utf-8")
+        assert "design chosen on these patients (2 of those tested): not ranked" in text
+        assert {row["network"]: row["chosen_on_tested_cases"] for row in table(a_copy / "leaderboard.csv")}[
+            REGRESSION
+        ] == "2"
+
+    def test_a_patient_is_known_by_its_voxels_in_another_order_of_axes_and_type(self, data: Path, choices: Any) -> None:
+        names = dataset.case_names(data)
+        voxels = read_volume(data / "source" / "case1.nrrd").array
+        choices([], [chosenon.voxels_hash(voxels.transpose(2, 0, 1)[::-1].astype(np.float64))])
+        assert chosenon.chosen_on("us2mri", data, names) == {REGRESSION: 1}
+        assert chosenon.chosen_on("us2mri", data, ["case2"]) == {}
+        choices([], [chosenon.voxels_hash(voxels + 1)])
+        assert chosenon.chosen_on("us2mri", data, names) == {}
+
+    def test_alone_such_a_network_has_numbers_and_no_rank(self, a_copy: Path, data: Path, choices: Any) -> None:
+        choices([record["from"]["target"] for record in dataset.manifest(data)["cases"]], [])
+        for name in (PIX2PIX, PERCEPTUAL):
+            shutil.rmtree(a_copy / name)
+        gathered = benchmark.write_page(read_plan(a_copy))
+        assert [(s.rank, s.group) for s in gathered.tables[0].summaries if s.method == REGRESSION] == [(None, "")]
+
+    def test_the_shipped_design_is_known_to_be_chosen_on_the_public_pairs(
+        self, prostate_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        (tmp_path / "source").mkdir()
+        (tmp_path / "target").mkdir()
+        (tmp_path / "valid").mkdir()
+        cases = []
+        for number, name in enumerate(("case00", "case17")):
+            volume = read_volume(prostate_pairs / "us" / f"{name}.nii.gz")
+            for part in ("source", "target", "valid"):
+                write_volume(volume, tmp_path / part / f"patient{number}.nrrd")
+            cases.append({"case": f"patient{number}", "from": {"source": "saved again"}})
+        (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
+        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0", "patient1"]) == {"2D-Positioned": 2}
+        cases = [{"case": "patient0", "from": {"source": sha256_of(prostate_pairs / "us" / "case03.nii.gz")}}]
+        (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
+        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0"]) == {"2D-Positioned": 1}
