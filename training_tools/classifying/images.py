@@ -15,6 +15,7 @@ and clipped to 5; so nothing is fitted on more than one image. Axes are the arra
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,16 +121,27 @@ def check(rows: Iterable[Row], record: CrossFit) -> None:
 
 
 def tensors(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Patient to float32 (1, *grid) of these rows; InputError where a patient has two images."""
-    found: dict[str, np.ndarray] = {}
-    for row in rows:
-        if row.patient in found:
-            raise InputError(
-                f"{row.patient} has several images of the arm {row.arm}; a network is given one a patient. Leave one "
-                "in the table of images."
-            )
-        found[row.patient] = tensor(*read(row))[None]
+    """Patient to float32 (1, *grid) of these rows, of one arm and fold; of several images of a patient the first by the
+    name of its case, or of its file where no case is named."""
+    return {row.patient: tensor(*read(row))[None] for row in _firsts(rows).values()}
+
+
+def _firsts(rows: Iterable[Row]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda one: (one.patient, one.case, one.image.name)):
+        found.setdefault(row.patient, row)
     return found
+
+
+def several(rows: Iterable[Row]) -> tuple[str, ...]:
+    """A sentence that names the patients of whom `tensors` leaves images out, if there are any."""
+    counted = Counter((row.patient, row.arm, row.fold) for row in rows)
+    if not (who := sorted({patient for (patient, _, _), count in counted.items() if count > 1})):
+        return ()
+    return (
+        f"{len(who)} patients have several images of an arm; the network is given the first by name of each, and "
+        f"classifiers of features the mean over all: {', '.join(who)}.",
+    )
 
 
 def read(row: Row) -> tuple[Volume, np.ndarray | None]:

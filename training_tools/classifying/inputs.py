@@ -27,11 +27,13 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Arms:
-    """Tables as they were read. synthetic: by fold; only "all" where the record is simple."""
+    """Tables as they were read. synthetic: by fold; only "all" where the record is simple. left: sentences about
+    images that are in no table."""
 
     source: Table
     synthetic: Mapping[str, Table]
     real: Table | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def study(
     given = {SOURCE: read.source, SYNTHETIC: synthetic[first], **({} if read.real is None else {REAL: read.real})}
     # A nested record's folds say nothing of patients without images; those are told by `join`.
     whole = tables.join(labels, positive, given)
-    whole = replace(whole, excluded=(*whole.excluded, *left))
+    whole = replace(whole, excluded=(*whole.excluded, *read.left, *left))
     if unknown := sorted(set(test) - set(whole.patients)):
         raise InputError(f"{unknown[0]} is to be tested last, but has no label or lacks an image.")
     cohort = tables.subset(whole, [who for who in whole.patients if who not in set(test)])
@@ -179,11 +181,11 @@ def by_fold(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 
 def arms_of_images(rows: Sequence[Row]) -> Arms:
-    """Arms of arrays for a network."""
+    """Arms of arrays for a network, one image a patient."""
     made: dict[tuple[str, str], Table] = {
         key: (dict(images.tensors(part)), ("image",)) for key, part in by_fold(rows).items()
     }
-    return _arms(made)
+    return replace(_arms(made), left=images.several(rows))
 
 
 def arms_of_features(rows: Sequence[Row], output: Path, told: Told, workers: int) -> tuple[Arms, list[str]]:
@@ -214,5 +216,6 @@ def same_patients(read: Sequence[Arms]) -> list[Arms]:
     real = [arms.real for arms in read if arms.real is not None]
     reals: Sequence[Table | None] = shared(real) if len(real) == len(read) else [None] * len(read)
     return [
-        Arms(sources[n], {fold: parts[n] for fold, parts in made.items()}, reals[n]) for n in range(len(read))
-    ]  # fmt: skip
+        Arms(sources[n], {fold: parts[n] for fold, parts in made.items()}, reals[n], arms.left)
+        for n, arms in enumerate(read)
+    ]
