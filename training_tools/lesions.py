@@ -3,7 +3,8 @@
     python -m training_tools.lesions pool2delayed --data PREPARED --synthetic FOLDER -o OUT
 
 Writes OUT/lesions.csv (one row a lesion), OUT/images.csv (one row an image), OUT/marks.csv (one row a mark of the
-detector), OUT/lesions.json and OUT/lesions.html, whole or not at all. What is read and how: `lesionreading`.
+detector, or of a reader), OUT/lesions.json and OUT/lesions.html, whole or not at all. What is read and how:
+`lesionreading`.
 """
 
 from __future__ import annotations

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imagetranslation.errors import InputError
@@ -21,6 +25,7 @@ from training_tools.lesionreading.calls import Calls, read_calls
 from training_tools.lesionreading.cases import Cohort
 from training_tools.lesionreading.rules import Rule
 from training_tools.lesionreading.views import rows_of
+from training_tools.lesions import main
 
 from ..studies import REALISM, a_document
 from .lesion_views import COLUMNS, ROWS, SPACING, Made, Patient
@@ -134,6 +139,55 @@ def test_marks_of_a_reader_study_are_calls_and_false_positives(study: Path) -> N
     assert [row["outcome"] for row in rows_of(views[1], {}, "rule", alone).lesions] == ["missed", "missed"]
 
 
+def test_a_readers_false_marks_are_listed_and_drawn_in_place_of_the_detectors(study: Path) -> None:
+    calls, cohort = of_study(study, real="scanner")
+    image = study / "images" / "p1.nrrd"
+    view = planar.load(cohort.cases[0], lambda case: read_volume(image), Rule())
+
+    made = rows_of(view, {}, "rule", calls)
+
+    invented = [(row["reader"], row["row"], row["column"]) for row in made.marks if row["invented"]]
+    assert invented == [("R1", ROWS[2], COLUMNS[1])]
+    assert sum(row["reader"] == "R1" for row in made.marks) == 3
+    drawn = [(one.reader, one.text) for one in made.failures if "mark" in one.text]
+    assert [reader for reader, _ in drawn] == ["R1"]
+    assert drawn[0][1].startswith(f"marked, row {ROWS[2]}, column {COLUMNS[1]}:")
+    assert len({tuple(row) for row in made.marks}) == 1  # one table, one set of columns
+
+
+def test_images_that_a_reader_did_not_read_have_no_false_positives_of_theirs(study: Path, tmp_path: Path) -> None:
+    lines = (study / "export" / "answers.csv").read_text(encoding="utf-8").splitlines()
+    column = lines[0].split(",").index("case")
+    part = tmp_path / "answers.csv"
+    kept = [line for line in lines[1:] if line.split(",")[column] != "p2"]
+    part.write_text("\n".join([lines[0], *kept]) + "\n", encoding="utf-8")
+    # The detector invents a place in the image that is not read.
+    made = Made(study / "made", [Patient("p1", "CRPS", ((0, 0), (1, 1))), Patient("p2", "CRPS", ((0, 1), (2, 0)))])
+    images = made.translated(tmp_path / "images", [("p1", (0, 0))], [("p2", (1, 0))])
+
+    more = ("--calls", part, "--calls-synthetic", "model1", "--calls-key", study, "--draws", "100")
+    main(["pool2delayed", "--data", str(study / "made"), "--synthetic", str(images), "-o", str(tmp_path / "out"),
+          *map(str, more)])  # fmt: skip
+
+    told = json.loads((tmp_path / "out" / "lesions.json").read_text(encoding="utf-8"))
+    rate = told["results"]["readers"]["R1"]["false_positives_per_image"][-1]
+    assert (rate["total"], rate["n"], rate["value"]) == (2, 1, 2.0)
+    assert any(note.startswith("R1 did not read 1 of 2 views") and "(p2)" in note for note in told["notes"])
+    assert told["false_positives_by"] == ["reader"]
+    with (tmp_path / "out" / "marks.csv").open(newline="", encoding="utf-8") as stream:
+        assert {row["case"] for row in csv.DictReader(stream) if row["invented"] == "1"} == {"p1"}
+
+
+def test_answers_without_any_image_of_the_arm_are_refused(study: Path, tmp_path: Path) -> None:
+    text = (study / "export" / "answers.csv").read_text(encoding="utf-8")
+    header, *lines = text.splitlines()
+    place = header.split(",").index("training")
+    trained = [",".join([*cells[:place], "1", *cells[place + 1 :]]) for cells in (line.split(",") for line in lines)]
+    (tmp_path / "answers.csv").write_text("\n".join([header, *trained]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="holds no answer about the arm model1"):
+        read_calls(tmp_path / "answers.csv", bonescan.from_folder(study / "made"), "model1", key=study)
+
+
 def test_answers_that_cannot_be_placed_are_refused(study: Path, tmp_path: Path) -> None:
     exported, cohort = study / "export" / "answers.csv", bonescan.from_folder(study / "made")
 
@@ -149,6 +203,16 @@ def test_answers_that_cannot_be_placed_are_refused(study: Path, tmp_path: Path) 
     strangers = Made(tmp_path / "other", [Patient("p9", "CRPS")]).write()
     with pytest.raises(InputError, match="'p1', which is not among the cases"):
         read_calls(exported, bonescan.from_folder(strangers.folder), "model1", key=study)
+
+
+def test_a_mark_without_counts_on_either_side_scores_nothing(view: tuple[planar.View, Made]) -> None:
+    empty = replace(view[0], synthetic=np.zeros_like(view[0].real), unreadable="it is constant.")
+    calls = Calls(("R1",), points={("R1", "synthetic", "p1"): [(2 * SPACING, ROWS[1] * SPACING, 0.0)]})
+
+    made = rows_of(empty, {}, "rule", calls)
+
+    assert [row["score"] for row in made.marks if row["reader"] == "R1"] == [0.0]
+    assert made.images[0]["false_positives"] == 1
 
 
 def test_a_mark_outside_the_image_is_refused_with_its_case(study: Path, tmp_path: Path) -> None:

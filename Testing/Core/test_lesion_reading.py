@@ -108,11 +108,15 @@ def test_the_detector_alone_finds_what_was_left_and_marks_what_was_added(flawed:
     curves = flawed[0]["results"]["froc"]
 
     found = {name: {row["false_positives_per_image"]: row["sensitivity"] for row in curve["at"]}
-             for name, curve in curves.items()}  # fmt: skip
+             for name, curve in curves.items() if name != "real"}  # fmt: skip
     # Three added in seven images are 0.43 an image.
     assert found["synthetic"][0.5] == pytest.approx(5 / 7)
     assert max(point["false_positives_per_image"] for point in curves["synthetic"]["points"]) == pytest.approx(3 / 7)
-    assert found["real"][0.125] == 1.0
+    # The rule's truth is the real image itself: no mark of it could be false, so it has a share and no curve.
+    assert (curves["real"]["k"], curves["real"]["n"]) == (7, 7)
+    assert "points" not in curves["real"]
+    page = (flawed[1] / "lesions.html").read_text(encoding="utf-8")
+    assert "Marked: 7 of 7 lesions (100%). No curve: what counts in truth is told by the real image itself" in page
 
 
 def test_missed_and_invented_places_are_listed_where_they_are(flawed: tuple[dict[str, Any], Path]) -> None:
@@ -230,6 +234,23 @@ def test_a_table_can_say_what_is_increased_in_truth(made: Made, tmp_path: Path) 
     # The rule reads the real image as the perfect translation: one of one found, none of one clear.
     ceiling = told["results"]["ceiling"]
     assert [of(ceiling[name], "all groups")["k"] for name in ("sensitivity", "specificity")] == [1, 0]
+
+
+def test_marks_of_the_real_image_are_false_where_the_table_knows_no_lesion(tmp_path: Path) -> None:
+    made = Made(tmp_path / "made", [Patient(f"p{n}", "CRPS", ((0, 0),)) for n in range(6)]).write()
+    made.translated(tmp_path / "images")
+    for patient in made.patients:  # a hotter place that no table lists
+        write_image(picture({(0, 0): 150.0, (2, 1): 200.0}), made.folder / "target" / f"{patient.name}.nrrd")
+    table = tmp_path / "lesions.csv"
+    table.write_text("case,lesion,increased\n" + "".join(f"p{n},1,1\n" for n in range(6)), encoding="utf-8")
+
+    options = ("--lesions", table, "--truth", "table")
+    told = run(made, tmp_path / "out", "--synthetic", tmp_path / "images", *options)["results"]
+
+    real = {row["false_positives_per_image"]: row["sensitivity"] for row in told["froc"]["real"]["at"]}
+    assert (real[0.5], real[1.0]) == (0.0, 1.0)
+    assert of(told["ceiling"]["false_positives_per_image"], "all groups")["total"] == 6
+    assert of(told["readers"]["rule"]["false_positives_per_image"], "all groups")["total"] == 0
 
 
 def test_every_number_of_the_rule_is_an_option_and_is_kept(made: Made, tmp_path: Path) -> None:

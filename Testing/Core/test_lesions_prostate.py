@@ -182,6 +182,29 @@ def test_size_bands_groups_and_the_table_of_lesions_are_used(data, tmp_path):
     assert sizes == {"below 9 mm": 0, "9 to 11 mm": 6, "11 mm or more": 0}
 
 
+def test_marks_of_the_real_image_are_false_only_by_a_table(data, tmp_path):
+    for case in range(CASES):
+        image = real_image(case)
+        image[ball(PLANTED, 5.0)] *= 0.5
+        write_volume(Volume(image, SPACING), data / "target" / f"case{case}.nrrd")
+    folder = made(tmp_path / "made", {case: real_image(case + 50) for case in range(CASES)})
+    table = tmp_path / "table.csv"
+    rows = [f"case{case},{number},1" for case in range(CASES) for number in LESIONS]
+    table.write_text("case,lesion,mr_visible\n" + "\n".join(rows) + "\n")
+    by_rule = reading(data, folder, tmp_path / "rule")
+    by_table = reading(data, folder, tmp_path / "table", "--lesions", str(table), "--truth", "table")
+    alone = by_rule["results"]["froc"]["real"]
+    assert "points" not in alone
+    assert (alone["k"], alone["n"]) == (9, 9)
+    assert "No curve: what counts in truth" in (tmp_path / "rule" / "lesions.html").read_text()
+    assert {row["false"] for row in by_rule["marks"] if row["image"] == "real"} == {""}
+    false = [
+        row for row in by_table["marks"] if row["image"] == "real" and row["false"] == "1" and row["marked"] == "1"
+    ]
+    assert sorted(row["case"] for row in false) == [f"case{case}" for case in range(CASES)]
+    assert max(point["false_positives_per_image"] for point in by_table["results"]["froc"]["real"]["points"]) >= 1
+
+
 def test_a_constant_synthetic_image_misses_all_and_says_why(data, tmp_path):
     images = {case: real_image(case) for case in range(CASES)}
     images[2] = np.full(SHAPE, 90.0, np.float32)

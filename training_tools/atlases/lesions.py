@@ -17,6 +17,7 @@ from imagetranslation.errors import InputError
 from ..lesionreading.task import CLEAR, FOUND, INVENTED, MISSED
 
 MOST_DRAWN = 24
+RULE = "rule"  # what stands in the column reader where no person read
 Row = Mapping[str, str]
 
 
@@ -106,6 +107,8 @@ def read(folder: Path, task: str, evaluated: Sequence[str], weights: Sequence[st
     images = _rows(folder / "images.csv", ("case", "patient", "false_positives"))
     readers = list(dict.fromkeys(row.get("reader") or "" for row in images))
     lesions, images = ([row for row in rows if (row.get("reader") or "") in readers[:1]] for rows in (lesions, images))
+    # Marks are the detector's, or where readers marked places of their own, those of the one whose calls count.
+    marks = [row for row in marks if (row.get("reader") or RULE) in (RULE, *readers[:1])]
     seen = {row["case"] for row in (*lesions, *images)}
     if not seen & set(evaluated):
         raise InputError(f"{folder} holds no case of this evaluation; read the lesions of the same cases.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from imagetranslation.radiomics.preservation.page import table_html
 
+from .froc import in_words
 from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .planar import ALIKE
 from .plots import agreement_plot, froc_plot
@@ -37,8 +38,9 @@ def parts(
         made += [
             "<h2>The ceiling: the real delayed image read by the rule</h2>",
             _sensitivity(results["ceiling"], record),
+            _specificity(results["ceiling"]),
         ]
-    made += ["<h2>Free-response curves of the detector</h2>", _froc(results["froc"], record["settings"]["calls"])]
+    made += ["<h2>Free-response curves of the detector</h2>", _froc(results["froc"], record["settings"])]
     made += ["<h2>Uptake ratio, synthetic less real</h2>", _uptake(results["uptake_ratio"], lesions)]
     for kind, words in (("missed", "Missed lesions"), ("invented", "Invented places")):
         made += [f"<h2>{words}</h2>", gallery(kind, [one for one in failures if one.kind == kind])]
@@ -164,26 +166,33 @@ def _floor(floor: Mapping[str, Any]) -> str:
     )
 
 
-def _froc(curves: Mapping[str, Any], calls: Mapping[str, Any]) -> str:
+def _froc(curves: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     if "refused" in curves:
         return f"<p>There is none: {escape(curves['refused'])}.</p>"
     rates = [row["false_positives_per_image"] for row in curves["synthetic"]["at"]]
     header = ["Image", *(f"{rate:g}" for rate in rates), "Mean"]
     rows = []
-    for name, curve in curves.items():
+    drawn = {name: curve for name, curve in curves.items() if "points" in curve}
+    for name, curve in drawn.items():
         cells = [f"{row['sensitivity']:.0%} ({percent_interval(row['interval'])})" for row in curve["at"]]
         mean = curve["mean"]
         rows.append([NAMES[name], *cells, f"{mean['sensitivity']:.0%} ({percent_interval(mean['interval'])})"])
     own = (
         " Which lesions are increased is each reader's own call here, but false marks are still told by the rule: both "
         "do not belong to one truth, so the curve is no reader's."
-        if calls and calls.get("real_too")
+        if settings["calls"].get("real_too")
         else ""
+    )
+    real = (
+        "In the real image a mark is false where it means no lesion that the table calls increased: what the table "
+        "lacks counts against the detector there."
+        if "points" in curves["real"]
+        else f"In the real image: {in_words(curves['real'])}"
     )
     return (
         "<p class='note'>The detector knows no lesion; sensitivity at so many false positives an image, 95% intervals "
-        "by patients. Its curve in the real image says what the detector itself is worth; lesions that both sides "
-        f"share it cannot see.{own}</p>{froc_plot(curves, NAMES)}{table_html(header, rows)}"
+        f"by patients. Lesions that both sides share it cannot see. {escape(real)}{own}</p>{froc_plot(drawn, NAMES)}"
+        f"{table_html(header, rows)}"
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
-from .froc import curves
+from .froc import curves, without_curve
 from .task import FOUND, MISSED
-from .views import BY_TABLE, IMAGES, Rows
+from .views import BY_TABLE, IMAGES, RULE, Rows
 
 GROUPS = ("inflammatory arthritis", "osteomyelitis", "CRPS", "cellulitis", "recent bone injury")
 ALL = "all groups"
@@ -41,10 +41,10 @@ def results(
     ))  # fmt: skip
     told = {"readers": found, "floor": floor}
     if truth == BY_TABLE:
-        real = [{**r, "false_positives": 0} for r in images if r["reader"] == readers[0]]
+        real = [{**r, "false_positives": r["false_positives_real"]} for r in images if r["reader"] == readers[0]]
         ceiling = [row for rows in made for row in rows.ceiling]
         told["ceiling"] = _of_reader(ceiling, real, sizes, contrasts, resampling)
-    return {**told, "froc": _curves(made, mine, resampling), "uptake_ratio": uptake}
+    return {**told, "froc": _curves(made, mine, resampling, truth), "uptake_ratio": uptake}
 
 
 def _of_reader(
@@ -58,8 +58,9 @@ def _of_reader(
         return scores.sensitivity(rows, resampling)
 
     def false(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        told = scores.mean([r["false_positives"] for r in rows], [r["patient"] for r in rows], resampling)
-        return {**told, "total": int(sum(r["false_positives"] for r in rows))}
+        known = [row for row in rows if row["false_positives"] != ""]  # not of images that a reader did not read
+        told = scores.mean([r["false_positives"] for r in known], [r["patient"] for r in known], resampling)
+        return {**told, "total": int(sum(r["false_positives"] for r in known))}
 
     hyperaemic = [row for row in lesions if row["hyperaemic"]]
     usable = [row for row in lesions if row["outcome"]]
@@ -84,11 +85,16 @@ def _grouped(
     return [*scores.by(rows, lambda row: str(row["group"]), order, measure), {"of": ALL, **measure(rows)}]
 
 
-def _curves(made: Sequence[Rows], lesions: Sequence[Mapping[str, Any]], resampling: Resampling) -> dict[str, Any]:
-    """FROC of the detector in each of IMAGES; refused where no lesion is increased."""
+def _curves(
+    made: Sequence[Rows], lesions: Sequence[Mapping[str, Any]], resampling: Resampling, truth: str
+) -> dict[str, Any]:
+    """FROC of the detector in each of IMAGES, of the real one with a table alone; refused without increased lesions."""
     raised = [row for row in lesions if row["increased"] == 1 and row["outcome"] in (FOUND, MISSED)]
-    marks = [row for rows in made for row in rows.marks]
+    marks = [row for rows in made for row in rows.marks if row["reader"] == RULE]
     patients = [str(rows.images[0]["patient"]) for rows in made]
     if not raised:
         return {"refused": "no lesion is increased in truth"}
-    return curves(IMAGES, marks, raised, patients, resampling)
+    if truth == BY_TABLE:
+        return curves(IMAGES, marks, raised, patients, resampling)
+    told = curves([image for image in IMAGES if image != "real"], marks, raised, patients, resampling)
+    return {**told, "real": without_curve("real", marks, raised, resampling)}

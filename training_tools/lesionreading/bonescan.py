@@ -79,6 +79,7 @@ def read(options: argparse.Namespace) -> Reading:
     lesions = [row for rows in made for row in rows.lesions]
     notes += [f"{_name(row)}: {row['refused']}; it is not counted." for row in lesions if row["refused"]]
     notes += _unknown(cohort, lesions, excluded, synthetics, calls)
+    notes += _unread(made)
     failures = [failure for rows in made for failure in rows.failures]
     record = {
         "task": "pool2delayed", "settings": _settings(options, rule, resampling, calls), "rule": rule.sentences(),
@@ -86,7 +87,7 @@ def read(options: argparse.Namespace) -> Reading:
         "cases": len(made), "patients": len({row["patient"] for rows in made for row in rows.images}),
         "excluded": excluded, "notes": notes, "published": PUBLISHED,
         "unreadable": sum(rows.unreadable for rows in made),
-        "false_positives_by": sorted({row["false_positives_by"] for rows in made for row in rows.images}),
+        "false_positives_by": sorted({row["false_positives_by"] for rows in made for row in rows.images} - {""}),
         "alike": {words: sum(words in rows.images[0]["note"] for rows in made) for words in planar.ALIKE},
         "results": results(made, options.size_bands, options.contrast_bands, resampling, options.truth),
     }  # fmt: skip
@@ -140,6 +141,20 @@ def _unknown(
     return [f"{case}, lesion {label}: no region has this label, so it is not read." for case, label in lost]
 
 
+def _unread(made: Sequence[Rows]) -> list[str]:
+    """A sentence on each reader who did not read all images: no false positive is known of the others."""
+    images = [row for rows in made for row in rows.images]
+    missing: dict[str, list[str]] = {}
+    for row in images:
+        if row["false_positives"] == "":
+            missing.setdefault(str(row["reader"]), []).append(str(row["case"]))
+    return [
+        f"{reader} did not read {len(names)} of {len(made)} views: their lesions have no call and are not counted, nor "
+        f"are false positives of theirs ({', '.join(names)})."
+        for reader, names in missing.items()
+    ]
+
+
 def _cohort(options: argparse.Namespace) -> Cohort:
     if (options.data is None) == (options.cases is None):
         raise InputError("Give the cases with --data FOLDER or with --cases TABLE, one of them.")
@@ -178,7 +193,9 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
                 told = f"{row['k']} of {row['n']} hyperaemic lesions found ({row['value']:.1%}, {ends})"
                 lines.append(f"{who}{row['of']}: {told}")
         images = own["false_positives_per_image"][-1]
-        lines.append(f"{who}{images['total']} false positives in {images['n']} images ({images['value']:.2f} an image)")
+        if images["n"]:
+            rate = f"{images['value']:.2f} an image"
+            lines.append(f"{who}{images['total']} false positives in {images['n']} images ({rate})")
     if record["simulated"]:
         lines.append("Simulated images: not comparable with results on patients.")
     return [*lines, *(f"Not read: {text}" for text in record["excluded"]), *record["notes"]]

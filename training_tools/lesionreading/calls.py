@@ -37,6 +37,16 @@ class Calls:
     points: Mapping[tuple[str, str, str], Sequence[tuple[float, float, float]]] = field(default_factory=dict)
     with_real: bool = False
 
+    @property
+    def marked(self) -> bool:
+        """Whether readers marked places of their own: their false positives are then their marks."""
+        return bool(self.points)
+
+    def read_by(self, reader: str, case: str) -> bool:
+        """Whether the reader was shown, and answered about, every image of a case that a false mark is told from."""
+        images = (SYNTHETIC, REAL) if self.with_real else (SYNTHETIC,)
+        return all((reader, image, case) in self.points for image in images)
+
     def call(self, reader: str, image: str, view: View, region: Region) -> Optional[bool]:
         """Whether the reader called a region of an image increased; None where that is not known."""
         said = self.said.get((reader, image, view.case.name, region.label))
@@ -131,6 +141,8 @@ def _of_study(
                 if slots.get(slot) in wanted:
                     x, y, z = (a + b for a, b in zip(point, centres[row["case"]]))
                     points[row["reader"], wanted[slots[slot]], row["case"]].append((x, y, z))
+    if not points:
+        raise InputError(f"{path} holds no answer about the arm {' or '.join(wanted)}; training and repeats aside.")
     return Calls(tuple(dict.fromkeys(key[0] for key in points)), points=points, with_real=REAL in wanted.values())
 
 

@@ -70,7 +70,7 @@ def score_at(
         # Nearer to the middle than this the two sides would be one.
         if inside and abs(across - column) * spacing[1] > 2 * rule.mirror_mm:
             level = float(smooth[_near(opposite, across, rule.mirror_mm, spacing, smooth.shape)].max())
-            if value <= MOST_RATIO * level:
+            if level > 0 and value <= MOST_RATIO * level:
                 scores[CONTRALATERAL] = value / level
     if rule.against in (BACKGROUND, "both") or (rule.against == "auto" and not scores):
         wide = _near(row, column, rule.around_mm, spacing, smooth.shape)

@@ -16,8 +16,15 @@ import numpy as np
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling, Sample, Statistic, bootstrap
 from imagetranslation.readerstudy.statistics.estimates import Interval
 
+from .scores import sensitivity
+from .task import FOUND, MISSED
+
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false marks an image, as in LUNA16 (Setio, Med Image Anal 2017)
 MOST_THRESHOLDS = 400
+OWN_TRUTH = (
+    "what counts in truth is told by the real image itself, so that hardly a mark of it could be false; give a table "
+    "of all lesions as the truth (--truth table)"
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,23 @@ def curves(
         )
         found[image] = froc(scored, resampling).as_dict()
     return found
+
+
+def without_curve(
+    image: str, marks: Sequence[Mapping[str, Any]], lesions: Sequence[Mapping[str, Any]], resampling: Resampling
+) -> dict[str, Any]:
+    """Of an image that is itself the truth, for JSON: the share of lesions that bear a mark, and why there is no curve.
+
+    Whatever such an image shows counts, so hardly a mark of it can be false, and its curve would flatter the detector.
+    """
+    hit = {(mark["case"], mark["lesion"]) for mark in marks if mark["image"] == image and mark["marked"]}
+    rows = [{**row, "outcome": FOUND if (row["case"], row["lesion"]) in hit else MISSED} for row in lesions]
+    return {"no_curve": OWN_TRUTH, **sensitivity(rows, resampling)}
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """What `without_curve` says, for a page."""
+    return f"Marked: {told['k']} of {told['n']} lesions ({told['value']:.0%}). No curve: {told['no_curve']}."
 
 
 def _lowest_allowed(scored: Scored, scores: np.ndarray) -> np.ndarray:

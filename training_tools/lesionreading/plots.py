@@ -42,11 +42,16 @@ class Axes:
 
 
 def froc_plot(curves: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Share of lesions found against false marks an image; curves: `Curve.as_dict` by key, names: words for keys."""
+    """Share of lesions found against false marks an image; curves: `Curve.as_dict` by key, names: words for keys.
+
+    What has no points (`froc.without_curve`) is not drawn.
+    """
     canvas = Canvas(WIDTH, HEIGHT, "Free-response curves")
     axes = Axes(canvas, range(int(MOST_RATE) + 1), [0, 0.2, 0.4, 0.6, 0.8, 1])
     axes.draw("False positives an image", "Lesions found")
     for place, (key, curve) in enumerate(curves.items()):
+        if "points" not in curve:
+            continue
         colour, dash = ARM_COLOURS[place], DASHES[place]
         points = _steps([(p["false_positives_per_image"], p["sensitivity"]) for p in curve["points"]])
         canvas.line([axes.at(*point) for point in points], colour, 2.2, dash)

@@ -90,7 +90,7 @@ def read(options: argparse.Namespace) -> Reading:
         "rule": rule.sentences(options.zones is not None), "zones": options.zones is not None, "software": versions(),
         "synthetic": dict(synthetics.about), "simulated": cohort.simulated, "cases": len(made),
         "patients": len({rows.image["patient"] for rows in made}), "excluded": excluded, "notes": notes,
-        "results": prostate_page.results(made, options.size_bands, resampling),
+        "results": prostate_page.results(made, options.size_bands, resampling, options.truth),
     }  # fmt: skip
     title = "Prostate lesions in synthetic T2 images"
     failures = [failure for rows in made for failure in rows.failures]

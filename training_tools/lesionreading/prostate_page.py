@@ -12,10 +12,10 @@ from imagetranslation.radiomics.preservation.page import table_html
 from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
-from .froc import curves
+from .froc import curves, in_words, without_curve
 from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .plots import froc_plot
-from .prostate_rows import Rows
+from .prostate_rows import BY_TABLE, Rows
 from .prostate_view import IMAGES
 from .task import FOUND, MISSED
 
@@ -25,8 +25,11 @@ SHARE = ("Found", "Seen", "Patients", "Sensitivity", "Wilson 95%", "Clopper-Pear
 Row = Mapping[str, Any]
 
 
-def results(made: Sequence[Rows], sizes: Sequence[float], resampling: Resampling) -> dict[str, Any]:
-    """Outcomes, shares with intervals by group, zone and size, false positives, contrast, Dice and FROC; the floor."""
+def results(made: Sequence[Rows], sizes: Sequence[float], resampling: Resampling, truth: str) -> dict[str, Any]:
+    """Outcomes, shares with intervals by group, zone and size, false positives, contrast, Dice and FROC; the floor.
+
+    truth: BY_RULE or BY_TABLE.
+    """
     lesions, floor = ([row for rows in made for row in getattr(rows, part)] for part in ("lesions", "floor"))
     images = [rows.image for rows in made]
 
@@ -52,7 +55,7 @@ def results(made: Sequence[Rows], sizes: Sequence[float], resampling: Resampling
             "sensitivity": sensitivity(floor), "specificity": scores.specificity(floor, resampling),
             "false_positives_per_image": false("false_positives_source"),
         },
-        "froc": _curves(made, usable, resampling),
+        "froc": _curves(made, usable, resampling, truth),
     }  # fmt: skip
 
 
@@ -74,14 +77,17 @@ def _dice(rows: Sequence[Row], image: str, resampling: Resampling) -> dict[str, 
     return scores.mean([row[f"dice_{image}"] for row in kept], [str(row["patient"]) for row in kept], resampling)
 
 
-def _curves(made: Sequence[Rows], lesions: Sequence[Row], resampling: Resampling) -> dict[str, Any]:
-    """FROC of the detector in each of IMAGES; refused where no lesion is seen in the real image."""
+def _curves(made: Sequence[Rows], lesions: Sequence[Row], resampling: Resampling, truth: str) -> dict[str, Any]:
+    """FROC of the detector in each of IMAGES, of the real one with a table alone; refused without seen lesions."""
     seen = [row for row in lesions if row["outcome"] in (FOUND, MISSED)]
     if not seen:
         return {"refused": "no lesion is seen in the real image"}
     marks = [row for rows in made for row in rows.marks]
     patients = [str(rows.image["patient"]) for rows in made]
-    return curves(IMAGES, marks, seen, patients, resampling)
+    if truth == BY_TABLE:
+        return curves(IMAGES, marks, seen, patients, resampling)
+    told = curves([image for image in IMAGES if image != "real"], marks, seen, patients, resampling)
+    return {**told, "real": without_curve("real", marks, seen, resampling)}
 
 
 def parts(title: str, record: Mapping[str, Any], lesions: Sequence[Row], failures: Sequence[Any]) -> list[str]:
@@ -172,12 +178,19 @@ def _froc(curves: Mapping[str, Any]) -> str:
     if "refused" in curves:
         return f"<p>There is none: {escape(curves['refused'])}.</p>"
     rates = [row["false_positives_per_image"] for row in curves["synthetic"]["at"]]
+    drawn = {image: curve for image, curve in curves.items() if "points" in curve}
     rows = [
         [NAMES[image], *(f"{row['sensitivity']:.0%}" for row in curve["at"]), f"{curve['mean']['sensitivity']:.0%}"]
-        for image, curve in curves.items()
+        for image, curve in drawn.items()
     ]
     header = ["Lesions found at false positives an image of", *(f"{rate:g}" for rate in rates), "Mean"]
-    return froc_plot(curves, NAMES) + table_html(header, rows)
+    real = (
+        "In the real image a mark is false where it means no lesion that the table calls seen: what the table lacks "
+        "counts against the detector there."
+        if "points" in curves["real"]
+        else f"In the real image: {in_words(curves['real'])}"
+    )
+    return f"<p class='note'>{escape(real)}</p>{froc_plot(drawn, NAMES)}{table_html(header, rows)}"
 
 
 def _every(lesions: Sequence[Row]) -> str:

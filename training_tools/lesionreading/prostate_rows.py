@@ -65,7 +65,7 @@ def rows_of(view: View, known: Mapping[tuple[str, int], Mapping[str, str]], grou
     marks, invented = [], []
     for image in IMAGES:
         for region in found[image]:
-            row = _mark(view, lesions, image, region)
+            row = _mark(view, lesions, image, region, truth)
             marks.append(row)
             if row["invented"]:
                 invented.append(region)
@@ -127,25 +127,28 @@ def _row(view: View, lesion: Lesion, read: str, shares: Mapping[str, float]) -> 
     }  # fmt: skip
 
 
-def _mark(view: View, lesions: Sequence[Lesion], image: str, region: Region) -> dict[str, Any]:
+def _mark(view: View, lesions: Sequence[Lesion], image: str, region: Region, truth: str) -> dict[str, Any]:
+    """A region's row. The real image's own are false only by a table: by the rule what it shows is the truth."""
     rule = view.rule
     shares = [(dice(lesion.mask, region.mask), lesion) for lesion in lesions]
     # A seen lesion takes the region before another that fits better.
     met = [pair for pair in shares if pair[0] >= rule.least_dice]
     met.sort(key=lambda pair: (not pair[1].truth, -pair[0]))
     lesion = met[0][1] if met else None
-    real = region.score
+    real, false = region.score, None
     if image != "real":
         beside = around(region.mask, view, np.zeros_like(region.mask))
         real = -contrast(view.images["real"], region.mask, beside, view.spread["real"]).cnr
-    false = not (lesion is not None and lesion.truth) and not real >= rule.seen_cnr
+        false = not (lesion is not None and lesion.truth) and not real >= rule.seen_cnr
+    elif truth == BY_TABLE:
+        false = all(other.truth is False for _, other in met)
     marked = region.score >= rule.mark_cnr
     k, j, i = region.centre
     return {
         "case": view.case.name, "patient": view.case.patient, "image": image, "slice": k, "row": j, "column": i,
         "volume_ml": region.volume_ml, "score": round(region.score, 4), "real_score": _number(real),
-        "lesion": "" if lesion is None else lesion.number, "marked": int(marked), "false": int(false),
-        "invented": int(false and marked and image == "synthetic"),
+        "lesion": "" if lesion is None else lesion.number, "marked": int(marked),
+        "false": "" if false is None else int(false), "invented": int(bool(false) and marked and image == "synthetic"),
     }  # fmt: skip
 
 

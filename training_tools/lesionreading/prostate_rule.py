@@ -76,7 +76,8 @@ class Rule:
             f"{self.reach_mm:g} mm, at least {self.least_ml:g} mL; a mark from a CNR of -{self.mark_cnr:g}. A region "
             f"means a lesion from a Dice of {self.least_dice:g}; the lesion's Dice is that of the best region.",
             "Invented: a mark of the synthetic image that means no seen lesion, where the real image has a CNR above "
-            f"-{self.seen_cnr:g}. Ordinary dark nodules of the real image are therefore no invention.",
+            f"-{self.seen_cnr:g}. Ordinary dark nodules of the real image are therefore no invention. A mark of the "
+            "real image itself can only be called false where a table says which lesions are seen in truth.",
         ]
 
 

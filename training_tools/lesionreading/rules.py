@@ -84,8 +84,9 @@ class Rule:
             f"apart and above {self.least:g} of the 99.9th percentile, each compared in the same way with the greatest "
             f"value within {self.mirror_mm:g} mm of its mirror image (else with its surroundings); marked from "
             f"{self.mark_from:g}.",
-            f"A mark is a false positive where it lies farther than {self.match_mm:g} mm from every increased lesion "
-            f"and the real image has no place there with a ratio of {self.increased:g}.",
+            f"A mark of the detector is a false positive where it lies farther than {self.match_mm:g} mm from every "
+            f"increased lesion and the real image has no place there with a ratio of {self.increased:g}; in the real "
+            "image itself that can only be told where a table says which lesions are increased.",
             "A lesion on both sides alike cannot be told from its mirror image: its surroundings are then the only "
             "measure, and a normal joint may pass it.",
         ]

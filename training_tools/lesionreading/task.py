@@ -1,7 +1,8 @@
 """What every task of the lesion reading hands to the command, and how it comes to the disk. What is read is its own.
 
 A folder holds `lesions.csv` (one row a lesion), `images.csv` (one row an image), `marks.csv` (one row a place that the
-detector marked), `lesions.json` (settings, versions, results) and `lesions.html`, and appears whole or not at all.
+detector or a reader marked), `lesions.json` (settings, versions, results) and `lesions.html`, and appears whole or not
+at all.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Reading:
     Every lesion row has case, patient, group, lesion and outcome: FOUND, MISSED (vanished), INVENTED (raised in the
     synthetic image alone), CLEAR (raised in neither), or "" where it could not be read, and then `refused` says why.
     Every mark has case, patient, row, column, score and invented (1 where nothing real lies there). Every image has
-    case, patient and false_positives. record: what lesions.json holds. title, parts: of the page; parts are HTML.
-    summary: lines for the terminal.
+    case, patient and false_positives ("" where its reader did not read it). record: what lesions.json holds. title,
+    parts: of the page; parts are HTML. summary: lines for the terminal.
     """
 
     lesions: Sequence[Row]

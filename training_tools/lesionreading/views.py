@@ -13,7 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .calls import REAL, SYNTHETIC, Calls
-from .detector import Mark, marks, score_near
+from .detector import Mark, marks, score_at, score_near
 from .page import Failure
 from .pictures import strip
 from .planar import Region, View
@@ -60,8 +60,10 @@ class Place:
 def rows_of(view: View, known: Mapping[tuple[str, int], Mapping[str, str]], truth: str, calls: Optional[Calls]) -> Rows:
     """All rows of a view. known: what a table says of lesions. truth: BY_RULE or BY_TABLE."""
     places = [_place(view, region, known.get((view.case.name, region.label), {}), truth) for region in view.regions]
-    found = {image: _marks(view, image, places) for image in IMAGES}
+    # Where readers marked places of their own, those are the false positives, and the detector's are none.
+    found = {image: _marks(view, image, places, truth, counted=not (calls and calls.marked)) for image in IMAGES}
     lesions, floor, ceiling, images, failures = [], [], [], [], []
+    listed = [pair for image in IMAGES for pair in found[image]]
     for reader in calls.readers if calls else (RULE,):
         for place in places:
             row = _lesion(view, place, reader, calls, found)
@@ -71,11 +73,11 @@ def rows_of(view: View, known: Mapping[tuple[str, int], Mapping[str, str]], trut
                 ceiling.append(_read_as(view, place, row, "real"))
             if row["outcome"] in (MISSED, INVENTED):
                 failures.append(_failed(view, place, row))
-        images.append(_image(view, places, reader, calls, found))
-    wrong = [(mark, row) for mark, row in found["synthetic"] if row["invented"]]
-    failures += [_invented(view, mark) for mark, _ in wrong]
-    return Rows(lesions, floor, ceiling, images, [row for image in IMAGES for _, row in found[image]], failures,
-                bool(view.unreadable))  # fmt: skip
+        own = _of_reader(view, places, reader, calls) if calls and calls.marked else None
+        listed += own or []
+        images.append(_image(view, places, reader, calls, found, own))
+    failures += [_invented(view, mark, row["reader"]) for mark, row in listed if row["invented"]]
+    return Rows(lesions, floor, ceiling, images, [row for _, row in listed], failures, bool(view.unreadable))
 
 
 def _place(view: View, region: Region, known: Mapping[str, str], truth: str) -> Place:
@@ -109,29 +111,69 @@ def _place(view: View, region: Region, known: Mapping[str, str], truth: str) -> 
                  np.asarray(distance))  # fmt: skip
 
 
-def _marks(view: View, image: str, places: Sequence[Place]) -> list[tuple[Mark, dict[str, Any]]]:
-    """The candidates of an image with their rows; false where nothing increased lies there in truth."""
+def _marks(
+    view: View, image: str, places: Sequence[Place], truth: str, counted: bool
+) -> list[tuple[Mark, dict[str, Any]]]:
+    """The candidates of an image with their rows; false where nothing increased lies there in truth.
+
+    The real image's own marks are false only by a table: by the rule what it shows is the truth, and none could be.
+    counted: whether false marks are the false positives, or those of readers are.
+    """
     if image == "synthetic" and view.unreadable:
         return []
     found = []
     for mark in marks(view.smooth[image], view.sides, view.spacing, view.rule):
-        near = [place for place in places if place.distance[mark.row, mark.column] <= view.rule.match_mm]
-        # An increased lesion takes the mark before another that is nearer.
-        near.sort(key=lambda place: (not place.truth, float(place.distance[mark.row, mark.column])))
-        met = near[0] if near else None
-        real = mark.score
+        near = _met(view, places, mark)
+        real, false = mark.score, None
         if image != "real":
             real = score_near(view.smooth["real"], mark, view.sides, view.spacing, view.rule)
-        false = not (met is not None and met.truth) and real < view.rule.increased
+            false = not (near and near[0].truth) and real < view.rule.increased
+        elif truth == BY_TABLE:
+            false = all(place.truth is False for place in near)
+        row = _mark_row(view, mark, image, RULE, near, real)
         marked = mark.score >= view.rule.mark_from
-        row = {
-            "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "image": image,
-            "row": mark.row, "column": mark.column, "score": round(mark.score, 4), "against": mark.against,
-            "lesion": "" if met is None else met.region.label, "real_score": round(real, 4), "marked": int(marked),
-            "false": int(false), "invented": int(false and marked and image == "synthetic"),
-        }  # fmt: skip
-        found.append((mark, row))
+        invented = counted and marked and bool(false) and image == "synthetic"
+        found.append((mark, {**row, "marked": int(marked), "false": _flag(false), "invented": int(invented)}))
     return found
+
+
+def _of_reader(
+    view: View, places: Sequence[Place], reader: str, calls: Calls
+) -> Optional[list[tuple[Mark, dict[str, Any]]]]:
+    """The reader's own marks in the synthetic image; None where they did not read the case.
+
+    False where nothing is increased, nor marked in the real image by them. The scores are the detector's at the place.
+    """
+    if not calls.read_by(reader, view.case.name):
+        return None
+    others = [np.array(point) * view.spacing for point in calls.places(reader, REAL, view)]
+    found = []
+    for row, column in calls.places(reader, SYNTHETIC, view):
+        mark = Mark(row, column, *score_at(view.smooth["synthetic"], row, column, view.sides, view.spacing, view.rule))
+        near = _met(view, places, mark)
+        here = np.array([row, column]) * view.spacing
+        false = not (near and near[0].truth)
+        false = false and all(np.linalg.norm(here - other) > view.rule.match_mm for other in others)
+        real = score_near(view.smooth["real"], mark, view.sides, view.spacing, view.rule)
+        told = _mark_row(view, mark, "synthetic", reader, near, real)
+        found.append((mark, {**told, "marked": 1, "false": int(false), "invented": int(false)}))
+    return found
+
+
+def _met(view: View, places: Sequence[Place], mark: Mark) -> list[Place]:
+    """The places that a mark may mean: an increased one before another that is nearer."""
+    near = [place for place in places if place.distance[mark.row, mark.column] <= view.rule.match_mm]
+    return sorted(near, key=lambda place: (not place.truth, float(place.distance[mark.row, mark.column])))
+
+
+def _mark_row(
+    view: View, mark: Mark, image: str, reader: str, near: Sequence[Place], real: float
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "image": image,
+        "reader": reader, "row": mark.row, "column": mark.column, "score": round(mark.score, 4),
+        "against": mark.against, "lesion": near[0].region.label if near else "", "real_score": round(real, 4),
+    }  # fmt: skip
 
 
 def _lesion(
@@ -182,33 +224,30 @@ def _image(
     reader: str,
     calls: Optional[Calls],
     found: Found,
+    own: Optional[Sequence[tuple[Mark, Mapping[str, Any]]]],
 ) -> dict[str, Any]:
-    def count(image: str, key: str) -> int:
-        return sum(row[key] for _, row in found[image] if row["marked"])
+    """own: the reader's marks, None where they did not read the case: their false positives there are not known."""
 
-    false, by = count("synthetic", "false"), "detector"
-    if calls is not None and (reader, SYNTHETIC, view.case.name) in calls.points:
-        false, by = _reader_false(view, places, reader, calls), "reader"
+    def count(image: str, key: str) -> Any:
+        told = [row[key] for _, row in found[image] if row["marked"]]
+        return "" if "" in told else sum(told)
+
+    false, by, unread = count("synthetic", "false"), "detector", ""
+    if own is not None:
+        false, by = sum(row["false"] for _, row in own), "reader"
+    elif calls is not None and calls.marked:
+        false, by, unread = "", "", f"{reader} did not read it."
     similarity = "" if view.sides is None else round(view.sides.similarity, 4)
     return {
         "case": view.case.name, "patient": view.case.patient, "group": view.case.group, "view": view.case.view,
         "reader": reader, "lesions": len(places), "increased": sum(place.truth is True for place in places),
         "false_positives": false, "false_positives_by": by, "marks": count("synthetic", "marked"),
-        "false_positives_source": count("source", "false"), "marks_real": count("real", "marked"),
+        "false_positives_source": count("source", "false"), "false_positives_real": count("real", "false"),
+        "marks_real": count("real", "marked"),
         "other_side": int(view.sides is not None), "similarity_of_sides": similarity,
-        "model": " ".join(view.model).strip(), "note": " ".join((*view.notes, view.unreadable)).strip(),
+        "model": " ".join(view.model).strip(),
+        "note": " ".join((*view.notes, view.unreadable, unread)).strip(),
     }  # fmt: skip
-
-
-def _reader_false(view: View, places: Sequence[Place], reader: str, calls: Calls) -> int:
-    """The reader's marks in the synthetic image where nothing is increased, nor marked in the real one by them."""
-    real = [np.array(point) * view.spacing for point in calls.places(reader, REAL, view)]
-    wrong = 0
-    for row, column in calls.places(reader, SYNTHETIC, view):
-        met = any(place.truth and place.distance[row, column] <= view.rule.match_mm for place in places)
-        here = np.array([row, column]) * view.spacing
-        wrong += not met and all(np.linalg.norm(here - other) > view.rule.match_mm for other in real)
-    return wrong
 
 
 def _hyperaemic(view: View, place: Place) -> tuple[bool, str]:
@@ -247,10 +286,11 @@ def _failed(view: View, place: Place, row: Mapping[str, Any]) -> Failure:
     )
 
 
-def _invented(view: View, mark: Mark) -> Failure:
-    text = f"detector, row {mark.row}, column {mark.column}: ratio {mark.score:.2f} in the synthetic image"
+def _invented(view: View, mark: Mark, reader: str) -> Failure:
+    who = "detector" if reader == RULE else "marked"
+    text = f"{who}, row {mark.row}, column {mark.column}: ratio {mark.score:.2f} in the synthetic image"
     picture = _picture(view, (float(mark.row), float(mark.column)), view.rule.match_mm, "invented")
-    return Failure("invented", view.case.name, view.case.group, RULE, text, mark.score, picture)
+    return Failure("invented", view.case.name, view.case.group, reader, text, mark.score, picture)
 
 
 def _picture(view: View, place: tuple[float, float], radius: float, kind: str) -> str:
