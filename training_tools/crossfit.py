@@ -51,12 +51,14 @@ def begin(
     scheme: Scheme,
     *,
     labels: Mapping[str, Any] | None = None,
+    everyone: bool = False,
     seconds: float | None = None,
     alike: float | None = None,
 ) -> Place:
     """The plan of a cross-fit, drawn and kept, or that of a run which is gone on with.
 
     seconds: of each training, instead of the configuration's steps (measured once and kept). alike: see `leaks`.
+    everyone: whether patients without a label get images, too.
     Raises InputError for a folder of another cross-fit, data that changed, and images of one patient under two names.
     """
     config = _own(config)
@@ -65,6 +67,8 @@ def begin(
     for case, patient in sorted(owners.items()):
         cases[patient].append(case)
     prints = fingerprints(data, sorted(owners))
+    if labels is not None and everyone:
+        labels = {**dict.fromkeys(cases), **labels}
     tested, translators, notes = plans.draw(sorted(cases), labels, scheme)
     if (output / plans.NAME).exists():
         plan = plans.read(output)
@@ -184,6 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the division into folds")
     parser.add_argument("--labels", type=Path, help="CSV: patient, label; folds are stratified by it")
+    parser.add_argument("--everyone", action="store_true", help="patients without a label get images, too")
     parser.add_argument("--test-patients", type=Path, help="CSV with the column patient, or a split with a test part")
     parser.add_argument("--seconds", type=float, help="of each training, instead of the configuration's steps")
     parser.add_argument("--alike", type=float, help="see training_tools.splits")
@@ -197,8 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
     test = read_patients(options.test_patients) if options.test_patients else ()
     scheme = Scheme(options.scheme, options.folds, options.inner, options.repeats, options.seed, test)
     place = begin(
-        read_config(options.config), options.data, options.output, scheme, labels=labels, seconds=options.seconds,
-        alike=options.alike,
+        read_config(options.config), options.data, options.output, scheme, labels=labels, everyone=options.everyone,
+        seconds=options.seconds, alike=options.alike,
     )  # fmt: skip
     for note in place.plan.notes:
         _say(note)

@@ -97,6 +97,24 @@ class TestPlan:
         assert "stranger" in notes[0]
         assert "p07" in notes[1]
 
+    @pytest.mark.parametrize("kind", ["simple", "nested"])
+    def test_who_has_no_label_may_get_images_like_all_others(self, kind: Any) -> None:
+        names = [*self.labels, *(f"q{n}" for n in range(7))]
+        scheme = Scheme(kind, 3, test=())
+        labels = {**dict.fromkeys(names), **self.labels}
+        tested, translators, notes = draw(names, labels, scheme)
+        for fold in {t.fold for t in translators}:
+            own = [t for t in translators if t.fold == fold]
+            assert sorted(who for t in own for who in t.makes) == sorted(names)
+            assert all(not set(t.makes) & set(t.trained_on) for t in own)
+            assert {sum(who.startswith("q") for who in t.makes) for t in own if len(own) == 3} <= {1, 2, 3}
+        assert "7 patients have no label: they are spread over the folds" in notes[0]
+        alone, _, _ = draw(list(self.labels), self.labels, scheme)
+        kept = {fold: tuple(who for who in part if who in self.labels) for fold, part in tested.items()}
+        assert kept == alone, "the folds of those who have a label are the classification's"
+        with pytest.raises(InputError, match="q0 is to be tested last, but has no label"):
+            draw(names, labels, Scheme(kind, 3, test=("q0",)))
+
     @pytest.mark.parametrize(
         ("scheme", "labels", "said"),
         [

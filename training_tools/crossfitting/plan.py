@@ -92,9 +92,10 @@ def draw(
 ) -> tuple[dict[str, tuple[str, ...]], tuple[Translator, ...], tuple[str, ...]]:
     """Tested patients of each outer fold, the translators, and sentences about who takes no part.
 
-    labels: patient to label, by which folds are stratified; patients without one teach every translator and get no
-    image. Folds are those that `training_tools.classify --plan` draws. InputError for labels of unknown patients, too
-    few patients for the folds, and unknown test patients.
+    labels: patient to label, by which folds are stratified; patients who are not in it teach every translator and get
+    no image, those whose label is None are spread over the folds and get images like all others. Folds are those that
+    `training_tools.classify --plan` draws. InputError for labels of unknown patients, too few patients for the folds,
+    and unknown test patients.
     """
     everyone = sorted(patients)
     notes: list[str] = []
@@ -109,7 +110,13 @@ def draw(
             f"{len(teaching)} patients have no label: they teach all translators and get no images: "
             f"{', '.join(teaching)}."
         )
-    if lost := sorted(set(scheme.test) & set(teaching)):
+    unlabelled = [who for who in known if known[who] is None]
+    if unlabelled:
+        notes.append(
+            f"{len(unlabelled)} patients have no label: they are spread over the folds, and get images: "
+            f"{', '.join(unlabelled)}."
+        )
+    if lost := sorted(set(scheme.test) & {*teaching, *unlabelled}):
         raise InputError(f"{lost[0]} is to be tested last, but has no label.")
     kept = [who for who in known if who not in scheme.test]
     translators: list[Translator] = []
@@ -144,16 +151,23 @@ def draw(
 
 def _parts(patients: Sequence[str], labels: Mapping[str, Any], count: int, seed: int) -> list[list[str]]:
     """`count` disjoint parts that cover the patients, stratified by label, or at random where all labels are one."""
-    order = sorted(patients)
+    order = [who for who in sorted(patients) if labels[who] is not None]
+    others = [who for who in sorted(patients) if labels[who] is None]
     values = [labels[who] for who in order]
     classes = sorted(set(values))
     if len(classes) == 2:
         truth = np.array([int(value == classes[-1]) for value in values])
-        return [[order[n] for n in tested] for _, _, _, tested in Folds(count, 1, seed).divide(truth)]
-    if len(order) < count:
-        raise InputError(f"{count} folds need at least {count} patients; there are {len(order)}.")
-    mixed = np.random.default_rng(seed).permutation(len(order))
-    return [sorted(order[n] for n in mixed[start::count]) for start in range(count)]
+        parts = [[order[n] for n in tested] for _, _, _, tested in Folds(count, 1, seed).divide(truth)]
+        return [sorted([*part, *more]) for part, more in zip(parts, _dealt(others, count, seed))]
+    if len(patients) < count:
+        raise InputError(f"{count} folds need at least {count} patients; there are {len(patients)}.")
+    return _dealt(sorted(patients), count, seed)
+
+
+def _dealt(names: Sequence[str], count: int, seed: int) -> list[list[str]]:
+    """Names at random into parts whose sizes differ by one at most."""
+    mixed = np.random.default_rng(seed).permutation(len(names))
+    return [sorted(names[n] for n in mixed[start::count]) for start in range(count)]
 
 
 def write(plan: Plan, folder: Path) -> None:
