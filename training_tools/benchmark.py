@@ -64,7 +64,7 @@ def start(plan: Plan, stratify: Sequence[str] = (), alike: float | None = None) 
         leaks.check(plan.data, split)
         write_split(split, plan.output / "splits.json")
     for fold in range(plan.preset.folds):
-        cells.make_encoder(plan, fold)
+        cells.make_encoders(plan, fold)
 
 
 def _require_same(path: Path, record: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,20 @@ def as_slices(images: torch.Tensor) -> torch.Tensor:
     return images.transpose(1, 2).flatten(0, 1) if images.ndim == 5 else images
 
 
-def fit(slices: torch.Tensor, *, steps: int = 500, batch: int = 16, seed: int = 0, rate: float = 1e-3) -> Encoder:
+def fit(
+    slices: torch.Tensor,
+    *,
+    steps: int = 500,
+    batch: int = 16,
+    seed: int = 0,
+    rate: float = 1e-3,
+    channels: Sequence[int] = CHANNELS,
+) -> Encoder:
     """Train an encoder on target slices (n, 1, H, W) in [-1, 1]; the same seed gives the same one on the CPU."""
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        restorer = _Restorer(Encoder())
+        restorer = _Restorer(Encoder(channels))
     optimiser = torch.optim.AdamW(restorer.parameters(), lr=rate)
     for _ in range(steps):
         chosen = slices[torch.randint(len(slices), (min(batch, len(slices)),), generator=random)]
@@ -174,7 +183,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fit_on(
-    data: Path, config: Config, cases: Sequence[str], output: Path, *, steps: int = 500, seed: int = 0
+    data: Path,
+    config: Config,
+    cases: Sequence[str],
+    output: Path,
+    *,
+    steps: int = 500,
+    seed: int = 0,
+    channels: Sequence[int] = CHANNELS,
 ) -> Encoder:
     """Train an encoder on slices of these cases' targets, evenly taken from all, and write its folder.
 
@@ -189,8 +205,11 @@ def fit_on(
     slices = [places[n][0].arrays[TARGET, places[n][1]] for n in chosen]
     rows, columns = (min(part.shape[axis] for part in slices) for axis in (0, 1))
     cut = np.stack([_middle(part, rows, columns) for part in slices])
-    encoder = fit(torch.from_numpy(cut)[:, None], steps=steps, seed=seed)
-    save(encoder, output, {"cases": list(cases), "steps": steps, "seed": seed, "noise": NOISE})
+    clock, worked = time.monotonic(), time.process_time()
+    encoder = fit(torch.from_numpy(cut)[:, None], steps=steps, seed=seed, channels=channels)
+    cost = {"seconds": time.monotonic() - clock, "processor_seconds": time.process_time() - worked}
+    cost = {name: round(value, 2) for name, value in cost.items()}
+    save(encoder, output, {"cases": list(cases), "steps": steps, "seed": seed, "noise": NOISE, **cost})
     return encoder
 
 

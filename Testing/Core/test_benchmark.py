@@ -94,11 +94,13 @@ class TestPlan:
         wanted = [f"{n}: {name}, fold {n // 4}" for n, name in enumerate([*order, *order])]
         assert capsys.readouterr().out.splitlines() == wanted
 
-    def test_the_encoder_of_a_fold_saw_no_tested_case(self, finished: Path) -> None:
+    def test_the_encoders_of_a_fold_saw_no_tested_case(self, finished: Path) -> None:
         split = read_plan(finished).split()
         for fold in (0, 1):
-            about = json.loads((finished / "encoders" / f"fold-{fold}" / "encoder.json").read_text())
-            assert not set(about["cases"]) & set(split.folds[fold])
+            for name in (f"fold-{fold}", f"scoring-fold-{fold}"):
+                about = json.loads((finished / "encoders" / name / "encoder.json").read_text())
+                assert about["cases"]
+                assert not set(about["cases"]) & set(split.folds[fold])
 
     def test_what_it_will_take_is_said_beforehand(
         self, begun: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

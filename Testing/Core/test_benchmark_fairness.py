@@ -47,6 +47,35 @@ def a_copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
+class TestEncoders:
+    def test_no_network_is_scored_with_the_encoder_that_it_is_trained_against(self, finished: Path) -> None:
+        plan = read_plan(finished)
+        for fold in range(plan.preset.folds):
+            used = plan.config(PERCEPTUAL, fold).objective["encoder"]
+            folder = finished / PERCEPTUAL / f"fold-{fold}"
+            scoring = json.loads((folder / "evaluation" / "evaluation.json").read_text())["settings"]["encoder"]
+            first, second = (json.loads((Path(place) / "encoder.json").read_text()) for place in (used, scoring))
+            assert first["channels"] != second["channels"]
+            assert first["seed"] != second["seed"]
+            assert json.loads((folder / "cell.json").read_text())["scoring_encoder_sha256"] == second["sha256"]
+
+    def test_the_page_says_what_scores_and_what_each_encoder_cost(self, a_copy: Path) -> None:
+        about = a_copy / "encoders" / "fold-0" / "encoder.json"
+        assert json.loads(about.read_text())["processor_seconds"] > 0
+        benchmark.write_page(read_plan(a_copy))
+        text = (a_copy / "index.html").read_text(encoding="utf-8")
+        assert "no network was trained against (12-24-48-48 channels, seed 2, 2 steps, " in text
+        assert f"The perceptual loss of {PERCEPTUAL} has another one (16-32-64-64 channels, seed 1, 2 steps, " in text
+
+    def test_a_cell_that_another_encoder_scored_is_not_compared(self, a_copy: Path) -> None:
+        path = a_copy / REGRESSION / "fold-1" / "cell.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "scoring_encoder_sha256": "another"}))
+        gathered = benchmark.write_page(read_plan(a_copy))
+        states = {row.name: row.state for row in gathered.rows}
+        assert states[REGRESSION].startswith("not compared: it was scored with another encoder")
+        assert states[PIX2PIX] == "done"
+
+
 class TestDesignsChosenOnTestedPatients:
     @pytest.fixture
     def choices(self, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:

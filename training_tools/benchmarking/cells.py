@@ -35,6 +35,9 @@ from .entries import Preset, configured, entries, preset
 from .pictures import write_picture
 
 PICTURED = 2  # tested cases of each fold that are drawn
+# Of the encoder that scores: other sizes and another seed than the one that a network's loss may use.
+SCORING_CHANNELS = (12, 24, 48, 48)
+SCORING_SEED = 1  # added to the plan's
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,12 @@ class Plan:
         return self.output / name / f"fold-{fold}"
 
     def encoder(self, fold: int) -> Path:
-        """Folder of a fold's encoder of features; the whole path, since runs remember it."""
+        """Folder of the encoder of features that losses use on a fold; the whole path, since runs remember it."""
         return self.output.resolve() / "encoders" / f"fold-{fold}"
+
+    def scoring_encoder(self, fold: int) -> Path:
+        """Folder of the encoder that networks are scored with on a fold, and that none is trained against."""
+        return self.output.resolve() / "encoders" / f"scoring-fold-{fold}"
 
     def config(self, name: str, fold: int, **settings: Any) -> Config:
         """A network's configuration under the preset."""
@@ -94,9 +101,11 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
     split = plan.split()
     leaks.check(plan.data, split)
     seen, tested = sides(split, fold)
-    encoder = encoders.load(plan.encoder(fold), trained=seen)
+    encoder = encoders.load(plan.scoring_encoder(fold), trained=seen)
     budget = _budget(plan, name, fold, seen)
     config = plan.config(name, fold, steps=budget["steps"])
+    if "encoder" in config.objective:
+        encoders.load(plan.encoder(fold), trained=seen)  # refused where it saw a tested case
     weights = train(config, plan.data, folder / "run", seen)
     about_scans = sharing.scans(plan, split, config, seen)
     about_package = describe(config, LazyCases(plan.data, config, seen), about_scans)
@@ -107,7 +116,7 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
     result = evaluate(plan.data, config, {name: timed}, seen, tested, patients, encoder=encoder, floors=floors)
     writing.write_scores(result.scores, result.patients, folder / "scores.csv")
     about = settings_of(
-        config, plan.output / "splits.json", fold, tested, plan.encoder(fold), {name: folder / "package"}
+        config, plan.output / "splits.json", fold, tested, plan.scoring_encoder(fold), {name: folder / "package"}
     )
     write_evaluation(result, folder / "evaluation", about)
     for case in LazyCases(plan.data, config, sorted(tested)[:PICTURED]):
@@ -118,21 +127,46 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
         **_training(folder / "run"),
         "inference_seconds": timed.seconds(), "parameters": package.metadata["weights"]["parameters"],
         "peak_memory_bytes": _peak_memory(), "frechet": result.frechet, "machine": costs.machine(),
-        "weights_sha256": package.weights_sha256,
+        "weights_sha256": package.weights_sha256, "scoring_encoder_sha256": _sha256_of(plan.scoring_encoder(fold)),
     }  # fmt: skip
     (folder / "error.txt").unlink(missing_ok=True)
     write_text(folder / "cell.json", json.dumps(record, indent=2) + "\n")
 
 
-def make_encoder(plan: Plan, fold: int) -> None:
-    """Train a fold's encoder of features on its training cases, unless it is there."""
-    place = plan.encoder(fold)
-    if (place / encoders.NAME).exists():
-        return
-    seen, _ = sides(plan.split(), fold)
-    config = plan.config("2D-Regression", fold, steps=1)
-    make_folder(place.parent)
-    encoders.fit_on(plan.data, config, seen, place, steps=plan.preset.encoder_steps, seed=plan.seed)
+def make_encoders(plan: Plan, fold: int) -> None:
+    """Train a fold's two encoders of features on its training cases, unless they are there.
+
+    One is for losses, the other scores: whoever was trained against a measure would be favoured by it.
+    """
+    kinds = (
+        (plan.encoder(fold), plan.seed, encoders.CHANNELS),
+        (plan.scoring_encoder(fold), plan.seed + SCORING_SEED, SCORING_CHANNELS),
+    )
+    for place, seed, channels in kinds:
+        if (place / encoders.NAME).exists():
+            continue
+        seen, _ = sides(plan.split(), fold)
+        config = plan.config("2D-Regression", fold, steps=1)
+        make_folder(place.parent)
+        steps = plan.preset.encoder_steps
+        encoders.fit_on(plan.data, config, seen, place, steps=steps, seed=seed, channels=channels)
+
+
+def about_encoder(place: Path) -> dict[str, Any]:
+    """An encoder's record; empty where there is none."""
+    try:
+        return dict(json.loads((place / encoders.NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def scored_otherwise(plan: Plan, fold: int, record: Mapping[str, Any]) -> bool:
+    """Whether a finished cell was scored with another encoder than the fold's."""
+    return bool(record.get("scoring_encoder_sha256") != _sha256_of(plan.scoring_encoder(fold)))
+
+
+def _sha256_of(encoder: Path) -> str:
+    return str(about_encoder(encoder).get("sha256"))
 
 
 def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]) -> bool:

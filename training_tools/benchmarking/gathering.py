@@ -10,11 +10,12 @@ from typing import Any
 from ..evaluate import REFERENCES
 from ..evaluating import writing
 from ..evaluating.comparing import Table, compare
-from .cells import Plan, settings_changed, state_of
+from .cells import Plan, scored_otherwise, settings_changed, state_of
 from .chosenon import chosen_on
 from .costs import WALL
 from .entries import PLANAR, entries
 
+OTHERWISE = "not compared: it was scored with another encoder of features; remove its folder and run it again"
 OUTDATED = "not compared: its settings have changed since it was run; remove its folder and run it again"
 
 
@@ -68,6 +69,9 @@ def gather(plan: Plan) -> Gathered:
             continue
         if any(settings_changed(plan, name, fold, record) for fold, record in enumerate(done)):
             rows.append(Row(name, OUTDATED, {}))
+            continue
+        if any(scored_otherwise(plan, fold, record) for fold, record in enumerate(done)):
+            rows.append(Row(name, OTHERWISE, {}))
             continue
         rows.append(Row(name, "done", _costs(done), _frechet(done, name)))
         for record in done:

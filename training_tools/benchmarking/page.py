@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from imagetranslation.radiomics.preservation.page import document
@@ -16,7 +17,7 @@ from ..evaluate import RETEST_NOISE
 from ..evaluating.comparing import Summary, Table
 from ..evaluating.measures import MEASURES
 from ..evaluating.writing import cell
-from .cells import PICTURED, Plan
+from .cells import PICTURED, Plan, about_encoder
 from .costs import PROCESSOR
 from .entries import STUDY, entries
 from .gathering import Gathered, Row
@@ -164,9 +165,30 @@ def _explained(gathered: Gathered) -> str:
         "Training and One case (median) are times on the clock of the machine above, longer where other programs ran "
         "beside them (processor seconds on hovering and in leaderboard.csv); memory is the most that the process of a "
         "network held.",
+        *_encoders(gathered.plan),
         *notes,
     ]
     return "<ul class='note'>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _encoders(plan: Plan) -> list[str]:
+    """What measures how images look, what losses use in its place, and what each cost."""
+    told = []
+    for place in (plan.scoring_encoder, plan.encoder):
+        records = [record for fold in range(plan.preset.folds) if (record := about_encoder(place(fold)))]
+        if not records:
+            return []
+        worked = [record["processor_seconds"] for record in records if "processor_seconds" in record]
+        cost = f", {median(worked):.0f} processor seconds a fold" if worked else ""
+        widths = "-".join(map(str, records[0]["channels"]))
+        told.append(f"{widths} channels, seed {records[0]['seed']}, {records[0]['steps']} steps{cost}")
+    users = [name for name, path in entries(plan.task).items() if path and "encoder" in plan.config(name, 0).objective]
+    of = f" of {', '.join(users)}" if users else "s"
+    return [
+        f"Perceptual distance and Fréchet: features of an encoder that no network was trained against ({told[0]}), "
+        f"fitted on each fold's training targets alone. The perceptual loss{of} has another one ({told[1]}), fitted on "
+        "the same targets. What the two encoders cost is in no network's budget."
+    ]
 
 
 def _not_ranked(gathered: Gathered) -> list[str]:
