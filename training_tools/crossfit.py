@@ -73,10 +73,10 @@ def begin(
     if (output / plans.NAME).exists():
         plan = plans.read(output)
         drawn = Plan(
-            scheme, _digest(config, plan.steps), plan.steps, plan.seconds_a_step, plan.created, labels is not None,
-            prints, tested, translators, notes,
+            scheme, _digest(config, plan.steps), plan.steps if seconds is not None else config.steps,
+            plan.seconds_a_step, plan.created, labels is not None, prints, tested, translators, notes, seconds, alike,
         )  # fmt: skip
-        _require_same(plan, drawn, output, None if seconds is not None else config.steps)
+        _require_same(plan, drawn, output)
     else:
         _no_twins(data, alike)
         learnt = [case for who in translators[0].trained_on for case in cases[who]]
@@ -85,7 +85,7 @@ def begin(
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         plan = Plan(
             scheme, _digest(config, steps), steps, a_step, created, labels is not None, prints, tested, translators,
-            notes,
+            notes, seconds, alike,
         )  # fmt: skip
         plans.write(plan, make_folder(output))
     return Place(plan, config.model_copy(update={"steps": plan.steps}), data, output, dict(cases))
@@ -110,9 +110,17 @@ def _digest(config: Config, steps: int) -> str:
     return config.model_copy(update={"steps": steps}).digest()
 
 
-def _require_same(stored: Plan, drawn: Plan, output: Path, steps: int | None) -> None:
-    if steps is not None and stored.steps != steps:
-        raise InputError(f"{output} holds a cross-fit of {stored.steps} steps, not {steps}; choose an empty folder.")
+def _require_same(stored: Plan, drawn: Plan, output: Path) -> None:
+    if _budget(stored) != _budget(drawn):
+        raise InputError(
+            f"{output} holds a cross-fit of {_budget(stored)} a training, not {_budget(drawn)}; go on with that, or "
+            "choose an empty folder."
+        )
+    if stored.alike != drawn.alike:
+        raise InputError(
+            f"{output} was begun with {_alike(stored)}, not with {_alike(drawn)}; go on with that, or choose an empty "
+            "folder."
+        )
     if changed := sorted(
         name for name in {*stored.prints, *drawn.prints} if stored.prints.get(name) != drawn.prints.get(name)
     ):
@@ -126,6 +134,14 @@ def _require_same(stored: Plan, drawn: Plan, output: Path, steps: int | None) ->
     ):  # fmt: skip
         if getattr(stored, key) != getattr(drawn, key):
             raise InputError(f"{output} holds a cross-fit with another {what}; choose an empty folder.")
+
+
+def _budget(plan: Plan) -> str:
+    return f"{plan.steps} steps" if plan.seconds is None else f"{plan.seconds:g} seconds"
+
+
+def _alike(plan: Plan) -> str:
+    return "no --alike" if plan.alike is None else f"--alike {plan.alike:g}"
 
 
 def _no_twins(data: Path, alike: float | None) -> None:

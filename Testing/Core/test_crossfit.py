@@ -217,7 +217,7 @@ class TestGoingOn:
         ("changes", "said"),
         [
             ({"version": "1.0.1"}, "another configuration or version of the model"),
-            ({"steps": 3}, "a cross-fit of 2 steps, not 3"),
+            ({"steps": 3}, "a cross-fit of 2 steps a training, not 3 steps"),
             ({"seed": 4}, "another configuration or version of the model"),
         ],
     )
@@ -226,6 +226,20 @@ class TestGoingOn:
     ) -> None:
         with pytest.raises(InputError, match=said):
             crossfit.main(command(write_config(tmp_path, **changes), data, finished, *self.nested()))
+
+    def test_another_budget_of_time_and_another_likeness_are_refused(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(crossfit.costs, "seconds_a_step", lambda *given, **more: (0.1, 0.0))
+        config, scheme, out = tiny_config("regression"), Scheme("simple", 2), tmp_path / "out"
+        assert crossfit.begin(config, data, out, scheme, seconds=30, alike=1).plan.steps == 300
+        assert crossfit.begin(config, data, out, scheme, seconds=30, alike=1).plan.steps == 300
+        with pytest.raises(InputError, match="a cross-fit of 30 seconds a training, not 900 seconds"):
+            crossfit.begin(config, data, out, scheme, seconds=900, alike=1)
+        with pytest.raises(InputError, match="30 seconds a training, not 8 steps"):
+            crossfit.begin(config.model_copy(update={"steps": 8}), data, out, scheme, alike=1)
+        with pytest.raises(InputError, match="begun with --alike 1, not with no --alike"):
+            crossfit.begin(config, data, out, scheme, seconds=30)
 
     def test_other_data_are_refused(self, finished: Path, data: Path, tmp_path: Path) -> None:
         other = Path(shutil.copytree(data, tmp_path / "prepared"))

@@ -63,7 +63,8 @@ class Plan:
     """A cross-fit's folder in full.
 
     tested: outer fold to the patients it tests, empty for a simple one. labelled: whether the division is stratified.
-    prints: hash of each case's images. steps: of every training. created: the time that all images bear.
+    prints: hash of each case's images. steps: of every training. created: the time that all images bear. seconds,
+    alike: as they were asked for, or None.
     """
 
     scheme: Scheme
@@ -76,6 +77,8 @@ class Plan:
     tested: Mapping[str, tuple[str, ...]]
     translators: tuple[Translator, ...]
     notes: tuple[str, ...] = field(default=())
+    seconds: float | None = None
+    alike: float | None = None
 
     def made_from(self, cases: Mapping[str, Sequence[str]], translator: Translator) -> str:
         """Hash of all that decides about a translator and its images. cases: of each patient."""
