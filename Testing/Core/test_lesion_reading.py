@@ -142,6 +142,9 @@ def test_the_page_needs_nothing_else_and_says_that_it_is_simulated(flawed: tuple
     assert not [sign for sign in ("<script", "src='http", 'src="http', "url(", "<link") if sign in page]
     shown = ("simulated, not comparable", "77.8%", "about 44%", "6.3%", "a ratio of 1.25 or more")
     assert [words for words in shown if words not in page] == []
+    # Of the published study nothing is said but what is known of it.
+    assert "not among the facts that we have" in page
+    assert not [words for words in ("1464", "physicians", "not published") if words in page]
 
 
 def test_a_perfect_translator_finds_all_and_invents_nothing(made: Made, tmp_path: Path) -> None:

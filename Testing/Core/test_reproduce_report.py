@@ -24,9 +24,10 @@ from training_tools import reproduce
 from training_tools.benchmarking import entries
 from training_tools.evaluating.writing import write_rows
 from training_tools.phantoms.bonescan_writing import Order, write_cases
-from training_tools.reproducing import growth, helping, lesiontables, report
+from training_tools.reproducing import growth, helping, lesiontables, report, tables
 from training_tools.reproducing.choices import Choices
-from training_tools.reproducing.differences import GAP, UNKNOWN, differences
+from training_tools.reproducing.differences import differences
+from training_tools.reproducing.published import GAP, UNKNOWN
 from training_tools.reproducing.sizes import sizes_for
 
 from .reproductions import choices, pairs, tiny
@@ -304,6 +305,18 @@ class TestDifferences:
         assert UNKNOWN in text
         assert GAP in text
         assert "--quick" in text
+
+    def test_no_page_says_more_of_the_studies_than_the_facts_hold(self, repository: Path) -> None:
+        words = r"not\W+published(?!\W+in what we could read)|physicians in 1464|nobody has published|are of readers"
+        found = [
+            f"{path.name}: {hit[0]}"
+            for room in ("reproducing", "lesionreading", "atlases", "classifying")
+            for path in sorted((repository / "training_tools" / room).glob("*.py"))
+            for hit in re.finditer(words, path.read_text(encoding="utf-8"))
+        ]
+        assert found == []
+        assert {row[1] for row in tables.readers("pool2delayed").rows} == {GAP}
+        assert tables.readers("us2mri").rows[1][1] == UNKNOWN
 
     def test_the_number_of_features_is_that_of_the_record(self) -> None:
         made = Choices("us2mri", "phantom", Path("x"), True, sizes_for("us2mri", True), 1)

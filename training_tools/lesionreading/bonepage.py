@@ -109,8 +109,9 @@ def _sensitivity(own: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         "<p>Lesions in areas of hyperaemia, as the study read them: increased in the real delayed image, and found so "
         f"in the synthetic one.</p>{table_html(header, chief)}"
         f"<details><summary>All lesions, with or without hyperaemia</summary>{table_html(header[:-1], every)}</details>"
-        "<p class='note'>Published: Park et al., Nucl Med Mol Imaging 2023, doi 10.1007/s13139-022-00786-y; read by "
-        "physicians in 1464 patients. False positives were not published.</p>"
+        "<p class='note'>Published: Park et al., Nucl Med Mol Imaging 2023, doi 10.1007/s13139-022-00786-y; a "
+        "lesion-based reading. By whom, by which rule, in how many of its patients, and its false positives: not among "
+        "the facts that we have.</p>"
     )
 
 

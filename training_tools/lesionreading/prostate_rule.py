@@ -1,6 +1,7 @@
 """When a place in the prostate counts as dark on T2, and how dark regions are looked for. All numbers are our choice.
 
-No study has published such a rule for synthetic MR; every number is an option of the command and stands in its record.
+No published rule for synthetic MR is among the facts that we have; every number is an option of the command and stands
+in its record.
 """
 
 from __future__ import annotations

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .choices import Choices
-from .published import published, words
+from .published import GAP, UNKNOWN, published, words
 from .translating import NETWORK
 
-UNKNOWN = "not published in what we could read"  # looked for
-GAP = "not among the facts that we have"  # not looked for, or not certain
 Row = tuple[str, str, str]
 
 

@@ -186,7 +186,7 @@ def sweep(folders: Mapping[str, Path]) -> Table:
         "Each column is a study of its own: patients simulated with this correlation rho between the logarithms of "
         "hyperemia and late uptake, translators trained on them and tested on others of them. At rho 0 the blood pool "
         "says nothing about how much a lesion takes up later; what is found then is found by place and by chance.",
-        "What the sensitivity of patients is depends on their rho, which nobody has published: no column is a result "
+        "What the sensitivity of patients is depends on their rho, which is not known: no column is a result "
         "about patients, and none may be held against the published one.",
         "Of lesions in areas matching hyperemia, as the published numbers are. 95% intervals by resampling patients; "
         "Wilson's, marked so, where that is not possible, takes lesions as independent and is too narrow. The bars of "

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("published.json")
+UNKNOWN = "not published in what we could read"  # looked for
+GAP = "not among the facts that we have"  # not looked for, or not certain
 
 
 @cache

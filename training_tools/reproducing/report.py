@@ -23,7 +23,7 @@ from . import data, lesiontables, tables
 from .choices import Choices, begun_with
 from .differences import differences
 from .helping import OUTCOME
-from .published import published
+from .published import GAP, published
 from .sizes import column
 from .stamps import Stamp, Step
 from .tables import Table, read_json
@@ -136,7 +136,9 @@ def _bone_scan(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp],
     return [
         chief,
         _similarity(choices, pages),
-        _readers(choices, "The published sensitivities are of readers; those above are of an automatic rule."),
+        _readers(
+            choices, "Sensitivities above are by an automatic rule, the published ones by a lesion-based reading."
+        ),
         _preservation(choices, stamps, pages, beyond=True),
         _atlas(stamps, pages),
     ]
@@ -146,7 +148,7 @@ def _similarity(choices: Choices, pages: Mapping[str, tuple[tuple[str, str], ...
     words = (
         "All networks trained for the same time and tested on the same patients, who none of them saw."
         if choices.task == "us2mri"
-        else "All networks that apply to planar images; the published study compares none."
+        else f"All networks that apply to planar images; whether the published study compared networks: {GAP}."
     )
     found = (
         tables.similarity(choices.task, choices.place("benchmark")),

@@ -17,9 +17,8 @@ from typing import Any
 from imagetranslation.errors import InputError
 
 from ..benchmarking.entries import STUDY
-from .published import published, words
+from .published import GAP, UNKNOWN, published, words
 
-NOT_PUBLISHED = "not published"
 PUBLISHED = "Published"
 SHOWN = ("ssim", "psnr", "mae", "perceptual")
 
@@ -48,7 +47,7 @@ def similarity(task: str, benchmark: Path) -> Table:
     rows: list[tuple[Any, ...]] = []
     for row in read_csv(benchmark / "leaderboard.csv"):
         of_study = row["network"] in STUDY
-        told = NOT_PUBLISHED if of_study and "best_network" in known else "–"
+        told = UNKNOWN if of_study and "best_network" in known else "–"
         if row["network"] == known.get("best_network", {}).get("value"):
             told = words(known["best_ssim"])
         name = row["network"] if of_study or "best_network" not in known else f"{row['network']} (beyond the study)"
@@ -72,7 +71,7 @@ def similarity(task: str, benchmark: Path) -> Table:
 def cross_fitted(task: str, evaluation: Path) -> Table:
     """The network of the other tables, over all patients, each by a translator that never saw them."""
     known = published(task)
-    told = words(known["best_ssim"]) if "best_ssim" in known else NOT_PUBLISHED
+    told = words(known["best_ssim"]) if "best_ssim" in known else GAP
     summary = read_csv(evaluation / "summary.csv")
     rows: list[tuple[Any, ...]] = []
     for method in dict.fromkeys(row["method"] for row in summary):
@@ -92,8 +91,8 @@ def cross_fitted(task: str, evaluation: Path) -> Table:
 def readers(task: str) -> Table:
     """What the published reading had, and that nobody has read here."""
     known = published(task)
-    told = words(known["readers"]) if "readers" in known else NOT_PUBLISHED
-    rows = (("physicians", told, "none has read"), ("agreement", NOT_PUBLISHED, "none has read"))
+    told, agreement = (words(known["readers"]), UNKNOWN) if "readers" in known else (GAP, GAP)
+    rows = (("physicians", told, "none has read"), ("agreement", agreement, "none has read"))
     return Table("reading", "Reading", ("", PUBLISHED, "Here"), rows)
 
 
