@@ -37,7 +37,7 @@ from .crossfitting import gathering, making
 from .crossfitting import plan as plans
 from .crossfitting.making import Place
 from .crossfitting.plan import Plan, Scheme
-from .dataset import patients
+from .dataset import patients, require_pairs
 from .splits import Split, subjects
 from .training.cache import fingerprints
 
@@ -59,9 +59,11 @@ def begin(
 
     seconds: of each training, instead of the configuration's steps (measured once and kept). alike: see `leaks`.
     everyone: whether patients without a label get images, too.
-    Raises InputError for a folder of another cross-fit, data that changed, and images of one patient under two names.
+    Raises InputError for a folder of another cross-fit, data that changed, images of one patient under two names, and
+    cases without a partner.
     """
     config = _own(config)
+    require_pairs(data, "A cross-fit")
     owners = patients(data)
     cases: dict[str, list[str]] = defaultdict(list)
     for case, patient in sorted(owners.items()):

@@ -303,6 +303,19 @@ def test_what_would_leak_by_the_configuration_is_refused(data: Path, tmp_path: P
         crossfit.begin(config, data, tmp_path / "out", Scheme("simple", 2))
 
 
+def test_a_case_without_a_partner_is_refused_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(data, tmp_path / "prepared"))
+    about = json.loads((other / "cases.json").read_text())
+    about["cases"][2]["side"] = "target"
+    (other / "cases.json").write_text(json.dumps(about))
+    for part in ("target", "valid"):
+        (other / f"unpaired_{part}").mkdir()
+        (other / part / "case2.nrrd").rename(other / f"unpaired_{part}" / "case2.nrrd")
+    with pytest.raises(InputError, match=r"A cross-fit needs pairs, but 1 cases .* among them case2"):
+        crossfit.begin(tiny_config("regression"), other, tmp_path / "out", Scheme("simple", 2))
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_patient_under_two_names_is_refused(data: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(data, tmp_path / "prepared"))
     for part in ("source", "target", "valid"):
