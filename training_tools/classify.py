@@ -160,13 +160,19 @@ def _predictions(
     ]  # fmt: skip
 
 
-def write_plan(labels: Mapping[str, int], folds: Folds, output: Path) -> None:
-    """Which patients each outer fold tests: its translators must be trained without them."""
-    patients = sorted(labels)
+def write_plan(labels: Mapping[str, int], folds: Folds, test: Sequence[str], output: Path) -> None:
+    """Which patients each outer fold tests: its translators must be trained without them, and all without `test`.
+
+    InputError for a test patient without a label.
+    """
+    if unknown := sorted(set(test) - set(labels)):
+        raise InputError(f"{unknown[0]} is to be tested last, but has no label.")
+    patients = sorted(set(labels) - set(test))
     truth = np.array([labels[patient] for patient in patients])
     plan = {f"{repeat}-{fold}": [patients[n] for n in tested] for repeat, fold, _, tested in folds.divide(truth)}
     settings = {"count": folds.count, "repeats": folds.repeats, "seed": folds.seed}
-    write_text(output, json.dumps({"folds": plan, "settings": settings}, indent=1) + "\n")
+    last = {"test": sorted(test)} if test else {}
+    write_text(output, json.dumps({"folds": plan, **last, "settings": settings}, indent=1) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -193,7 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
     labels, positive = tables.read_labels(options.labels, options.positive)
     folds = Folds(options.folds, options.repeats, options.seed)
     if options.plan:
-        write_plan(labels, folds, options.output)
+        named = tables.read_patients(options.test_patients) if options.test_patients else ()
+        write_plan(labels, folds, named, options.output)
         return 0
     if not options.cross_fit or not (options.images or (options.source and options.synthetic)):
         raise InputError("Give --cross-fit and either --images or --source and --synthetic (or --plan).")

@@ -214,6 +214,19 @@ class TestNested:
             classify.main(self.command(study))
 
 
+def test_planned_folds_leave_out_the_patients_who_are_kept_to_the_last(study: Path) -> None:
+    (study / "test.csv").write_text("patient\n" + "\n".join(PATIENTS[:10]) + "\n")
+    plan = study / "folds.json"
+    given = ["--labels", str(study / "labels.csv"), "--folds", "3", "--plan", "-o", str(plan)]
+    classify.main([*given, "--test-patients", str(study / "test.csv")])
+    told = json.loads(plan.read_text())
+    assert sorted(patient for tested in told["folds"].values() for patient in tested) == PATIENTS[10:]
+    assert told["test"] == PATIENTS[:10]
+    (study / "test.csv").write_text("patient\nstranger\n")
+    with pytest.raises(InputError, match="stranger is to be tested last, but has no label"):
+        classify.main([*given, "--test-patients", str(study / "test.csv")])
+
+
 def test_the_curves_do_not_depend_on_the_order_of_patients_with_one_probability() -> None:
     from sklearn.metrics import roc_curve
 

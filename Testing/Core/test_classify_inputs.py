@@ -69,6 +69,16 @@ def test_a_feature_that_is_undefined_in_one_fold_is_left_out_of_all_and_told(
     assert "1 synthetic features are undefined in some fold and left out" in found.whole.excluded
 
 
+def test_a_record_without_folds_is_for_the_patients_who_are_not_kept_to_the_last(read: Arms, record: CrossFit) -> None:
+    bare = CrossFit(record.trained_on, record.images, {}, TEST)
+    planned = Folds(2)
+    found = study(LABELS, "1", read, bare, planned, TEST)
+    assert found.folds == planned
+    del read.source[0]["p03"]  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="all 12 patients of the plan must be there; p03 lacks features in source"):
+        study(LABELS, "1", read, bare, planned, TEST)
+
+
 def test_a_patient_without_images_is_listed_and_left_out_of_the_folds(read: Arms, record: CrossFit) -> None:
     del read.source[0]["p03"]  # type: ignore[attr-defined]
     found = study(LABELS, "1", read, record, Folds(5), TEST)

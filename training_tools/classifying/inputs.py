@@ -6,7 +6,7 @@ what had to be taken on trust, is said in `notes` and in the cohort's `excluded`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,14 +74,22 @@ def study(
         fold: _stacked(table, names, cohort.patients, fold) for fold, table in synthetic.items() if fold != TEST
     }  # fmt: skip
     last = {TEST: _stacked(synthetic[TEST], names, whole.patients, TEST)} if test else None
-    return Study(whole, cohort, outer, last, tuple(test), given_folds(record, cohort, folds, labels))
+    return Study(whole, cohort, outer, last, tuple(test), given_folds(record, cohort, folds, set(labels) - set(test)))
 
 
-def given_folds(record: CrossFit, cohort: Cohort, folds: Folds, labels: Mapping[str, int]) -> Folds:
-    """The folds that a nested record was made for; those of `folds` where it does not say."""
+def given_folds(record: CrossFit, cohort: Cohort, folds: Folds, planned: Set[str]) -> Folds:
+    """The folds that a nested record was made for; those of `folds` where it does not say.
+
+    planned: patients with a label who are not kept to the last. InputError where folds are not named and one of these
+    lacks an image: they would be divided in another way than the translators were made for.
+    """
     if not record.folds:
-        if len(cohort.patients) < len(labels):
-            raise InputError(f"Folds were planned for {len(labels)} patients; {cohort.excluded[0]}.")
+        if lacking := sorted(planned - set(cohort.patients)):
+            why = next((text for text in cohort.excluded if text.startswith(f"{lacking[0]} ")), f"{lacking[0]} is missing")
+            raise InputError(
+                f"The record does not say whom its folds test, so all {len(planned)} patients of the plan must be "
+                f"there; {why}. Give the record its folds, or leave that patient out and plan anew."
+            )
         return folds
     place = {patient: n for n, patient in enumerate(cohort.patients)}
     given = []
