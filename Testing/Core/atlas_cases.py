@@ -110,8 +110,11 @@ def write_image(folder: Path, case: Case, image: np.ndarray, deviation: np.ndarr
     write_volume(case.source.with_array(deviation.astype(np.float32), name="map", provenance=told), map_path(path))
 
 
-def lesion_tables(folder: Path, cases: list[str], **record: Any) -> Path:
-    """What `training_tools.lesions` writes: in every case one lesion found and one missed, and one invented mark."""
+def lesion_tables(folder: Path, cases: list[str], weights: str = "", **record: Any) -> Path:
+    """What `training_tools.lesions` writes: in every case one lesion found and one missed, and one invented mark.
+
+    weights: that the images which were read bear.
+    """
     folder.mkdir()
     rows = [
         {"case": case, "patient": case.replace("case", "P"), "group": "G", "lesion": number, "outcome": outcome,
@@ -120,7 +123,7 @@ def lesion_tables(folder: Path, cases: list[str], **record: Any) -> Path:
     ]  # fmt: skip
     marks = [{"case": case, "patient": "P", "slice": 2, "row": 15, "column": 10, "score": 2.5, "invented": 1}
              for case in cases]  # fmt: skip
-    images = [{"case": case, "patient": "P", "false_positives": 1} for case in cases]
+    images = [{"case": case, "patient": "P", "false_positives": 1, "weights_sha256": weights} for case in cases]
     for name, content in (("lesions", rows), ("marks", marks), ("images", images)):
         with (folder / f"{name}.csv").open("w", newline="") as stream:
             writer = csv.DictWriter(stream, list(content[0]))

@@ -27,7 +27,7 @@ from training_tools.dataset import load_case
 from training_tools.evaluating import writing
 
 from . import atlas_cases
-from .atlas_cases import a_config, evaluated, lesion_tables, prepared, proportional, shuffled
+from .atlas_cases import WEIGHTS, a_config, evaluated, lesion_tables, prepared, proportional, shuffled
 
 RISING = {f"case{n}": 1.0 + 0.2 * n for n in range(8)}
 
@@ -230,6 +230,18 @@ def test_a_lesion_reading_that_does_not_fit_is_refused(planted, data, tmp_path, 
     with pytest.raises(InputError, match=sentence):
         written(planted, data, tmp_path / "atlas", "--lesions", str(tables))
     assert not (tmp_path / "atlas").exists()
+
+
+def test_lesions_read_in_images_of_another_training_are_refused_by_the_images_own_mark(planted, data, tmp_path):
+    others = lesion_tables(tmp_path / "others", ["case0"], weights="cd" * 32)
+    with pytest.raises(InputError, match="another version of the model"):
+        written(planted, data, tmp_path / "atlas", "--lesions", str(others))
+    same = lesion_tables(tmp_path / "same", ["case0"], weights=WEIGHTS)
+    told = written(planted, data, tmp_path / "known", "--lesions", str(same))["lesions"]["sentences"]
+    assert not any("on trust" in sentence for sentence in told)
+    silent = lesion_tables(tmp_path / "silent", ["case0"])
+    told = written(planted, data, tmp_path / "unknown", "--lesions", str(silent))["lesions"]["sentences"]
+    assert any("does not say which weights made its images" in sentence for sentence in told)
 
 
 def test_lesions_of_other_cases_are_refused(planted, data, tmp_path):

@@ -99,6 +99,8 @@ def test_erased_lesions_are_missed_and_all_others_found(data, tmp_path):
     erased = {0: (1, 2, 3), 1: (2, 3), 2: (1,)}
     images = {case: real_image(case + 50, kept) for case, kept in erased.items()}
     found = reading(data, made(tmp_path / "made", images), tmp_path / "out")
+    assert {row["weights_sha256"] for row in found["images"]} == {"ab" * 32}
+    assert found["synthetic"]["weights_of_images"] == ["ab" * 32]
     missed = {(row["case"], row["lesion"]) for row in found["lesions"] if row["outcome"] == "missed"}
     assert missed == {("case1", "1"), ("case2", "2"), ("case2", "3")}
     assert sum(row["outcome"] == "found" for row in found["lesions"]) == 6

@@ -42,8 +42,8 @@ class LesionReading:
     """failures: missed ones first. groups: outcome counts by group, "all" last. false_positives: of each image.
 
     elsewhere: read cases that the evaluation does not hold. unread: the evaluation's cases that were not read.
-    readers: who called the lesions; counted are the calls of the first.
-    record: `lesions.json`.
+    readers: who called the lesions; counted are the calls of the first. record: `lesions.json`. trusted: what could
+    not be held against the evaluation, a sentence or "".
     """
 
     failures: tuple[Failure, ...]
@@ -54,6 +54,7 @@ class LesionReading:
     unread: tuple[str, ...]
     readers: tuple[str, ...]
     record: Mapping[str, Any]
+    trusted: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,6 +81,8 @@ class LesionReading:
             said.append(f"Of the known places, {counts[INVENTED]} stand out in the synthetic image alone.")
         if len(self.readers) > 1:
             said.append(f"The calls are those of {self.readers[0]}, the first of {len(self.readers)} readers.")
+        if self.trusted:
+            said.append(self.trusted)
         if self.refused:
             said.append(f"Lesions that could not be read: {self.refused}; lesions.csv says why.")
         if self.elsewhere:
@@ -101,7 +104,6 @@ def read(folder: Path, task: str, evaluated: Sequence[str], weights: Sequence[st
     record = _record(folder)
     if record.get("task", task) != task:
         raise InputError(f"{folder} reads the lesions of {record['task']}, not of {task}.")
-    _require_same_model(folder, record, weights)
     lesions = _rows(folder / "lesions.csv", ("case", "patient", "group", "lesion", "outcome"))
     marks = _rows(folder / "marks.csv", ("case", "patient", "score", "invented"))
     images = _rows(folder / "images.csv", ("case", "patient", "false_positives"))
@@ -112,13 +114,15 @@ def read(folder: Path, task: str, evaluated: Sequence[str], weights: Sequence[st
     seen = {row["case"] for row in (*lesions, *images)}
     if not seen & set(evaluated):
         raise InputError(f"{folder} holds no case of this evaluation; read the lesions of the same cases.")
+    of_images = {row.get("weights_sha256") or "" for row in images if row["case"] in set(evaluated)}
+    trusted = _require_same_model(folder, {*_weights(record), *of_images}, weights)
     failures = [_of_lesion(row) for row in lesions if row["outcome"] in (MISSED, INVENTED)]
     failures += [_of_mark(row, number) for number, row in enumerate(marks, 1) if _number(row["invented"]) == 1]
     failures.sort(key=lambda one: one.what != MISSED)
     counted = {row["case"]: _number(row["false_positives"]) for row in images if row["false_positives"] != ""}
     return LesionReading(
         tuple(failures), _groups(lesions), counted, sum(row["outcome"] == "" for row in lesions),
-        tuple(sorted(seen - set(evaluated))), tuple(sorted(set(evaluated) - seen)), tuple(readers), record,
+        tuple(sorted(seen - set(evaluated))), tuple(sorted(set(evaluated) - seen)), tuple(readers), record, trusted,
     )  # fmt: skip
 
 
@@ -148,14 +152,18 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _require_same_model(folder: Path, record: Mapping[str, Any], weights: Sequence[str]) -> None:
-    """Where both say which weights made the images, they must be the same."""
-    told, known = set(_weights(record)), set(weights) - {""}
-    if told and known and not told <= known:
+def _require_same_model(folder: Path, read: set[str], evaluated: Sequence[str]) -> str:
+    """Where both say which weights made the images, they must be the same; a sentence where it is not known."""
+    told, known = read - {""}, set(evaluated) - {""}
+    if not told or not known:
+        whose = "The lesion reading" if not told else "The evaluation"
+        return f"{whose} does not say which weights made its images: that both are of one model is taken on trust."
+    if not told <= known:
         raise InputError(
             f"{folder} reads images of another version of the model than the one that was evaluated; read the lesions "
             "of this one's images."
         )
+    return "" if "" not in read else "Some images that were read for lesions do not say which weights made them."
 
 
 def _weights(part: Any) -> Iterator[str]:

@@ -21,7 +21,7 @@ from .boneresults import results
 from .calls import Calls, read_calls
 from .calls import settings as settings_of_calls
 from .cases import Cohort, from_folder, from_table
-from .synthetics import Synthetics, find
+from .synthetics import Synthetics, find, made_by
 from .task import Reading, Task
 from .views import BY_RULE, BY_TABLE, RULE, Rows, rows_of
 
@@ -83,7 +83,8 @@ def read(options: argparse.Namespace) -> Reading:
     failures = [failure for rows in made for failure in rows.failures]
     record = {
         "task": "pool2delayed", "settings": _settings(options, rule, resampling, calls), "rule": rule.sentences(),
-        "software": versions(), "synthetic": dict(synthetics.about), "simulated": cohort.simulated,
+        "software": versions(), "simulated": cohort.simulated,
+        "synthetic": made_by(synthetics.about, [rows.images[0] for rows in made]),
         "cases": len(made), "patients": len({row["patient"] for rows in made for row in rows.images}),
         "excluded": excluded, "notes": notes, "published": PUBLISHED,
         "unreadable": sum(rows.unreadable for rows in made),

@@ -19,7 +19,7 @@ from .cases import Case
 from .detector import marks, region_of
 from .otherside import OtherSide, other_side
 from .rules import Rule
-from .synthetics import Maker, model_of
+from .synthetics import Maker, model_of, weights_of
 from .uptake import smoothed
 
 SAME = 0.99995  # cosine from which two images are one but for a gain (1% is left): our choice
@@ -47,7 +47,7 @@ class View:
     """A case in memory. source, real, synthetic: counts (row, column), float32. spacing: mm along rows and columns.
 
     sides: None where the view has no other side. unreadable: why nothing can be read in the synthetic image, or "".
-    model: (id, version) it bears. volume: the real image, for its geometry.
+    model: (id, version) it bears. weights: their SHA-256, or "". volume: the real image, for its geometry.
     """
 
     case: Case
@@ -60,6 +60,7 @@ class View:
     notes: tuple[str, ...]
     unreadable: str
     model: tuple[str, str]
+    weights: str
     rule: Rule
 
     @property
@@ -102,7 +103,7 @@ def _load(case: Case, maker: Maker, rule: Rule, automatic: bool) -> View:
     spacing = target.spacing[1], target.spacing[0]
     notes = [] if unreadable else _alike(synthetic, real, pool)
     sides = other_side(real, spacing) if case.mirrored and case.view in ("", "anterior", "posterior") else None
-    bare = View(case, target, pool, real, synthetic, sides, (), (), unreadable, model_of(made), rule)
+    bare = View(case, target, pool, real, synthetic, sides, (), (), unreadable, model_of(made), weights_of(made), rule)
     found, said = ([], []) if automatic else _given(case, target)
     if automatic or not (case.lesion or case.hyperaemia):
         found = _looked_for(bare)

@@ -21,7 +21,7 @@ from . import prostate_page, prostate_rule
 from .cases import Cohort, from_folder
 from .prostate_rows import BY_RULE, BY_TABLE, TRUTH, Rows, rows_of
 from .prostate_view import load
-from .synthetics import Synthetics, find
+from .synthetics import Synthetics, find, made_by
 from .task import FOUND, MISSED, Reading, Task
 
 SIZES = (8.0, 12.0, 15.0)  # mm
@@ -88,7 +88,8 @@ def read(options: argparse.Namespace) -> Reading:
     record = {
         "task": "us2mri", "settings": _settings(options, rule, resampling),
         "rule": rule.sentences(options.zones is not None), "zones": options.zones is not None, "software": versions(),
-        "synthetic": dict(synthetics.about), "simulated": cohort.simulated, "cases": len(made),
+        "synthetic": made_by(synthetics.about, [rows.image for rows in made]),
+        "simulated": cohort.simulated, "cases": len(made),
         "patients": len({rows.image["patient"] for rows in made}), "excluded": excluded, "notes": notes,
         "results": prostate_page.results(made, options.size_bands, resampling, options.truth),
     }  # fmt: skip

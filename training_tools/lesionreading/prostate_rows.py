@@ -161,7 +161,7 @@ def _image(view: View, lesions: Sequence[Lesion], marks: Sequence[Mapping[str, A
         "seen": sum(lesion.truth is True for lesion in lesions), "false_positives": count("synthetic", "false"),
         "false_positives_source": count("source", "false"), "marks": count("synthetic", "marked"),
         "marks_real": count("real", "marked"), "gland_ml": round(int(view.gland.sum()) * view.voxel_ml, 2),
-        "model": " ".join(view.model).strip(), "note": view.unreadable,
+        "model": " ".join(view.model).strip(), "weights_sha256": view.weights, "note": view.unreadable,
     }  # fmt: skip
 
 

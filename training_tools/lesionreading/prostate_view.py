@@ -19,7 +19,7 @@ from imagetranslation.volume import Volume, read_volume
 
 from .cases import Case
 from .prostate_rule import Rule
-from .synthetics import Maker, model_of
+from .synthetics import Maker, model_of, weights_of
 
 LEAST_GLAND = 200  # voxels, below which neither zone nor lesion means anything: our choice
 IMAGES = ("synthetic", "source", "real")
@@ -31,7 +31,8 @@ class View:
     """A case in memory. images: float32 by name of IMAGES. gland: bool, the label where both images have voxels.
 
     zones: name to bool, disjoint, together the gland. lesions: uint8, numbered. unreadable: why nothing can be read in
-    the synthetic image, or "". model: (id, version) it bears. grid: the real image, for its geometry.
+    the synthetic image, or "". model: (id, version) it bears; weights: their SHA-256, or "". grid: the real image, for
+    its geometry.
     """
 
     case: Case
@@ -42,6 +43,7 @@ class View:
     lesions: np.ndarray
     unreadable: str
     model: tuple[str, str]
+    weights: str
     rule: Rule
 
     @property
@@ -115,7 +117,7 @@ def _load(case: Case, maker: Maker, data: Path, zones: Optional[Path], periphera
     marked = _lesions(case, target)
     found = _zones(gland, zones, peripheral, case.name, target)
     said = f"the synthetic image {unreadable}" if unreadable else ""
-    return View(case, target, images, gland, found, marked, said, model_of(made), rule)
+    return View(case, target, images, gland, found, marked, said, model_of(made), weights_of(made), rule)
 
 
 def _nothing(image: np.ndarray, gland: np.ndarray) -> str:

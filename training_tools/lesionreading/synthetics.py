@@ -64,6 +64,16 @@ def model_of(volume: Volume) -> tuple[str, str]:
     return ("", "") if record is None else (record.model, record.version)
 
 
+def weights_of(volume: Volume) -> str:
+    """SHA-256 of the weights that made an image; empty where it does not say. Ids and versions outlive a retraining."""
+    return "" if volume.provenance is None else volume.provenance.weights_sha256
+
+
+def made_by(about: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """For JSON: what is known of where the images come from, and every weights' SHA-256 that they bear themselves."""
+    return {**about, "weights_of_images": sorted({str(row["weights_sha256"]) for row in images} - {""})}
+
+
 def _reader(path: Path) -> Maker:
     return lambda _: read_volume(path)
 

@@ -245,7 +245,7 @@ def _image(
         "false_positives_source": count("source", "false"), "false_positives_real": count("real", "false"),
         "marks_real": count("real", "marked"),
         "other_side": int(view.sides is not None), "similarity_of_sides": similarity,
-        "model": " ".join(view.model).strip(),
+        "model": " ".join(view.model).strip(), "weights_sha256": view.weights,
         "note": " ".join((*view.notes, view.unreadable, unread)).strip(),
     }  # fmt: skip
 
