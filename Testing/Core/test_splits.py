@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagetranslation.errors import InputError
@@ -57,6 +57,7 @@ def data(tmp_path: Path) -> Path:
 
 
 class TestDrawing:
+    @settings(deadline=None)
     @given(st.integers(5, 60), st.integers(1, 4), st.integers(1, 3), st.integers(2, 5), st.integers(0, 3))
     def test_folds_cover_all_cases_and_share_no_patient(
         self, patients: int, sites: int, each: int, count: int, seed: int
@@ -209,15 +210,6 @@ class TestLeaks:
             InputError, match="The scaler was fitted on 1 cases that are not in the training set, among them c"
         ):
             leaks.require_within("The scaler", ["a", "c"], ["a", "b"])
-
-    def test_many_cases_are_compared_in_blocks(self) -> None:
-        vectors = np.random.default_rng(0).normal(size=(600, 50)).astype(np.float32)
-        vectors[590] = vectors[3]
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        cases = [str(n) for n in range(600)]
-        found = leaks._closest(vectors, cases, {case: str(int(case) % 7) for case in cases}, "source")
-        assert found is not None
-        assert {found.first, found.second} == {"3", "590"}
 
 
 def test_the_public_pairs_are_different_patients(data_dir: Path, tmp_path: Path) -> None:
