@@ -198,7 +198,8 @@ def _leaderboard(gathered: Gathered) -> list[dict[str, Any]]:
     )  # fmt: skip
     found = []
     for row in gathered.rows:
-        line: dict[str, Any] = {"network": row.name, "state": row.state, "chosen_on_tested_cases": row.chosen_on}
+        line: dict[str, Any] = {"network": row.name, "state": row.state, "grid": row.grid}
+        line["chosen_on_tested_cases"] = row.chosen_on
         for measure, summaries in tables.items():
             summary = summaries.get(row.name)
             line[measure] = None if summary is None else summary.mean

@@ -25,6 +25,7 @@ from training_tools.benchmarking import cells, costs, entries, sharing
 from training_tools.benchmarking.cells import Plan, read_plan
 from training_tools.benchmarking.gathering import gather
 from training_tools.dataset import load_cases
+from training_tools.training.fitting import require_fit
 
 from .benchmark_runs import (
     BROKEN,
@@ -120,6 +121,8 @@ class TestPlan:
                 chosen = entries.preset(task, name)
                 made = [entries.configured(path, chosen) for path in entries.entries(task).values() if path]
                 assert {config.task for config in made} == {task}
+                for config in made:
+                    require_fit(config)
         planar = {name for name, path in entries.entries("pool2delayed").items() if path is None}
         assert {name for name in entries.STUDY if name.startswith("3D")} <= planar
 

@@ -17,8 +17,8 @@ from training_tools import benchmark, dataset
 from training_tools.benchmarking import chosenon, entries
 from training_tools.benchmarking.cells import read_plan
 
-from .benchmark_runs import PERCEPTUAL, PIX2PIX, REGRESSION, run_benchmark, table, tiny_networks
-from .training_runs import prepared_pairs
+from .benchmark_runs import BROKEN, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, run_benchmark, table, tiny_networks
+from .training_runs import prepared_pairs, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,63 @@ class TestEncoders:
         states = {row.name: row.state for row in gathered.rows}
         assert states[REGRESSION].startswith("not compared: it was scored with another encoder")
         assert states[PIX2PIX] == "done"
+
+
+class TestGridsAndChanges:
+    def test_the_page_says_which_grid_each_network_sees(self, finished: Path) -> None:
+        text = (finished / "index.html").read_text(encoding="utf-8")
+        assert text.count("<td>each slice 16 x 16</td>") == len(NETWORKS)
+        rows = {row["network"]: row["grid"] for row in table(finished / "leaderboard.csv")}
+        assert (rows[PIX2PIX], rows[BROKEN]) == ("each slice 16 x 16", "")
+
+    @pytest.mark.parametrize(
+        ("dims", "source", "said"),
+        [
+            (3, {"patch_size": [8, 16, 16]}, "volume 8 x 16 x 16"),
+            (2, {"patch_size": [16, 16], "context_slices": 1}, "each slice 16 x 16 and 1 on either side"),
+            (
+                3,
+                {"patch_size": [8, 16, 16], "resampling": {"mode": "spacing", "spacing": [1, 1, 2.5]}},
+                "windows of 8 x 16 x 16 voxels of 1 x 1 x 2.5 mm",
+            ),
+            (2, {"patch_size": [16, 16], "resampling": {"mode": "none"}}, "windows of 16 x 16 of the scan's voxels"),
+        ],
+    )
+    def test_a_volume_brought_to_a_grid_is_no_window_of_it(self, dims: int, source: Any, said: str) -> None:
+        network = {"name": "unet", "arguments": {"spatial_dims": dims, "in_channels": 3}}
+        own = {"network": network} if "context_slices" in source else {}
+        config = tiny_config("regression", dims, source={"spatial_dims": dims, **source}, **own)
+        assert entries.grid_seen(config) == said
+
+    def test_full_keeps_the_study_s_grid(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.undo()
+        full = entries.preset("us2mri", "full")
+        for name, path in entries.entries("us2mri").items():
+            if path and name != "2D-Positioned":
+                assert entries.configured(path, full).source.patch_size in ((64, 128, 128), (128, 128)), name
+
+    def test_the_page_lists_what_the_preset_changed_from_and_to(
+        self, a_copy: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = Path(shutil.copytree(networks, tmp_path / "changed"))
+        presets = json.loads((place / "us2mri" / "presets.json").read_text())
+        discriminator = {"base": 8, "layers": 1}
+        presets["tiny"]["changes"] = {
+            "*": {"batch_size": 4}, PIX2PIX: {"optimiser.rate": 0.5, "objective.discriminator": discriminator},
+        }  # fmt: skip
+        (place / "us2mri" / "presets.json").write_text(json.dumps(presets))
+        monkeypatch.setattr(entries, "CONFIGS", place)
+        plan = read_plan(a_copy)
+        path = entries.entries("us2mri")[PIX2PIX]
+        assert path is not None
+        found = {key: (old, new) for key, old, new in entries.changed(path, plan.preset)}
+        assert found.pop("optimiser.rate") == (0.002, 0.5)  # and not the batch size, which was 4 before
+        ((key, (old, new)),) = found.items()
+        assert (key, old["base"], new["base"]) == ("objective.discriminator", 4, 8)
+        benchmark.write_page(plan)
+        text = (a_copy / "index.html").read_text(encoding="utf-8")
+        assert "<td class='w'>optimiser.rate</td><td>0.002</td><td>0.5</td>" in text
+        assert text.count("The preset tiny changes nothing.") == len(NETWORKS)  # two of them, and the broken one
 
 
 class TestDesignsChosenOnTestedPatients:

@@ -86,6 +86,35 @@ def configured(path: Path, chosen: Preset, encoder: Path | None = None, **settin
         raise InputError(f"The preset {chosen.name} makes no configuration of {path.stem}: {error}.") from error
 
 
+def changed(path: Path, chosen: Preset) -> list[tuple[str, Any, Any]]:
+    """(setting, from, to) of what a preset changes in the configuration of an entry; None where there was no such."""
+    before = read_config(path).model_dump(mode="json")
+    after = configured(path, chosen).model_dump(mode="json")
+    keys = {**chosen.changes.get("*", {}), **chosen.changes.get(path.stem, {})}
+    found = [(key, _value(before, key), _value(after, key)) for key in keys]
+    return [(key, old, new) for key, old, new in found if old != new]
+
+
+def _value(record: Any, key: str) -> Any:
+    for part in key.split("."):
+        record = record.get(part) if isinstance(record, dict) else None
+    return record
+
+
+def grid_seen(config: Config) -> str:
+    """The grid that a network sees of a scan, in words, slices first."""
+    source = config.source
+    size = " x ".join(map(str, source.patch_size))
+    if source.resampling.mode != "fit":
+        spacing = source.resampling.spacing
+        voxels = "of the scan's voxels" if spacing is None else f"voxels of {' x '.join(f'{s:g}' for s in spacing)} mm"
+        return f"windows of {size} {voxels}"
+    if source.spatial_dims == 3:
+        return f"volume {size}"
+    beside = f" and {source.context_slices} on either side" if source.context_slices else ""
+    return f"each slice {size}{beside}"
+
+
 def _change(record: dict[str, Any], key: str, value: Any) -> None:
     *groups, last = key.split(".")
     for group in groups:

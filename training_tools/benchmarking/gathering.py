@@ -13,7 +13,7 @@ from ..evaluating.comparing import Table, compare
 from .cells import Plan, scored_otherwise, settings_changed, state_of
 from .chosenon import chosen_on
 from .costs import WALL
-from .entries import PLANAR, entries
+from .entries import PLANAR, entries, grid_seen
 
 OTHERWISE = "not compared: it was scored with another encoder of features; remove its folder and run it again"
 OUTDATED = "not compared: its settings have changed since it was run; remove its folder and run it again"
@@ -23,13 +23,15 @@ OUTDATED = "not compared: its settings have changed since it was run; remove its
 class Row:
     """One network of the table. state: "done", or in words why it has no numbers. costs: empty where not done.
 
-    chosen_on: how many of the tested cases its design was chosen on; where there are any it is not ranked.
+    grid: that the network sees. chosen_on: how many of the tested cases its design was chosen on; where there are any
+    it is not ranked.
     """
 
     name: str
     state: str
     costs: Mapping[str, Any]
     frechet: float | str | None = None
+    grid: str = ""
     chosen_on: int = 0
 
 
@@ -80,7 +82,7 @@ def gather(plan: Plan) -> Gathered:
             for method, cases in found.items():
                 scores.setdefault(method, {}).update(cases)
     familiar = chosen_on(plan.task, plan.data, patients) if scores else {}
-    rows = [replace(row, chosen_on=familiar.get(row.name, 0)) if row.state == "done" else row for row in rows]
+    rows = [_about(plan, row, familiar) for row in rows]
     finished = [row.name for row in rows if row.state == "done"]
     competing = [name for name in finished if name not in familiar]
     order = [*finished, *(method for method in REFERENCES if method in scores)]
@@ -89,6 +91,12 @@ def gather(plan: Plan) -> Gathered:
     references = tuple(method for method in REFERENCES if method in scores)
     told = tuple(machines), tuple(sorted(clocks))
     return Gathered(plan, tuple(rows), tables, references, ordered, patients, *told)
+
+
+def _about(plan: Plan, row: Row, familiar: Mapping[str, int]) -> Row:
+    if row.state != "done":
+        return row
+    return replace(row, grid=grid_seen(plan.config(row.name, 0)), chosen_on=familiar.get(row.name, 0))
 
 
 def _lacking(states: list[tuple[str, Mapping[str, Any]]], folds: int) -> str:

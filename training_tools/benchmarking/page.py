@@ -19,7 +19,7 @@ from ..evaluating.measures import MEASURES
 from ..evaluating.writing import cell
 from .cells import PICTURED, Plan, about_encoder
 from .costs import PROCESSOR
-from .entries import STUDY, entries
+from .entries import STUDY, changed, entries
 from .gathering import Gathered, Row
 from .pictures import SOURCE, SYNTHETIC, TARGET, embedded
 
@@ -89,7 +89,8 @@ def _chief(gathered: Gathered, tables: dict[str, Table]) -> str:
     shown = [name for name in CHIEF if name in tables]
     head = "".join(f"<th>{escape(MEASURES[name].label)} {_arrow(name)}</th>" for name in shown)
     head = (
-        f"<tr><th class='w'>Network</th>{head}<th>Rank (SSIM)</th><th>Group</th><th>Fréchet ↓</th><th>Parameters</th>"
+        f"<tr><th class='w'>Network</th>{head}<th>Rank (SSIM)</th><th>Group</th><th>Fréchet ↓</th>"
+        "<th>Grid</th><th>Parameters</th>"
         "<th>Steps</th><th>Training</th><th>One case</th><th>Memory</th></tr>"
     )
     by_method = {name: {s.method: s for s in tables[name].summaries} for name in shown}
@@ -98,14 +99,14 @@ def _chief(gathered: Gathered, tables: dict[str, Table]) -> str:
     for row in gathered.rows:
         label = _label(row)
         if row.state != "done":
-            empty = f"<td class='w note' colspan='{len(shown) + 8}'>{escape(row.state)}</td>"
+            empty = f"<td class='w note' colspan='{len(shown) + 9}'>{escape(row.state)}</td>"
             body.append(f"<tr><td class='w'>{label}</td>{empty}</tr>")
             continue
         cells = "".join(_value(by_method[name].get(row.name), best[name]) for name in shown)
         body.append(f"<tr><td class='w'>{label}</td>{cells}{_ranked(by_method, row.name)}{_cost_cells(row)}</tr>")
     for method in gathered.references:
         cells = "".join(_value(by_method[name].get(method), None) for name in shown)
-        body.append(f"<tr class='note'><td class='w'>{escape(method)}</td>{cells}<td colspan='8'></td></tr>")
+        body.append(f"<tr class='note'><td class='w'>{escape(method)}</td>{cells}<td colspan='9'></td></tr>")
     return f"<div class='scroll' style='max-height:none'><table>{head}{''.join(body)}</table></div>"
 
 
@@ -146,7 +147,8 @@ def _cost_cells(row: Row) -> str:
     frechet = f"{row.frechet:.3g}" if isinstance(row.frechet, float) else ""
     why = escape(row.frechet, quote=True) if isinstance(row.frechet, str) else ""
     return (
-        f"<td title='{why}'>{frechet}</td><td>{costs['parameters']:,}</td><td>{costs['steps']:.0f}</td>"
+        f"<td title='{why}'>{frechet}</td><td>{escape(row.grid)}</td>"
+        f"<td>{costs['parameters']:,}</td><td>{costs['steps']:.0f}</td>"
         f"<td title='{work}'>{costs['training_seconds']:.0f} s</td><td>{costs['inference_seconds']:.2f} s</td>"
         f"<td>{'' if memory is None else f'{memory / 2**30:.1f} GiB'}</td>"
     )
@@ -162,6 +164,8 @@ def _explained(gathered: Gathered) -> str:
         "Floors: identity is the source itself in the target's normalisation; best line is one gain and offset fitted "
         "on the training cases; mean image is the training targets' mean. Ceilings: the real target, and the real "
         f"target with noise of {RETEST_NOISE:.0%} of its range added.",
+        "Grid is what a network sees of a scan; all are scored on the scan's own grid. What is finer than its grid "
+        "(small lesions, sharp edges) no network can make, so compare within a grid first.",
         "Training and One case (median) are times on the clock of the machine above, longer where other programs ran "
         "beside them (processor seconds on hovering and in leaderboard.csv); memory is the most that the process of a "
         "network held.",
@@ -280,9 +284,23 @@ def _settings(plan: Plan) -> Iterable[str]:
             for key, origin in origins.items()
         )
         yield (
-            f"<details><summary>{escape(name)}</summary><table><tr><th class='w'>Setting</th><th class='w'>From</th>"
-            f"</tr>{told}</table><pre class='scroll'>{escape(json.dumps(record, indent=1))}</pre></details>"
+            f"<details><summary>{escape(name)}</summary>{_changes(path, plan)}<table><tr><th class='w'>Setting</th>"
+            f"<th class='w'>From</th></tr>{told}</table><pre class='scroll'>{escape(json.dumps(record, indent=1))}</pre></details>"
         )
+
+
+def _changes(path: Path, plan: Plan) -> str:
+    """What the preset changed in a network's configuration."""
+    rows = "".join(
+        f"<tr><td class='w'>{escape(key)}</td><td>{escape(json.dumps(old))}</td><td>{escape(json.dumps(new))}</td></tr>"
+        for key, old, new in changed(path, plan.preset)
+    )
+    if not rows:
+        return f"<p class='note'>The preset {escape(plan.preset.name)} changes nothing.</p>"
+    return (
+        f"<table><tr><th class='w'>Changed by the preset {escape(plan.preset.name)}</th><th>From</th><th>To</th></tr>"
+        f"{rows}</table>"
+    )
 
 
 def _arrow(measure: str) -> str:
