@@ -2,7 +2,8 @@
 
 A signature is an image on coarse cells, less what is common to all images of its kind; two are compared at every shift
 between them. All pairs of 790 volumes took 11 s of one core, of 790 single slices 7 s; the copies of `leaks`'s figures
-were the first of their partners among them throughout. Which images must not be alike, and from what correlation on, is `leaks`'s.
+were the first of their partners among them throughout. Which images must not be alike, and from what correlation on,
+is `leaks`'s.
 """
 
 from __future__ import annotations
