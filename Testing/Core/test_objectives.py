@@ -259,6 +259,18 @@ class TestMathematics:
         assert float(discogan.mean_difference([a], [b + 1])) == 1
         assert float(perceptual.matched([a], [b])) == 1
 
+    def test_an_image_that_is_the_target_matches_the_discriminator_as_it_is_then(self, an_encoder: Path) -> None:
+        objective = an_objective("perceptual-pix2pix", an_encoder)
+        nets = objective.networks(torch.nn.Identity(), Shape(2, 1, (16, 16)))
+        batch = a_batch()
+        batch = Batch(batch.source, batch.source, batch.weight)
+        for update in objective.updates(batch, nets, torch.Generator()):
+            if update.optimiser == "discriminator":  # moved as an optimiser would
+                for weight in nets["discriminator"].parameters():
+                    weight.data += 0.1 * torch.sin(torch.arange(weight.numel()).reshape(weight.shape))
+        assert float(update.logged["matching"]) == 0
+        assert float(update.logged["perceptual"]) == 0
+
     def test_a_perfect_cycle_costs_nothing(self, an_encoder: Path) -> None:
         objective, batch = an_objective("cyclegan", an_encoder), a_batch(paired=False)
         nets = objective.networks(a_generator("cyclegan"), Shape(2, 1, (16, 16)))

@@ -49,16 +49,19 @@ class PerceptualPix2Pix(Pix2Pix):
         options, judge = self.options, networks["discriminator"]
         made = translated(networks["generator"], batch)
         shown, real = masked(made, batch.weight), masked(batch.target, batch.weight)
-        of_real = judge.features(torch.cat([batch.source, real], dim=1))  # type: ignore[operator]
+        true = judge(torch.cat([batch.source, real], dim=1))
         false = judge(torch.cat([batch.source, shown.detach()], dim=1))
-        judged = losses.adversarial(of_real[-1], True, options.gan) + losses.adversarial(false, False, options.gan)
+        judged = losses.adversarial(true, True, options.gan) + losses.adversarial(false, False, options.gan)
         yield Update("discriminator", judged / 2, {"discriminator": judged.detach() / 2})
+        # Both of the discriminator as it is now, so that the term is 0 where the image is the target.
         of_made = judge.features(torch.cat([batch.source, shown], dim=1))  # type: ignore[operator]
+        with torch.no_grad():
+            of_real = judge.features(torch.cat([batch.source, real], dim=1))  # type: ignore[operator]
         l1 = losses.weighted_l1(made, batch.target, losses.emphasised(batch.weight, batch.lesion, options.lesion))
         fooled = losses.adversarial(of_made[-1], True, options.gan)
         encoder: encoders.Encoder = networks["encoder"]  # type: ignore[assignment]
         perceptual = encoders.distance(encoder, made, batch.target, batch.weight)
-        matching = matched(of_made[:-1], [part.detach() for part in of_real[:-1]])
+        matching = matched(of_made[:-1], of_real[:-1])
         terms = {"l1": l1, "generator_gan": fooled, "perceptual": perceptual, "matching": matching}
         weights = (options.l1, options.adversarial, options.perceptual, options.feature_matching)
         loss = sum(weight * term for weight, term in zip(weights, terms.values()))
