@@ -75,7 +75,7 @@ def _grid(batch: torch.Tensor, settings: Augmentation, generator: torch.Generato
         scales[:, axis] *= flips
     angles = draw(math.radians(settings.rotation), 1 if dims == 2 else 3)
     matrix = torch.zeros(count, dims, dims + 1)
-    matrix[:, :, :dims] = _rotations(angles, dims) * scales[:, None, :]
+    matrix[:, :, :dims] = _rotations(angles, dims) * _stretch(batch) * scales[:, None, :]
     matrix[:, :, dims] = draw(2 * settings.shift, dims)
     grid = functional.affine_grid(matrix, list(batch.shape), align_corners=False)
     if settings.elastic:
@@ -84,6 +84,12 @@ def _grid(batch: torch.Tensor, settings: Augmentation, generator: torch.Generato
         bend = functional.interpolate(points, batch.shape[2:], mode=mode, align_corners=True)
         grid = grid + bend.movedim(1, -1)
     return grid.to(batch)
+
+
+def _stretch(batch: torch.Tensor) -> torch.Tensor:
+    """(dims, dims): what makes a rotation of voxels one of grid_sample's coordinates, which span 2 on every axis."""
+    sizes = torch.tensor(batch.shape[:1:-1], dtype=torch.float32)  # column, row, slice
+    return sizes[None, :] / sizes[:, None]
 
 
 def _rotations(angles: torch.Tensor, dims: int) -> torch.Tensor:

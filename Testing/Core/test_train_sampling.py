@@ -14,7 +14,7 @@ import torch
 from imagetranslation.errors import InputError
 from imagetranslation.intensity import normalise
 from imagetranslation.volume import Volume, read_volume, write_volume
-from training_tools.augmentation import augment
+from training_tools.augmentation import _grid, augment
 from training_tools.config import Config
 from training_tools.dataset import load_case
 from training_tools.training import cache
@@ -137,6 +137,18 @@ def test_a_batch_depends_on_its_step_alone_and_processes_have_shares_of_their_ow
     assert not torch.equal(*shares)
     with pytest.raises(InputError, match="multiple of 3"):
         Sampler(cases, tiny_config(), Process(0, 3))
+
+
+def test_a_turned_image_is_turned_and_not_sheared_where_it_is_not_square() -> None:
+    """The places that a rotation takes voxels from keep their distances."""
+    settings = Augmentation(rotation=40, shift=0, scale=0, gamma=0, gain=0)
+    for shape in ((16, 64), (4, 12, 30)):
+        sizes = torch.tensor(shape[::-1], dtype=torch.float32)
+        grid = _grid(torch.zeros(3, 3, *shape), settings, torch.Generator().manual_seed(0)) * sizes / 2
+        sides = torch.stack([grid.diff(dim=axis).flatten(1, -2)[:, 0] for axis in range(1, len(shape) + 1)], dim=1)
+        products = sides @ sides.transpose(1, 2)
+        torch.testing.assert_close(products, torch.eye(len(shape)).expand_as(products), atol=1e-4, rtol=0)
+        assert (sides[:, 0, -2] < 0.99).any()
 
 
 def test_augmented_volumes_move_together_and_stay_in_range() -> None:

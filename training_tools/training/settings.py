@@ -19,7 +19,8 @@ class Strict(BaseModel):
 
 
 class Sampling(Strict):
-    """What one training sample is, and how samples are drawn. Every patient is equally likely, whatever its size.
+    """What one training sample is, and how samples are drawn. Every patient is equally likely, whatever the size and
+    number of its cases.
 
     samples: "windows" of the source's patch_size (slices, with their neighbours if `context_slices` is set, or
     volumes); "positioned-slices" for networks that see whole volumes and are trained on slices with their positions.
@@ -42,11 +43,12 @@ class Sampling(Strict):
 
 
 class Augmentation(Strict):
-    """Half-widths of uniform distributions. rotation: degrees, in the plane (2-D) or about each axis (3-D).
+    """Half-widths of uniform distributions. rotation: degrees, in the plane (2-D) or about each axis (3-D), of the
+    network's grid: voxels count as cubes.
 
     shift: fraction of the image. scale, gamma, gain: of the logarithm. elastic: fraction of the image, on a coarse grid
     of 5 points along each axis. mirror: the model image's axis that runs left-right in the patient, flipped in every
-    second sample, or null. mixup: share of samples blended with the same place of another patient.
+    second sample, or null. mixup: share of samples blended with the same place of a patient drawn anew.
     """
 
     rotation: float = Field(default=5.0, ge=0)
