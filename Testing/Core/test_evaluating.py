@@ -153,6 +153,10 @@ class TestComparing:
         assert first.interval.low < first.mean < first.interval.high
         assert {t.label: t.holm_p <= 0.05 for t in table.tests} == {"a - bb": True, "a - ccc": True, "bb - ccc": False}
 
+    def test_a_name_that_holds_a_dash_keeps_its_significance(self) -> None:
+        (table,) = comparing.compare(self.scores(**{"a - v2": 30, "bb": 31}), self.PATIENTS)
+        assert [(s.method, s.group) for s in table.summaries] == [("a - v2", "a"), ("bb", "b")]
+
     def test_floors_and_ceilings_do_not_compete(self) -> None:
         (table,) = comparing.compare(self.scores(a=30, bb=31, floor=20), self.PATIENTS, competing=["a", "bb"])
         assert [(s.method, s.rank, s.group) for s in table.summaries] == [

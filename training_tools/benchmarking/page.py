@@ -283,9 +283,10 @@ def _settings(plan: Plan) -> Iterable[str]:
             f"<tr><td class='w'>{escape(key)}</td><td class='w'>{escape(origin)}</td></tr>"
             for key, origin in origins.items()
         )
+        whole = escape(json.dumps(record, indent=1))
         yield (
             f"<details><summary>{escape(name)}</summary>{_changes(path, plan)}<table><tr><th class='w'>Setting</th>"
-            f"<th class='w'>From</th></tr>{told}</table><pre class='scroll'>{escape(json.dumps(record, indent=1))}</pre></details>"
+            f"<th class='w'>From</th></tr>{told}</table><pre class='scroll'>{whole}</pre></details>"
         )
 
 

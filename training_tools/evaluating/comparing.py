@@ -103,9 +103,8 @@ def _table(
     tests = _tests({method: columns[method] for method in competing})
     sign = 1 if MEASURES[measure].better == "higher" else -1
     order = sorted(competing, key=lambda method: -sign * float(columns[method].mean()))
-    groups = letters(
-        order, {frozenset(t.label.split(" - ", 1)) for t in tests if t.holm_p is not None and t.holm_p <= ALPHA}
-    )
+    pairs = map(frozenset, combinations(competing, 2))  # in the order of the tests, whose labels may hold anything
+    groups = letters(order, {pair for pair, t in zip(pairs, tests) if t.holm_p is not None and t.holm_p <= ALPHA})
     finished = tuple(
         Summary(s.method, s.mean, s.sd, s.interval, s.n, order.index(s.method) + 1, groups[s.method])
         if s.method in groups else s
