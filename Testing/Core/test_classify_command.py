@@ -118,12 +118,40 @@ def test_the_page_needs_nothing_else_and_says_what_kind_of_test_it_was(finished:
 
 
 def test_the_controls_labels_keep_each_folds_share() -> None:
-    labels, folds = (np.arange(30) % 6 == 0).astype(int), Folds(5)
+    labels, folds = (np.arange(30) % 6 == 0).astype(int), Folds(5, repeats=2)
     drawn = [arms.drawn_anew(labels, folds, number) for number in (0, 0, 1)]
-    assert (drawn[0] == drawn[1]).all()
-    assert (drawn[0] != drawn[2]).any()
-    for _, _, _, tested in folds.divide(labels):
-        assert [own[tested].sum() for own in drawn] == [1, 1, 1]
+    for repeat in (0, 1):
+        assert (drawn[0][repeat][0] == drawn[1][repeat][0]).all()
+        assert (drawn[0][repeat][0] != drawn[2][repeat][0]).any()
+    assert (drawn[0][0][0] != drawn[0][1][0]).any()
+    for repeat, _, _, tested in folds.divide(labels):
+        assert [own[repeat][0][tested].sum() for own in drawn] == [1, 1, 1]
+    again = [(r, f, tested.tolist()) for _, own in drawn[0] for r, f, _, tested in own.divide(labels)]
+    assert again == [(r, f, tested.tolist()) for r, f, _, tested in folds.divide(labels)]
+
+
+def test_the_record_is_json_also_with_repeats_and_few_of_a_kind(study: Path) -> None:
+    rows = [f"{patient},{'high' if n % 4 == 0 else 'low'}" for n, patient in enumerate(PATIENTS[:20])]
+    (study / "labels.csv").write_text("\n".join(["patient,label", *rows]))
+    for name in ("source", "synthetic", "real"):
+        lines = (study / f"{name}.csv").read_text().splitlines()
+        (study / f"{name}.csv").write_text("\n".join(lines[:21]))
+    classify.main(command(study, "--folds", "5", "--repeats", "2"))
+
+    def refused(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    told = json.loads((study / "out" / "classification.json").read_text(), parse_constant=refused)
+    control = next(row for row in told["results"] if row["arm"] == arms.CONTROL)
+    assert len(control["auc_of_folds"]) == 2 * 5 * arms.PERMUTATIONS
+    assert None not in control["auc_of_folds"]
+
+
+def test_an_area_that_is_undefined_is_null_in_the_record() -> None:
+    made = [Prediction(0, fold, np.array([2 * fold, 2 * fold + 1]), np.array([0.4, 0.6]), {}) for fold in (0, 1)]
+    told = scores.score(made, np.array([0, 1, 1, 1])).as_dict()
+    assert told["auc_of_folds"] == [1.0, None]
+    json.dumps(told, allow_nan=False)
 
 
 def test_the_range_of_the_control_by_chance_is_that_of_a_model_that_learns_noise() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from imagetranslation.readerstudy.statistics.estimates import Interval
 from .crossfit import NESTED, CrossFit
 from .crossvalidation import Features, Folds, Prediction, fixed, predict
 from .images import REAL, SOURCE, SYNTHETIC
-from .models import find
+from .models import Model, find
 from .scores import Scores, corrected_test, interval, mean_of, score
 from .tables import Cohort
 
@@ -85,28 +86,40 @@ def run(
             def after(repeat: int, fold: int, arm: str = arm, name: str = name) -> None:
                 told(f"{name}, {arm}: fold {repeat}-{fold} is done.")
 
-            drawn = [labels] if arm != CONTROL else [drawn_anew(labels, folds, n) for n in range(PERMUTATIONS)]
-            made = [tuple(predict(model, features, own, folds, divided_by=cohort.labels, told=after)) for own in drawn]
-            told_scores = [score(predictions, own, resampling) for predictions, own in zip(made, drawn)]
-            first = made[0]
-            count = features(f"{first[0].repeat}-{first[0].fold}")[0].shape[1]
+            learnt = partial(_learnt, model, features, cohort.labels, after)
             if arm == CONTROL:
-                results.append(_control(name, first, told_scores, count, drawn[0]))
-            else:
-                results.append(Result(arm, name, first, told_scores[0], count))
+                results.append(_control(name, learnt, cohort.labels, folds, resampling, features))
+                continue
+            made = learnt(labels, folds)
+            results.append(Result(arm, name, made, score(made, labels, resampling), _width(features, made)))
     return results
 
 
-def drawn_anew(labels: np.ndarray, folds: Folds, number: int) -> np.ndarray:
-    """Labels permuted among the tested patients of each fold (of the first repeat), so that no fold has fewer of a kind
-    than the arms that the control is held against. number: which draw."""
-    random = np.random.default_rng([folds.seed, number])
-    drawn = labels.copy()
+def _learnt(
+    model: Model, features: Features, by: np.ndarray, told: Callable[[int, int], None], own: np.ndarray, folds: Folds
+) -> tuple[Prediction, ...]:
+    """Predictions of what was learnt with the labels `own`, in folds that are stratified by `by`."""
+    return tuple(predict(model, features, own, folds, divided_by=by, told=told))
+
+
+def _width(features: Features, made: Sequence[Prediction]) -> int:
+    """How many features the first fold learnt from."""
+    return int(features(f"{made[0].repeat}-{made[0].fold}")[0].shape[1])
+
+
+def drawn_anew(labels: np.ndarray, folds: Folds, number: int) -> list[tuple[np.ndarray, Folds]]:
+    """For every repeat its folds alone, and labels permuted among the tested patients of each, so that no fold has
+    fewer of a kind than the arms that the control is held against. number: which draw."""
     divided = list(folds.divide(labels))
-    for repeat, _, _, tested in divided:
-        if repeat == divided[0][0]:
+    found = []
+    for repeat in dict.fromkeys(repeat for repeat, _, _, _ in divided):
+        random, drawn = np.random.default_rng([folds.seed, number, repeat]), labels.copy()
+        own = [(fold, tested) for other, fold, _, tested in divided if other == repeat]
+        for _, tested in own:
             drawn[tested] = random.permutation(labels[tested])
-    return drawn
+        given = tuple((repeat, fold, tuple(int(n) for n in tested)) for fold, tested in own)
+        found.append((drawn, Folds(len(own), 1, folds.seed, given)))
+    return found
 
 
 def by_chance(made: Sequence[Prediction], labels: np.ndarray) -> tuple[float, float]:
@@ -124,16 +137,29 @@ def by_chance(made: Sequence[Prediction], labels: np.ndarray) -> tuple[float, fl
 
 
 def _control(
-    model: str, predictions: tuple[Prediction, ...], found: Sequence[Scores], count: int, labels: np.ndarray
+    model: str,
+    learnt: Callable[[np.ndarray, Folds], tuple[Prediction, ...]],
+    labels: np.ndarray,
+    folds: Folds,
+    resampling: Resampling | None,
+    features: Features,
 ) -> Result:
-    draws = tuple(one.auc for one in found)
-    low, high = by_chance(predictions, labels)
+    """learnt: predictions with these labels in these folds."""
+    made = [
+        [(own, learnt(own, divided)) for own, divided in drawn_anew(labels, folds, number)]
+        for number in range(PERMUTATIONS)
+    ]
+    scored = [[score(predictions, own, resampling) for own, predictions in draw] for draw in made]
+    found = [one for draw in scored for one in draw]
+    predictions = tuple(one for _, repeat in made[0] for one in repeat)
+    draws = tuple(float(np.mean([one.auc for one in draw])) for draw in scored)
+    low, high = by_chance(made[0][0][1], made[0][0][0])
     told = (
         f"{len(draws)} draws of labels from {min(draws):.3f} to {max(draws):.3f}; where nothing can be learnt, "
         f"about 95% of draws lie from {low:.3f} to {high:.3f}"
     )
     blank = Interval("none of the control", found[0].interval.level, refused=told)
-    return Result(CONTROL, model, predictions, mean_of(found, blank), count, draws, (low, high))
+    return Result(CONTROL, model, predictions, mean_of(found, blank), _width(features, predictions), draws, (low, high))
 
 
 def arms(cohort: Cohort, seed: int, per_fold: PerFold | None = None) -> dict[str, tuple[Features, np.ndarray]]:

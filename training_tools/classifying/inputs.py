@@ -85,7 +85,9 @@ def given_folds(record: CrossFit, cohort: Cohort, folds: Folds, planned: Set[str
     """
     if not record.folds:
         if lacking := sorted(planned - set(cohort.patients)):
-            why = next((text for text in cohort.excluded if text.startswith(f"{lacking[0]} ")), f"{lacking[0]} is missing")
+            why = next(
+                (text for text in cohort.excluded if text.startswith(f"{lacking[0]} ")), f"{lacking[0]} is missing"
+            )
             raise InputError(
                 f"The record does not say whom its folds test, so all {len(planned)} patients of the plan must be "
                 f"there; {why}. Give the record its folds, or leave that patient out and plan anew."

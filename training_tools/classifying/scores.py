@@ -44,8 +44,13 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; undefined numbers are null."""
         told = {key: value for key, value in asdict(self).items() if key != "interval"}
-        told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in told.items()}
-        return {**told, "interval": self.interval.as_dict()}
+        told = {key: _or_null(value) for key, value in told.items()}
+        areas = [_or_null(area) for area in self.auc_of_folds]
+        return {**told, "auc_of_folds": areas, "interval": self.interval.as_dict()}
+
+
+def _or_null(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def score(made: Sequence[Prediction], labels: np.ndarray, resampling: Resampling | None = None) -> Scores:
