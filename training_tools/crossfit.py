@@ -80,7 +80,7 @@ def begin(
         )  # fmt: skip
         _require_same(plan, drawn, output)
     else:
-        _no_twins(data, alike)
+        require_no_twins(data, alike)
         learnt = [case for who in translators[0].trained_on for case in cases[who]]
         a_step, _ = costs.seconds_a_step(config.model_copy(update={"steps": MEASURED}), data, learnt)
         steps = config.steps if seconds is None else costs.steps_for(seconds, a_step)
@@ -146,8 +146,8 @@ def _alike(plan: Plan) -> str:
     return "no --alike" if plan.alike is None else f"--alike {plan.alike:g}"
 
 
-def _no_twins(data: Path, alike: float | None) -> None:
-    """Refuse data in which two patients have one image; each patient is a side of their own."""
+def require_no_twins(data: Path, alike: float | None) -> None:
+    """InputError for data in which two patients have one image; each patient is a side of their own."""
     known = subjects(data)
     sides: dict[str, list[str]] = defaultdict(list)
     for case, subject in known.items():

@@ -23,9 +23,10 @@ from typing import Any
 from imagetranslation.errors import InputError
 
 from .benchmarking.entries import TASKS
+from .classifying.models import MODELS
 from .console import run as run_command
 from .crossfitting.plan import SCHEMES
-from .reproducing import data, growth, plan, report, running
+from .reproducing import data, growth, plan, possible, report, running
 from .reproducing.choices import Choices, begin
 from .reproducing.sizes import sizes_for
 
@@ -52,6 +53,7 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     found.add_argument("--quick", action="store_true", help="few patients, seconds of training: within 45 minutes")
     found.add_argument("--resume", action="store_true", help="go on where it was stopped; always so")
     found.add_argument("--prepare", default="", metavar="'OPTIONS'", help="for training_tools.prepare, in quotes")
+    found.add_argument("--classifiers", nargs="+", choices=list(MODELS), help="these alone (us2mri); default: all")
     found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; changes no result")
     found.add_argument("--positive", default="", metavar="LABEL", help="that classification looks for (us2mri)")
     found.add_argument("--scheduler", default="", help="address of a Dask scheduler, for networks and features")
@@ -83,6 +85,8 @@ _SIZES = ("patients", "preset", "seconds", "translator_seconds", "scheme", "fold
 def chosen(options: argparse.Namespace) -> Choices:
     """The choices that options make; InputError for impossible ones."""
     given: dict[str, Any] = {name: value for name in _SIZES if (value := getattr(options, name)) is not None}
+    if options.classifiers:
+        given["classifiers"] = tuple(dict.fromkeys(options.classifiers))
     if options.only:
         given["only"] = tuple(options.only)
     if options.rhos:
@@ -94,8 +98,9 @@ def chosen(options: argparse.Namespace) -> Choices:
     if options.data == data.PHANTOM and more:
         raise InputError("--prepare is for your own data; simulated ones are prepared as they are.")
     sizes = replace(sizes_for(options.task, options.quick), **given)
-    if options.data == data.PHANTOM and not options.growth and sizes.patients < 2 * sizes.folds:
-        raise InputError(f"{sizes.folds} folds need {2 * sizes.folds} simulated patients or more (--patients).")
+    least = max(2 * sizes.folds, possible.least_to_divide(sizes))
+    if options.data == data.PHANTOM and not options.growth and sizes.patients < least:
+        raise InputError(f"{sizes.folds} folds need {least} simulated patients or more (--patients).")
     return Choices(
         options.task, options.data, options.output, options.quick, sizes, options.workers, more, options.scheduler,
         options.positive,
@@ -111,8 +116,9 @@ def _require_applying(options: argparse.Namespace, given: Mapping[str, Any]) -> 
     for name in ("rhos", "sweep_patients") if options.task == "us2mri" else ():
         if name in given:
             raise InputError(f"--{name.replace('_', '-')} is for simulated bone scans (pool2delayed).")
-    if options.positive and options.task != "us2mri":
-        raise InputError("--positive is for the classification of us2mri.")
+    for name in ("positive", "classifiers") if options.task != "us2mri" else ():
+        if getattr(options, name):
+            raise InputError(f"--{name} is for the classification of us2mri.")
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m training_tools.reproduce") -> int:

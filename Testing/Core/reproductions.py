@@ -43,6 +43,21 @@ def pairs(folder: Path, cases: int, labels: bool) -> Path:
     return prepared
 
 
+def visits(folder: Path) -> Path:
+    """Prepared pairs as a collection of patients has them: ten with a label, one of them with a second visit; p10
+    without a label; p11 with another one at each visit."""
+    prepared = pairs(folder, 14, labels=True)
+    path = prepared / "cases.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    facts = {"case10": ("p10", None), "case11": ("p11", "0"), "case12": ("p11", "1"), "case13": ("case0", None)}
+    for case in about["cases"]:
+        if case["case"] in facts:
+            case["patient"], label = facts[case["case"]]
+            case["facts"] = {} if label is None else {"label": label}
+    path.write_text(json.dumps(about), encoding="utf-8")
+    return prepared
+
+
 def choices(prepared: Path, output: Path) -> Choices:
     """A study of prepared pairs in seconds."""
     sizes = replace(

@@ -107,7 +107,7 @@ class TestBegun:
         assert not (tmp_path / "out").exists()
 
     def test_prepared_cases_may_be_copied_without_their_times_but_not_changed(self, tmp_path: Path) -> None:
-        prepared = pairs(tmp_path / "pairs", 2, labels=True)
+        prepared = pairs(tmp_path / "pairs", 3, labels=True)
         begin(self.choices(tmp_path / "out", str(prepared)))
         made(tmp_path / "out")
         for path in prepared.rglob("*"):
@@ -122,7 +122,7 @@ class TestBegun:
         "changed", ["lesion", "hyperaemia", "source_label", "target_label", "valid", "lesions.csv", "zones"]
     )
     def test_every_file_that_a_step_may_read_is_known_by_its_content(self, tmp_path: Path, changed: str) -> None:
-        prepared = pairs(tmp_path / "pairs", 2, labels=True)
+        prepared = pairs(tmp_path / "pairs", 3, labels=True)
         path = prepared / changed if changed.endswith("csv") else prepared / changed / "case1.nrrd"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"first")

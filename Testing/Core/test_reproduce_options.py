@@ -10,7 +10,8 @@ import pytest
 
 from imagetranslation.errors import InputError
 from training_tools import reproduce
-from training_tools.reproducing import data, growth, helping, plan, running
+from training_tools.classifying.models import MODELS
+from training_tools.reproducing import data, growth, helping, plan, possible, running, working
 from training_tools.reproducing.choices import Choices
 from training_tools.reproducing.sizes import sizes_for
 
@@ -42,6 +43,7 @@ def chosen(task: str, *options: str) -> Choices:
         (["--threads", "0"], "--threads must be 1 or more"),
         (["--workers", "0"], "1 or more"),
         (["--positive", "high"], "--positive is for the classification of us2mri"),
+        (["--classifiers", "resnet10"], "--classifiers is for the classification of us2mri"),
         (["--prepare", "--method none"], "--prepare is for your own data"),
         (["--data", "scans", "--prepare", "'"], "No closing quotation"),
         (["--data", "scans", "--patients", "5"], "--patients is for simulated patients; scans has its own"),
@@ -51,6 +53,14 @@ def chosen(task: str, *options: str) -> Choices:
 def test_impossible_options_are_refused(options: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         chosen("pool2delayed", "--quick", *options)
+
+
+def test_classifiers_can_be_chosen_and_are_all_by_default() -> None:
+    assert chosen("us2mri", "--classifiers", "elastic-net", "random-forest").sizes.classifiers == (
+        "elastic-net",
+        "random-forest",
+    )
+    assert set(chosen("us2mri").sizes.classifiers) == set(MODELS)
 
 
 def test_options_of_the_sweep_are_refused_where_there_is_none() -> None:
@@ -72,21 +82,22 @@ class TestLabelLookedFor:
         ("kinds", "wanted"), [({"0", "1"}, "1"), ({"No", "Yes"}, "Yes"), ({"benign", "malignant"}, "malignant")]
     )
     def test_plain_labels_say_it_themselves(self, kinds: set[str], wanted: str) -> None:
-        assert helping.looked_for(kinds, "") == (wanted, "")
+        assert possible.looked_for(kinds, "") == (wanted, "")
 
     def test_it_is_asked_for_where_the_labels_do_not_say_it(self) -> None:
-        wanted, reason = helping.looked_for({"high", "low"}, "")
+        wanted, reason = possible.looked_for({"high", "low"}, "")
         assert wanted == ""
         assert "--positive high or --positive low" in reason
-        assert helping.looked_for({"high", "low"}, "high") == ("high", "")
+        assert possible.looked_for({"high", "low"}, "high") == ("high", "")
         with pytest.raises(InputError, match="no patient has that label; there are high and low"):
-            helping.looked_for({"high", "low"}, "hihg")
+            possible.looked_for({"high", "low"}, "hihg")
 
     def test_it_reaches_the_classification(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         given: list[list[str]] = []
         monkeypatch.setattr(helping.classify, "main", lambda arguments: given.append(arguments) or 0)
         monkeypatch.setattr(helping, "require_no_leak", lambda translators, patients: None)
         cases = labelled(tmp_path, ("low", "high"))
+        (tmp_path / helping.TABLE).write_text("\n".join(["patient", *data.labels(cases)]))
         sizes = replace(sizes_for("us2mri", True), folds=2)
         assert "--positive high" in helping.classification(cases, tmp_path, sizes, 1, "", tmp_path / "no")
         assert helping.classification(cases, tmp_path, sizes, 1, "high", tmp_path / "out") == ""
@@ -125,3 +136,9 @@ def test_a_leak_stops_the_study_and_is_not_left_out(tmp_path: Path) -> None:
     sizes = replace(sizes_for("us2mri", True), folds=2)
     with pytest.raises(InputError, match="comes from a translator that was trained on case0"):
         helping.classification(cases, tmp_path, sizes, 1, "", tmp_path / "out")
+    made = Choices("us2mri", str(cases), tmp_path / "study", True, sizes, 1)
+    data.make("us2mri", str(cases), (), sizes, 1, made.place("prepared"))
+    (made.place("translators") / "crossfit").mkdir(parents=True)
+    (tmp_path / helping.RECORD).rename(made.place("translators") / "crossfit" / helping.RECORD)
+    with pytest.raises(InputError, match="comes from a translator that was trained on case0"):
+        working.lesions(made, made.place("lesions"))

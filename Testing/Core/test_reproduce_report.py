@@ -30,7 +30,7 @@ from training_tools.reproducing.differences import differences
 from training_tools.reproducing.published import GAP, UNKNOWN
 from training_tools.reproducing.sizes import sizes_for
 
-from .reproductions import choices, pairs, tiny
+from .reproductions import choices, tiny, visits
 
 NETWORKS = entries.CONFIGS
 SECTIONS = (
@@ -45,11 +45,11 @@ SECTIONS = (
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """Prepared pairs of ten patients, and a whole study of them."""
+    """Prepared pairs of twelve patients, some with two visits or without one label, and a whole study of them."""
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         tiny(patch, folder / "networks")
-        prepared = pairs(folder / "pairs", 10, labels=True)
+        prepared = visits(folder / "pairs")
         reproduce.reproduce(choices(prepared, folder / "out"))
         yield prepared, folder / "out"
 
@@ -88,13 +88,13 @@ class TestWholeStudy:
         assert report.SIMULATED not in page
         assert str(study[0].resolve()) in page
         told = json.loads((study[1] / "report.json").read_text())
-        assert told["data"]["patients"] == 10
+        assert told["data"]["patients"] == 12
         assert told["data"]["sha256_of_all_files"] in page
 
     def test_a_published_number_stands_in_the_column_of_published_ones(self, study: tuple[Path, Path]) -> None:
         page = (study[1] / "report.html").read_text(encoding="utf-8")
         row = re.findall(r"<tr><td[^>]*>Patients</td>(.*?)</tr>", page)[0]
-        assert re.findall(r"<td class='([^']*)'>(.*?)</td>", row) == [("w published", "794"), ("w ", "10")]
+        assert re.findall(r"<td class='([^']*)'>(.*?)</td>", row) == [("w published", "794"), ("w ", "12")]
 
     def test_what_steps_left_out_or_refused_is_on_the_page_and_in_the_record(self, study: tuple[Path, Path]) -> None:
         page = (study[1] / "report.html").read_text(encoding="utf-8")
@@ -108,6 +108,27 @@ class TestWholeStudy:
         for one in record["excluded"]:
             assert any(one["patient"] in sentence for sentence in told["preservation"]["left_out"]), one
         assert "Left out, refused or noted" in page
+        assert any(text.startswith("No zones of the prostate were given") for text in told["lesions"]["left_out"])
+        assert "taken on trust" in (study[1] / "lesions" / "reading" / "lesions.html").read_text(encoding="utf-8")
+        assert not any("taken on trust" in sentence for sentence in told["lesions"]["left_out"])
+        assert lesiontables.CHECKED in told["lesions"]["notes"]
+
+    def test_suspicious_features_are_in_the_report(self, study: tuple[Path, Path], tmp_path: Path) -> None:
+        shutil.copytree(study[1] / "classification" / "reading", tmp_path / "reading")
+        path = tmp_path / "reading" / "classification.json"
+        said = "The feature psa of source tells the labels apart without a single error"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "suspicious": [said]}))
+        assert said in tables.classification(tmp_path / "reading").left
+
+    def test_patients_without_one_label_are_named_and_the_others_classified(self, study: tuple[Path, Path]) -> None:
+        page = (study[1] / "report.html").read_text(encoding="utf-8")
+        assert "1 patients have no label and are not classified: p10." in page
+        assert "p11 has different labels at different visits (0, 1) and is not classified." in page
+        assert "is given the first by name of each, and classifiers of features the mean over all: case0." in page
+        told = json.loads((study[1] / "classification" / "reading" / "classification.json").read_text())
+        assert told["patients"] == 10
+        everyone = json.loads((study[1] / "translators" / "crossfit" / "crossfit.json").read_text())["images"]["all"]
+        assert len(everyone) == 12
 
     def test_features_are_those_that_were_classified(self, study: tuple[Path, Path]) -> None:
         with (study[1] / "differences.csv").open(newline="") as stream:
@@ -119,7 +140,7 @@ class TestWholeStudy:
     def test_the_table_of_cross_fitted_images_covers_every_patient(self, study: tuple[Path, Path]) -> None:
         with (study[1] / "cross_fitted.csv").open(newline="") as stream:
             rows = {row["Images"]: row for row in csv.DictReader(stream)}
-        assert rows["2D-Pix2Pix, cross-fitted"]["Patients"] == "10"
+        assert rows["2D-Pix2Pix, cross-fitted"]["Patients"] == "12"
         assert rows["2D-Pix2Pix, cross-fitted"]["Published SSIM"] == "0.855 ± 0.032"
         assert rows["real target (reference)"]["SSIM"].startswith("1.000")
 

@@ -12,7 +12,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.files import make_folder, write_text
 
 from ..benchmarking.entries import TASKS, entries, preset
-from . import data
+from . import data, possible
 from .sizes import Sizes
 from .stamps import plain
 
@@ -108,8 +108,8 @@ def require_possible(choices: Choices) -> None:
         raise InputError(
             f"--only {unknown[0]}: no network that {choices.task} can run; there are {', '.join(sorted(known))}."
         )
-    if not choices.simulated:
-        data.arguments_for(Path(choices.data), choices.task, choices.more)
+    if not choices.simulated and data.arguments_for(Path(choices.data), choices.task, choices.more) is None:
+        possible.require(Path(choices.data), choices.task, choices.sizes, choices.positive)
 
 
 def begun_with(output: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,20 +213,39 @@ def listing(data: str, more: Sequence[str], output: Path) -> str:
 
 
 def labels(place: Path) -> dict[str, str]:
-    """Patient to label, where the cases name labels. InputError for a patient with two."""
+    """Patient to label, where the cases name labels; without patients whose cases name different ones."""
+    return {patient: next(iter(told)) for patient, told in _told(place).items() if len(told) == 1}
+
+
+def without_label(place: Path) -> tuple[str, ...]:
+    """Sentences that name the patients who cannot be classified; none where no case names a label."""
+    told = _told(place)
+    if not any(told.values()):
+        return ()
+    silent = sorted(patient for patient, own in told.items() if not own)
+    found = [f"{len(silent)} patients have no label and are not classified: {', '.join(silent)}."] if silent else []
+    found += [
+        f"{patient} has different labels at different visits ({', '.join(sorted(own))}) and is not classified."
+        for patient, own in sorted(told.items()) if len(own) > 1
+    ]  # fmt: skip
+    return tuple(found)
+
+
+def _told(place: Path) -> dict[str, set[str]]:
+    """Patient to the labels that their cases name; a case that names none says nothing against the others."""
     owners = patients(place)
-    found: dict[str, str] = {}
+    found: dict[str, set[str]] = {patient: set() for patient in owners.values()}
     for record in manifest(place)["cases"]:
-        label = str(record.get("facts", {}).get(LABEL, ""))
-        if label and found.setdefault(owners[record["case"]], label) != label:
-            raise InputError(f"{owners[record['case']]} has two labels, {found[owners[record['case']]]} and {label}.")
+        if label := str(record.get("facts", {}).get(LABEL, "")).strip():
+            found[owners[record["case"]]].add(label)
     return found
 
 
-def write_labels(known: dict[str, str], path: Path) -> Path:
+def write_labels(known: Mapping[str, str], path: Path) -> Path:
     """A table of labels as `training_tools.classify` reads it."""
-    lines = ["patient,label", *(f"{patient},{label}" for patient, label in sorted(known.items()))]
-    return write_text(path, "\n".join(lines) + "\n")
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("patient", "label"), *sorted(known.items())])
+    return write_text(path, text.getvalue())
 
 
 def simulated(place: Path) -> bool:

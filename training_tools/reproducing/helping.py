@@ -6,10 +6,10 @@ Each is a call of the command of that name on the cross-fitted images; the formu
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 
 from imagetranslation.errors import InputError
@@ -17,12 +17,13 @@ from imagetranslation.files import atomic_path, make_folder
 
 from .. import classify, lesions
 from ..classifying import crossfit
-from ..classifying.tables import LEAST_OF_A_CLASS
 from ..config import Config
 from ..crossfitting.gathering import RECORD, TABLE
 from ..dataset import manifest, patients
-from . import data, translating
+from ..evaluating.writing import write_rows
+from . import data, possible, translating
 from .sizes import Sizes, column
+from .tables import read_csv
 
 OUTCOME = "reading"  # folder of a step whose command wants an empty one
 FEATURES = "features.csv"
@@ -33,40 +34,32 @@ def classification(cases: Path, translators: Path, sizes: Sizes, workers: int, p
 
     InputError where a synthetic image comes from a translator that saw its patient: a leak stops the study.
     """
-    labels = data.labels(cases)
-    if reason := unclassifiable(labels, sizes.folds):
-        return reason
-    wanted, reason = looked_for(set(labels.values()), positive)
-    if reason:
-        return reason
-    require_no_leak(translators, labels)
-    table = data.write_labels(labels, make_folder(output) / "labels.csv")
-    arguments = ["--labels", str(table), "--images", str(translators / TABLE), "--cross-fit", str(translators / RECORD)]
-    arguments += ["--models", *sizes.classifiers, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
-    arguments += ["--workers", str(workers), "--positive", wanted]
+    found = possible.classifiable(cases, sizes, positive)
+    if found.reason:
+        return " ".join([found.reason, *found.left])
+    require_no_leak(translators, found.labels)
+    table = data.write_labels(found.labels, make_folder(output) / "labels.csv")
+    images = _images_of(found.labels, translators / TABLE, output)
+    arguments = ["--labels", str(table), "--images", str(images), "--cross-fit", str(translators / RECORD)]
+    arguments += ["--models", *found.models, "--folds", str(sizes.folds), "--seed", str(sizes.seed)]
+    arguments += ["--workers", str(workers), "--positive", found.positive]
     return _done(classify.main, [*arguments, "-o", str(output / OUTCOME)])
 
 
-# Labels of which the second is beyond doubt the one that is looked for.
-_PLAIN = ({"0", "1"}, {"no", "yes"}, {"negative", "positive"}, {"absent", "present"}, {"false", "true"},
-          {"benign", "malignant"})  # fmt: skip
+def _images_of(patients: Container[str], table: Path, output: Path) -> Path:
+    """The table of images, or one of these patients' images alone where it holds others."""
+    rows = read_csv(table)
+    kept = [row for row in rows if row["patient"] in patients]
+    if len(kept) == len(rows):
+        return table
 
+    def seen_from(folder: Path, path: str) -> str:
+        return Path(os.path.relpath((table.parent / path).resolve(), folder.resolve())).as_posix() if path else ""
 
-def looked_for(kinds: Set[str], positive: str) -> tuple[str, str]:
-    """The label that is looked for, and why it is not known ("" where it is). InputError for a label nobody has."""
-    if positive:
-        if positive not in kinds:
-            raise InputError(
-                f"--positive {positive}: no patient has that label; there are {' and '.join(sorted(kinds))}."
-            )
-        return positive, ""
-    told = sorted(kinds, key=str.casefold)
-    if {kind.casefold() for kind in kinds} in _PLAIN:
-        return told[-1], ""
-    return "", (
-        f"which label is looked for, {' or '.join(told)}? Sensitivity and precision depend on it. Give the same "
-        f"command with --positive {told[0]} or --positive {told[-1]}, and this step is done."
-    )
+    for row in kept:
+        row.update({key: seen_from(output, row[key]) for key in ("image", "region")})
+    write_rows(kept, output / TABLE)
+    return output / TABLE
 
 
 def require_no_leak(translators: Path, patients: Iterable[str]) -> None:
@@ -77,17 +70,6 @@ def require_no_leak(translators: Path, patients: Iterable[str]) -> None:
     for fold, tested in record.folds.items():
         if fold in record.images and fold not in (crossfit.ALL, crossfit.TEST):
             record.check_fold(fold, tested)
-
-
-def unclassifiable(labels: Mapping[str, str], folds: int) -> str:
-    """Why patients with these labels cannot be classified; "" where they can."""
-    if not labels:
-        return "the data name no label; give every case the fact 'label' (a column of that name) to classify."
-    counted, least = Counter(labels.values()), max(folds, LEAST_OF_A_CLASS)
-    told = ", ".join(f"{label}: {count}" for label, count in sorted(counted.items()))
-    if len(counted) != 2 or min(counted.values()) < least:
-        return f"two kinds of labels with {least} patients each are needed; the data have {told}."
-    return ""
 
 
 def read_lesions(task: str, cases: Path, images: Path, output: Path) -> str:
@@ -117,6 +99,7 @@ def sweep(config: Config, sizes: Sizes, workers: int, output: Path) -> str:
             config, cases, place, scheme=crossfit.SIMPLE, folds=2, seconds=sizes.translator_seconds, seed=sizes.seed,
             alike=1.0,
         )  # fmt: skip
+        require_no_leak(place / "crossfit", set(patients(cases).values()))
         if reason := read_lesions("pool2delayed", cases, place / "crossfit" / "images" / crossfit.ALL, place):
             return f"at rho {rho:g}: {reason}"
     return ""

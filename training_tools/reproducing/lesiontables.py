@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..lesionreading.boneresults import ALL
+from ..lesionreading.synthetics import OF_IMAGES
 from ..lesionreading.task import INVENTED
 from .published import published, words
 from .tables import PUBLISHED, Table, read_csv, read_json
@@ -31,6 +32,14 @@ _ALONE = {
 _INTERVALS = (
     "The interval over patients resamples patients; Wilson's and Clopper-Pearson's take lesions as independent, which "
     "several of one patient are not, so they are too narrow. Where patients cannot be resampled, the reason is given."
+)
+CHECKED = (
+    "That no image comes from a translator that saw its patient was checked against the record of the cross-fit; the "
+    "page of the reading, which is given images alone, says that it takes this on trust."
+)
+_NO_ZONES = (
+    "No zones of the prostate were given: lesions that touch the dark transition zone are compared with it, too, and "
+    "their contrast is understated."
 )
 Share = Mapping[str, Any]  # of lesions.json: k of n, value, wilson, clopper_pearson, by_patient; or refused
 
@@ -91,9 +100,13 @@ def false_positives(task: str, folder: Path) -> Optional[Share]:
 
 
 def not_read(folder: Path) -> tuple[str, ...]:
-    """Sentences of a reading about what it left out or refused; nothing of it is counted anywhere."""
+    """Sentences of a reading about what it left out, refused or could not do as it should. Of images it was given it
+    says that their translators are taken on trust; here these were checked before (`CHECKED`)."""
     record = read_json(folder / "lesions.json")
     told = [str(sentence) for name in ("excluded", "notes") for sentence in record.get(name) or ()]
+    told = [sentence for sentence in told if sentence != OF_IMAGES]
+    if record.get("zones") is False:
+        told.append(_NO_ZONES)
     for row in read_csv(folder / "lesions.csv"):
         reason, who = row.get("refused") or "", f"{row['case']}, lesion {row['lesion']}"
         if reason and not any(sentence.startswith(f"{who}:") for sentence in told):
@@ -124,7 +137,7 @@ def lesions(task: str, folder: Path) -> Table:
         *(("Sensitivity, all lesions", "All lesions") if bone else ()), "Invented", "Not read",
     )  # fmt: skip
     title = "Sensitivity by disease group" if bone else "Sensitivity for lesions"
-    notes = (_SENSITIVITY[task], _INTERVALS, _ALONE[task])
+    notes = (_SENSITIVITY[task], _INTERVALS, _ALONE[task], CHECKED)
     return Table("lesions", title, header, tuple(rows), notes, left=not_read(folder))
 
 
@@ -191,6 +204,7 @@ def sweep(folders: Mapping[str, Path]) -> Table:
         "Of lesions in areas matching hyperemia, as the published numbers are. 95% intervals by resampling patients; "
         "Wilson's, marked so, where that is not possible, takes lesions as independent and is too narrow. The bars of "
         "the picture are the same.",
+        CHECKED,
     )
     left = tuple(f"{name}: {sentence}" for name, folder in folders.items() for sentence in not_read(folder))
     title = "Sensitivity over the correlation of hyperemia and uptake"

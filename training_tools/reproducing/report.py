@@ -19,7 +19,7 @@ from ..benchmarking.costs import machine
 from ..classifying.arms import SOURCE
 from ..classifying.models import FEATURES, find
 from ..evaluating.writing import write_rows
-from . import data, lesiontables, tables
+from . import data, lesiontables, possible, tables
 from .choices import Choices, begun_with
 from .differences import differences
 from .helping import OUTCOME
@@ -115,6 +115,7 @@ def _whose(report: Report) -> str:
 
 def _prostate(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp], simulated: bool) -> list[Section]:
     place, pages = choices.place, _pages(steps, stamps)
+    not_classified = possible.classifiable(choices.cases(), choices.sizes, choices.positive).left
     return [
         _similarity(choices, pages),
         _preservation(choices, stamps, pages, beyond=False),
@@ -122,7 +123,8 @@ def _prostate(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp], 
         _unless(
             stamps["classification"], "Classification",
             "Accuracy and AUC of classifiers on synthetic images, beside source, real images and chance.",
-            lambda: (tables.classification(place("classification") / OUTCOME),), pages["classification"],
+            lambda: (tables.classification(place("classification") / OUTCOME, not_classified),),
+            pages["classification"],
         ),
         _lesions(choices, stamps, pages, beyond=True),
         _atlas(stamps, pages),

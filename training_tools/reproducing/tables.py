@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,8 +146,8 @@ def _not_measured(report: Mapping[str, Any]) -> tuple[str, ...]:
     return (*told, *map(str, notes))
 
 
-def classification(folder: Path) -> Table:
-    """Every arm with every classifier; the published figure stands with the synthetic arm."""
+def classification(folder: Path, left_out: Sequence[str] = ()) -> Table:
+    """Every arm with every classifier; the published figure stands with the synthetic arm. left_out: sentences."""
     report = read_json(folder / "classification.json")
     known = published("us2mri")
     gaps = {(d["arm"], d["model"]): d for d in report["differences"]}
@@ -179,8 +179,8 @@ def classification(folder: Path) -> Table:
         "averaged. The published study also reports that synthetic MRI beat ultrasound input; by how much is not "
         "published in what we could read.",
     )
-    left = tuple(str(sentence) for name in ("excluded", "trusted") for sentence in report.get(name) or ())
-    return Table("classification", "Classification", header, tuple(rows), notes, 2, left)
+    told = [str(sentence) for name in ("suspicious", "excluded", "trusted") for sentence in report.get(name) or ()]
+    return Table("classification", "Classification", header, tuple(rows), notes, 2, (*left_out, *told))
 
 
 def _spread(row: Mapping[str, str], measure: str) -> str:

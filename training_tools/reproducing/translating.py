@@ -63,7 +63,7 @@ def translate(
     write_text(make_folder(output) / CONFIG, text + "\n")
     given = ["--config", str(output / CONFIG), "--data", str(cases), "--scheme", scheme, "--folds", str(folds)]
     given += ["--seconds", str(seconds), "--seed", str(seed)]
-    given += ["--labels", str(labels)] if labels is not None else []
+    given += ["--labels", str(labels), "--everyone"] if labels is not None else []
     given += ["--alike", str(alike)] if alike is not None else []
     code = command.main([*given, "-o", str(output / "crossfit")])
     if code:

@@ -11,7 +11,9 @@ from typing import Any
 from imagetranslation.files import make_folder
 
 from .. import benchmark as command
-from . import data, helping, preserving, translating
+from ..crossfit import require_no_twins
+from ..dataset import patients
+from . import data, helping, possible, preserving, running, translating
 from .choices import Choices
 
 
@@ -26,7 +28,17 @@ def cross_fit(choices: Choices) -> dict[str, Any]:
 
 def prepare(choices: Choices, output: Path) -> str:
     """Find or simulate the data and prepare them."""
-    return data.make(choices.task, choices.data, choices.more, choices.sizes, choices.workers, output)
+    told = data.make(choices.task, choices.data, choices.more, choices.sizes, choices.workers, output)
+    cases, s = choices.cases(), choices.sizes
+    possible.require(cases, choices.task, s, choices.positive)
+    require_no_twins(cases, _alike(choices))
+    if choices.task == "us2mri":
+        found = possible.classifiable(cases, s, choices.positive)
+        if found.reason:
+            running.say(f"Classification will be left out: {found.reason}")
+        for sentence in found.left:
+            running.say(f"Classification: {sentence}")
+    return told
 
 
 def benchmark(choices: Choices, output: Path) -> str:
@@ -51,9 +63,9 @@ def translate(choices: Choices, output: Path) -> str:
     """Train the cross-fitted translators and make their images."""
     s, cases = choices.sizes, choices.cases()
     known = data.labels(cases)
-    table = None
-    if known and len(known) == data.read(choices.place("prepared"))["patients"]:
-        table = data.write_labels(known, make_folder(output) / "labels.csv")
+    # Folds are stratified where patients can be classified at all; who has no label is spread over them.
+    stratified = not possible.unclassifiable(known, s)
+    table = data.write_labels(known, make_folder(output) / "labels.csv") if stratified else None
     translating.translate(
         translating.configuration(choices.task, s.preset, s.seed), cases, output, scheme=s.scheme, folds=s.folds,
         seconds=s.translator_seconds, seed=s.seed, labels=table, alike=_alike(choices),
@@ -90,7 +102,9 @@ def classify(choices: Choices, output: Path) -> str:
 
 def lesions(choices: Choices, output: Path) -> str:
     """Read the lesions of the cross-fitted images."""
-    return helping.read_lesions(choices.task, choices.cases(), choices.place("evaluation") / translating.IMAGES, output)
+    cases, made = choices.cases(), choices.place("translators") / "crossfit"
+    helping.require_no_leak(made, set(patients(cases).values()))
+    return helping.read_lesions(choices.task, cases, choices.place("evaluation") / translating.IMAGES, output)
 
 
 def sweep(choices: Choices, output: Path) -> str:
