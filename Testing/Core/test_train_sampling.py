@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +114,34 @@ def test_unpaired_samples_take_the_target_from_another_patient() -> None:
     assert batch.target_weight is not None
     pairs = {(float(a), float(b)) for a, b in zip(batch.source[:, 0, 0, 0], batch.target[:, 0, 0, 0])}
     assert pairs == {(a, b) for a in (-0.5, 0.0, 0.5) for b in (-0.5, 0.0, 0.5) if a != b}
-    with pytest.raises(InputError, match="at least two cases"):
+    with pytest.raises(InputError, match="at least two patients"):
         a_sampler(tiny_config("cyclegan", **settings), cases[:1])
+
+
+def of_patient(patient: str, name: str, value: float, side: str = "both") -> Stored:
+    case = a_case(name, (10, 16, 16), value)
+    case.arrays[SOURCE] = value
+    return replace(case, patient=patient, side=side)
+
+
+def test_a_patient_of_many_cases_is_drawn_no_more_often_and_never_as_its_own_partner() -> None:
+    cases = [of_patient("a", f"a{n}", -0.5 + n / 100) for n in range(8)]
+    cases += [of_patient("b", "b", 0.25), of_patient("c", "c", 0.5)]
+    paired = a_sampler(tiny_config(augmentation=STILL, batch_size=256), cases).batch(0).target[:, 0, 0, 0]
+    assert 0.23 < float((paired < 0).float().mean()) < 0.43
+    assert len(set(paired.tolist())) == len(cases)
+    settings = {"sampling": {"unpaired": True}, "augmentation": STILL, "batch_size": 256}
+    mixed = [*cases[:9], of_patient("a", "a8", -0.6, "source"), of_patient("d", "d", 0.75, "target")]
+    for those in (cases, mixed):
+        batch = a_sampler(tiny_config("cyclegan", **settings), those).batch(0)
+        sources, targets = batch.source[:, 0, 0, 0], batch.target[:, 0, 0, 0]
+        assert not ((sources < 0) & (targets < 0)).any()
+        assert {value < 0 for value in targets.tolist()} == {True, False}
+    with pytest.raises(InputError, match="at least two patients"):
+        a_sampler(tiny_config("cyclegan", **settings), cases[:8])
+    lonely = [of_patient("a", "a0", -0.5), of_patient("b", "b", 0.5, "source")]
+    with pytest.raises(InputError, match="all targets to train on are one patient's, a, who has sources"):
+        a_sampler(tiny_config("cyclegan", **settings), lonely)
 
 
 def test_a_patch_larger_than_the_volume_repeats_its_edge_without_weight() -> None:

@@ -96,7 +96,7 @@ def test_sources_and_targets_are_drawn_each_for_itself(data: Path) -> None:
     stored = open_cases(data, settings, fingerprints(data, sorted(sides(data))))
     drawn = Sampler(stored, settings)._drawn(__import__("torch").Generator().manual_seed(1))
     names = [case.name for case in stored]
-    sources, targets = ({names[n] for n in found.tolist()} for found in (drawn.patients, drawn.others))
+    sources, targets = ({names[n] for n in found.tolist()} for found in (drawn.cases, drawn.others))
     assert sources == {name for name in names if name.endswith("source")}
     assert targets == {name for name in names if name.endswith("target")}
     batch = Sampler(stored, settings).batch(0)
@@ -163,7 +163,7 @@ def test_beside_pairs_they_are_learnt_from_and_the_pairs_alone_are_scored(folder
     names = sorted(sides(data))
     assert len(names) == 2 + SOURCES + TARGETS
     drawn = Sampler(open_cases(data, settings, fingerprints(data, names)), settings)
-    assert [len(drawn._sources), len(drawn._targets)] == [2 + SOURCES, 2 + TARGETS]
+    assert [drawn._sources.count, drawn._targets.count] == [2 + SOURCES, 2 + TARGETS]
     train(settings, data, tmp_path / "run", [name for name in names if name != "case1"])
     owners = {name: name for name in names}
     tested = ["case1", "a0-source"]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from imagetranslation.files import atomic_path, make_folder, sha256_of, write_te
 from imagetranslation.grid import model_grid
 
 from ..config import Config
-from ..dataset import BOTH, Case, case_files, case_names, load_any
+from ..dataset import BOTH, Case, case_files, case_names, load_any, patients
 
 FORMAT = 1
 # So many voxels of the mask and of lesions are remembered, evenly spread over them, to centre samples on.
@@ -37,7 +37,7 @@ class Stored:
     arrays: float32 (3 or 4, slice, row, column), mapped from disk and read-only: source and target in [-1, 1], weight
     in [0, 1] (1 where both were recorded) and, where a lesion is known, its mask. foreground, lesion: int (n, 3),
     places of voxels with weight 1 and of voxels in a lesion, evenly spread over them; n may be 0. side: as `Case.side`;
-    an unpaired case's weight is its own image's.
+    an unpaired case's weight is its own image's. patient: whose it is, see `owner`.
     """
 
     name: str
@@ -45,6 +45,12 @@ class Stored:
     foreground: np.ndarray
     lesion: np.ndarray
     side: str = BOTH
+    patient: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The patient; the case itself where the data name none."""
+        return self.patient or self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,12 +80,12 @@ def open_cases(
     place = data / "cache" if folder is None else folder
     inputs = {key: value for key, value in config.inputs().items() if key != "num_channels"}
     settings = {"inputs": inputs, "target": config.target.normalisation, "format": FORMAT}
-    made = []
+    made, owners = [], patients(data)
     for name, print_ in prints.items():
         path = place / f"{_digest({'case': print_, **settings})[:32]}.npy"
         if build and not _whole(path):
             _store(path, load_any(data, config, name), config)
-        made.append(_open(path, name))
+        made.append(replace(_open(path, name), patient=owners.get(name, name)))
     return made
 
 

@@ -1,7 +1,8 @@
 """Batches of training samples from stored cases: which patient, which place, changed how.
 
 A batch is a function of the run's seed, the step, the part of the batch and the process: nothing about sampling has to
-be kept in a checkpoint, and batches can be made beforehand in a thread. Every patient is equally likely.
+be kept in a checkpoint, and batches can be made beforehand in a thread. Every patient is equally likely, however many
+cases are its own; then each of its cases is.
 """
 
 from __future__ import annotations
@@ -39,19 +40,33 @@ def shape_of(config: Config) -> Shape:
     return Shape(config.source.spatial_dims, config.source.channels, tuple(patch))
 
 
-def require_sides(sides: Sequence[str], names: Sequence[str], config: Config) -> None:
-    """InputError where an objective that learns from pairs is given unpaired cases, or one side is missing."""
+def require_sides(
+    sides: Sequence[str], names: Sequence[str], config: Config, patients: Sequence[str] | None = None
+) -> None:
+    """InputError where an objective that learns from pairs is given unpaired cases, one side is missing, or no other
+    patient has a target. patients: of the cases; their own names by default.
+    """
     if config.sampling.unpaired:
-        if len(names) < 2:
-            raise InputError("Unpaired training takes targets from other patients: it needs at least two cases.")
-        for side in SIDES:
-            if not {BOTH, side} & set(sides):
-                raise InputError(f"No {side} image is left to train on; unpaired training needs both sides.")
+        _require_others(sides, list(names if patients is None else patients))
         return
     if alone := [name for name, side in zip(names, sides) if side != BOTH]:
         raise InputError(
             f"{config.objective['name']} learns from pairs here, but {len(alone)} cases to train on have an image of "
             f"one side only, among them {alone[0]}: take an objective that needs none, with sampling.unpaired."
+        )
+
+
+def _require_others(sides: Sequence[str], patients: list[str]) -> None:
+    if len(set(patients)) < 2:
+        raise InputError("Unpaired training takes targets from other patients: it needs at least two patients.")
+    having = {side: {who for who, own in zip(patients, sides) if own in (BOTH, side)} for side in SIDES}
+    for side in SIDES:
+        if not having[side]:
+            raise InputError(f"No {side} image is left to train on; unpaired training needs both sides.")
+    if len(having["target"]) == 1 and having["target"] & having["source"]:
+        raise InputError(
+            "Unpaired training takes targets from other patients, but all targets to train on are one patient's, "
+            f"{having['target'].pop()}, who has sources among them, too; add a patient, or leave these sources out."
         )
 
 
@@ -77,11 +92,14 @@ class Sampler:
                 f"A batch_size of {config.batch_size} cannot be shared evenly by {self.process.world} processes in "
                 f"{self.parts} parts each; choose a multiple of {self.parts * self.process.world}."
             )
-        require_sides([case.side for case in cases], [case.name for case in cases], config)
-        # Where all cases are pairs, both lists are all of them.
+        owners = [case.owner for case in cases]
+        require_sides([case.side for case in cases], [case.name for case in cases], config, owners)
+        # Where all cases are pairs, both are the same.
         self._sources, self._targets = (
-            torch.tensor([n for n, case in enumerate(cases) if case.side in (BOTH, side)]) for side in SIDES
+            _Patients([(n, case.owner) for n, case in enumerate(cases) if case.side in (BOTH, side)], owners)
+            for side in SIDES
         )
+        self._all_pairs = all(case.side == BOTH for case in cases)
         self.lesions = any(len(case.arrays) > LESION for case in cases)
         if config.sampling.lesion and not any(len(case.lesion) for case in cases):
             raise InputError("sampling.lesion asks for samples on lesions, but no training case has a known lesion.")
@@ -91,7 +109,7 @@ class Sampler:
         random = torch.Generator().manual_seed(seeded(self.config.seed, "batch", step, part, self.process.rank))
         settings, channels = self.config.augmentation, self.shape.in_channels
         drawn = self._drawn(random)
-        first = augment(self._cut(drawn, drawn.patients), settings, random, channels)
+        first = augment(self._cut(drawn, drawn.cases), settings, random, channels)
         if settings.mixup:
             other = augment(self._cut(drawn, drawn.others), settings, random, channels)
             first = mix(first, other, settings.mixup, random, channels)
@@ -100,22 +118,24 @@ class Sampler:
         progress = step / self.config.steps
         if not self.config.sampling.unpaired:
             return Batch(source, target, weight, lesion, positions, progress=progress)
-        elsewhere = _Draw.of(self.count, len(self.cases), False, random)
+        elsewhere = _Draw.of(self.count, self._sources.count, False, random)
         theirs = augment(self._cut(elsewhere, drawn.others), settings, random, channels)
         _, target, target_weight, _ = _split(theirs, channels)
         return Batch(source, target, weight, lesion, positions, False, target_weight, progress)
 
     def _drawn(self, random: torch.Generator) -> _Draw:
-        """Sources and, unpaired, targets of other cases; each side's patients are equally likely."""
-        everyone = len(self.cases)
-        if len(self._sources) == len(self._targets) == everyone:
-            return _Draw.of(self.count, everyone, self.config.sampling.unpaired, random)
-        drawn = _Draw.of(self.count, everyone, False, random)
-        patients = self._sources[torch.randint(len(self._sources), (self.count,), generator=random)]
-        places = torch.randint(len(self._targets), (self.count,), generator=random)
-        same = self._targets[places] == patients
-        places = torch.where(same, (places + 1) % len(self._targets), places)
-        return replace(drawn, patients=patients, others=self._targets[places])
+        """Sources and, unpaired, targets of other patients; each side's patients are equally likely."""
+        sources, targets = self._sources, self._targets
+        if self._all_pairs:
+            drawn = _Draw.of(self.count, sources.count, self.config.sampling.unpaired, random)
+            patients, others = drawn.cases, drawn.others
+        else:
+            drawn = _Draw.of(self.count, sources.count, False, random)
+            patients = torch.randint(sources.count, (self.count,), generator=random)
+            others = torch.randint(targets.count, (self.count,), generator=random)
+            same = targets.numbers[others] == sources.numbers[patients]
+            others = torch.where(same, (others + 1) % targets.count, others)
+        return replace(drawn, cases=sources.case_of(patients, random), others=targets.case_of(others, random))
 
     def batches(self, first: int) -> Generator[list[Batch]]:
         """The parts of every step's batch from step `first` on, without end, `ahead` of them made by a thread."""
@@ -138,11 +158,11 @@ class Sampler:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _cut(self, drawn: _Draw, patients: torch.Tensor) -> torch.Tensor:
-        """(n, channels + 2 or 3, *patch) of these patients at the drawn places."""
+    def _cut(self, drawn: _Draw, cases: torch.Tensor) -> torch.Tensor:
+        """(n, channels + 2 or 3, *patch) of these cases at the drawn places."""
         made = []
-        for n, patient in enumerate(patients.tolist()):
-            case = self.cases[patient]
+        for n, number in enumerate(cases.tolist()):
+            case = self.cases[number]
             corner = self._corner(case, float(drawn.kinds[n]), drawn.places[n].tolist())
             made.append(torch.from_numpy(window(case, corner, self.shape, self.lesions)))
         return torch.stack(made)
@@ -165,29 +185,51 @@ class Sampler:
     def _positions(self, drawn: _Draw, random: torch.Generator) -> torch.Tensor:
         """Of the slices along their volumes, in [-1, 1], moved a little."""
         middles = []
-        for n, patient in enumerate(drawn.patients.tolist()):
-            case = self.cases[patient]
+        for n, number in enumerate(drawn.cases.tolist()):
+            case = self.cases[number]
             corner = self._corner(case, float(drawn.kinds[n]), drawn.places[n].tolist())
             middles.append((corner[0] + 0.5) / case.shape[0])
         jitter = (torch.rand(self.count, generator=random) * 2 - 1) * self.config.augmentation.shift
         return 2 * torch.tensor(middles, dtype=torch.float32) - 1 + jitter
 
 
+class _Patients:
+    """Those who have an image of a side, and their cases. numbers: of each among the patients of all cases."""
+
+    def __init__(self, cases: Sequence[tuple[int, str]], everyone: Sequence[str]) -> None:
+        by_patient: dict[str, list[int]] = {}
+        for number, owner in cases:
+            by_patient.setdefault(owner, []).append(number)
+        order = {owner: number for number, owner in enumerate(dict.fromkeys(everyone))}
+        self.count = len(by_patient)
+        self.numbers = torch.tensor([order[owner] for owner in by_patient])
+        self._cases = list(by_patient.values())
+
+    def case_of(self, patients: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """A case of each of these patients. Draws nothing where all have one."""
+        if all(len(own) == 1 for own in self._cases):
+            return torch.tensor([own[0] for own in self._cases])[patients]
+        shares = torch.rand(len(patients), generator=random).tolist()
+        owned = [self._cases[patient] for patient in patients.tolist()]
+        return torch.tensor([own[int(share * len(own))] for own, share in zip(owned, shares)])
+
+
 @dataclass(frozen=True)
 class _Draw:
-    """What is drawn for n samples: patients, patients to mix or to take targets from, kinds and places in [0, 1)."""
+    """What is drawn for n samples: cases, cases to mix or to take targets from, kinds and places in [0, 1)."""
 
-    patients: torch.Tensor
+    cases: torch.Tensor
     others: torch.Tensor
     kinds: torch.Tensor
     places: torch.Tensor
 
     @staticmethod
-    def of(count: int, cases: int, different: bool, random: torch.Generator) -> _Draw:
-        patients, others = torch.randint(cases, (2, count), generator=random)
+    def of(count: int, patients: int, different: bool, random: torch.Generator) -> _Draw:
+        """With numbers of patients, whose cases are chosen later."""
+        first, others = torch.randint(patients, (2, count), generator=random)
         if different:
-            others = (patients + 1 + others % (cases - 1)) % cases
-        return _Draw(patients, others, torch.rand(count, generator=random), torch.rand(count, 3, generator=random))
+            others = (first + 1 + others % (patients - 1)) % patients
+        return _Draw(first, others, torch.rand(count, generator=random), torch.rand(count, 3, generator=random))
 
 
 def window(case: Stored, corner: tuple[int, ...], shape: Shape, lesions: bool) -> np.ndarray:

@@ -77,9 +77,13 @@ def score(case: Stored, made: np.ndarray, config: Config) -> dict[str, float]:
 def validate(
     cases: Sequence[Stored], network: torch.nn.Module, config: Config, device: torch.device
 ) -> dict[str, float]:
-    """Means over the cases, every patient counting once."""
-    rows = [score(case, translate_case(case, network, config, device), config) for case in cases]
-    return {metric: float(np.mean([row[metric] for row in rows])) for metric in rows[0]}
+    """Means over the patients, each of whom counts once, with the mean of its cases."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for case in cases:
+        made = translate_case(case, network, config, device)
+        rows.setdefault(case.owner, []).append(score(case, made, config))
+    patients = [{metric: np.mean([row[metric] for row in own]) for metric in LOWER_IS_BETTER} for own in rows.values()]
+    return {metric: float(np.mean([patient[metric] for patient in patients])) for metric in LOWER_IS_BETTER}
 
 
 def judge(history: dict[str, Any], step: int, found: dict[str, float], config: Config) -> bool:
