@@ -136,6 +136,21 @@ def test_every_missed_and_invented_place_has_a_picture(flawed: tuple[dict[str, A
     assert page.count("data:image/png;base64,") == 2 + 3 + 1
 
 
+def test_intervals_of_few_patients_bear_a_star_and_the_page_says_what_it_means(
+    flawed: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    told, page = flawed[0]["results"]["readers"]["rule"], (flawed[1] / "lesions.html").read_text(encoding="utf-8")
+    rate = of(told["false_positives_per_image"], "all groups")["by_patient"]
+    assert f"<td class=''>{rate['low']:.2f} to {rate['high']:.2f} *</td>" in page
+    # Seven patients; five of them have increased lesions.
+    assert "* only 7 patients: take the interval as rough.</p>" in page
+    assert "* only 5 patients: take the interval as rough.</p>" in page
+    many = Made(tmp_path / "made", [Patient(f"p{n}", "CRPS", ((0, 0),)) for n in range(10)]).write()
+    images = many.translated(tmp_path / "images", [("p0", (0, 0)), ("p1", (0, 0))], [("p2", (1, 1)), ("p3", (2, 1))])
+    run(many, tmp_path / "out", "--synthetic", images)
+    assert " *<" not in (tmp_path / "out" / "lesions.html").read_text(encoding="utf-8")
+
+
 def test_the_page_needs_nothing_else_and_says_that_it_is_simulated(flawed: tuple[dict[str, Any], Path]) -> None:
     page = (flawed[1] / "lesions.html").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from typing import Any
 from imagetranslation.radiomics.preservation.page import table_html
 
 from .froc import in_words
-from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
+from .page import STYLE, doubts, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .planar import ALIKE
 from .plots import agreement_plot, froc_plot
 from .task import CLEAR, FOUND, INVENTED, MISSED
@@ -107,8 +107,9 @@ def _sensitivity(own: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     every = [_share(row) for row in own["sensitivity"]]
     return (
         "<p>Lesions in areas of hyperaemia, as the study read them: increased in the real delayed image, and found so "
-        f"in the synthetic one.</p>{table_html(header, chief)}"
-        f"<details><summary>All lesions, with or without hyperaemia</summary>{table_html(header[:-1], every)}</details>"
+        f"in the synthetic one.</p>{table_html(header, chief)}{doubts(own['sensitivity_hyperaemic'])}"
+        f"<details><summary>All lesions, with or without hyperaemia</summary>{table_html(header[:-1], every)}"
+        f"{doubts(own['sensitivity'])}</details>"
         "<p class='note'>Published: Park et al., Nucl Med Mol Imaging 2023, doi 10.1007/s13139-022-00786-y; a "
         "lesion-based reading. By whom, by which rule, in how many of its patients, and its false positives: not among "
         "the facts that we have.</p>"
@@ -140,7 +141,7 @@ def _specificity(own: Mapping[str, Any]) -> str:
         share = shares.get(name, none)
         rows.append([name, share["n"], share["k"], percent(share), *interval_cells(share), rate["n"],
                      rate.get("total", 0), plain(rate), rate_interval(rate)])  # fmt: skip
-    return table_html(header, rows)
+    return table_html(header, rows) + doubts([own["specificity"], own["false_positives_per_image"]])
 
 
 def _bands(own: Mapping[str, Any]) -> str:
@@ -148,7 +149,7 @@ def _bands(own: Mapping[str, Any]) -> str:
     for key, words in (("by_size", "Diameter"), ("by_contrast", "Uptake ratio in the real image")):
         header = [words, "Found", "Increased", "Patients", "Sensitivity", "Wilson 95%", "Clopper-Pearson 95%",
                   "By patients 95%"]  # fmt: skip
-        made.append(table_html(header, [_share(row) for row in own[key]]))
+        made.append(table_html(header, [_share(row) for row in own[key]]) + doubts(own[key]))
     note = "Diameter: of the disc with the area of the lesion's largest part. A band holds its lower end."
     return "".join(made) + f"<p class='note'>{note}</p>"
 
@@ -193,7 +194,7 @@ def _froc(curves: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     return (
         "<p class='note'>The detector knows no lesion; sensitivity at so many false positives an image, 95% intervals "
         f"by patients. Lesions that both sides share it cannot see. {escape(real)}{own}</p>{froc_plot(drawn, NAMES)}"
-        f"{table_html(header, rows)}"
+        f"{table_html(header, rows)}{doubts(drawn)}"
     )
 
 
@@ -210,7 +211,7 @@ def _uptake(groups: Sequence[Mapping[str, Any]], lesions: Sequence[Mapping[str, 
         rows.append([row["of"], row["n"], row["patients"], plain(row["bias"]), rate_interval(row["bias"]), told,
                      f"{row['mean_absolute']:.2f}", f"{row['median_percent']:+.0f}%"])  # fmt: skip
     note = "Limits hold the variance between and within patients (Bland and Altman 2007)."
-    return table_html(header, rows) + f"<p class='note'>{note}</p>" + agreement_plot(lesions)
+    return table_html(header, rows) + doubts(groups) + f"<p class='note'>{note}</p>" + agreement_plot(lesions)
 
 
 def _left_out(record: Mapping[str, Any]) -> str:

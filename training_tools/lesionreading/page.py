@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -38,10 +38,10 @@ def plain(row: Mapping[str, Any]) -> str:
 
 
 def percent_interval(interval: Mapping[str, Any]) -> str:
-    """ "12 to 34%", or "refused"."""
+    """ "12 to 34%", or "refused"; with a star where `doubts` has more to say of it."""
     if interval.get("low") is None:
         return "refused"
-    return f"{100 * interval['low']:.0f} to {100 * interval['high']:.0f}%"
+    return f"{100 * interval['low']:.0f} to {100 * interval['high']:.0f}%{_star(interval)}"
 
 
 def rate_interval(row: Mapping[str, Any]) -> str:
@@ -49,7 +49,29 @@ def rate_interval(row: Mapping[str, Any]) -> str:
     interval = row.get("by_patient", {})
     if interval.get("low") is None:
         return "refused" if row.get("n") else ""
-    return f"{interval['low']:.2f} to {interval['high']:.2f}"
+    return f"{interval['low']:.2f} to {interval['high']:.2f}{_star(interval)}"
+
+
+def _star(interval: Mapping[str, Any]) -> str:
+    return " *" if interval.get("notes") else ""
+
+
+def doubts(rows: Any) -> str:
+    """The note below a table of these rows: what the starred intervals say of themselves; nothing without a star."""
+    told = list(dict.fromkeys(_notes(rows)))
+    return f"<p class='note'>* {escape('; '.join(told))}.</p>" if told else ""
+
+
+def _notes(part: Any) -> Iterator[str]:
+    """Every note of an interval that has ends, wherever it stands."""
+    if isinstance(part, Mapping):
+        if part.get("low") is not None:
+            yield from map(str, part.get("notes", ()))
+        for value in part.values():
+            yield from _notes(value)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _notes(value)
 
 
 def interval_cells(row: Mapping[str, Any]) -> list[str]:

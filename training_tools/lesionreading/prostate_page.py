@@ -13,7 +13,7 @@ from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 
 from . import scores
 from .froc import curves, in_words, without_curve
-from .page import STYLE, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
+from .page import STYLE, doubts, gallery, interval_cells, items, percent, percent_interval, plain, rate_interval
 from .plots import froc_plot
 from .prostate_rows import BY_TABLE, Rows
 from .prostate_view import IMAGES
@@ -130,7 +130,7 @@ def _banner(record: Mapping[str, Any]) -> Iterable[str]:
 
 def _shares(first: str, rows: Sequence[Row]) -> str:
     cells = [[row["of"], row["k"], row["n"], row["patients"], percent(row), *interval_cells(row)] for row in rows]
-    return table_html([first, *SHARE], cells)
+    return table_html([first, *SHARE], cells) + doubts(rows)
 
 
 def _note_on_size() -> str:
@@ -155,6 +155,7 @@ def _against_floor(found: Mapping[str, Any]) -> str:
     return (
         "<p class='note'>Specificity: of the lesions that the real image does not show. A translation has to do better "
         f"than the floor in both.</p>{table_html(header, rows)}"
+        f"{doubts([own['false_positives_per_image'] for own in (found, found['floor'])])}"
     )
 
 
@@ -171,6 +172,7 @@ def _contrast(found: Mapping[str, Any]) -> str:
         "<p class='note'>Of lesions that are seen in the real image. A bias above 0: darker in the real image, so the "
         f"synthetic one understates them.</p>{table_html(header, rows)}"
         f"{table_html(['Mean Dice of the detector', 'Lesions', 'Dice', 'By patients 95%'], dices)}"
+        f"{doubts([found['contrast'], found['dice']])}"
     )
 
 
