@@ -26,7 +26,7 @@ from training_tools.evaluating.writing import write_rows
 from training_tools.phantoms.bonescan_writing import Order, write_cases
 from training_tools.reproducing import growth, helping, lesiontables, report, tables
 from training_tools.reproducing.choices import Choices
-from training_tools.reproducing.differences import differences
+from training_tools.reproducing.differences import NOT_DONE, differences
 from training_tools.reproducing.published import GAP, UNKNOWN
 from training_tools.reproducing.sizes import sizes_for
 
@@ -346,6 +346,39 @@ class TestDifferences:
         assert told["Classification: models"].startswith("a; on 93 features")
         assert "near-copies are not" in told["Patients apart"]
         assert told["Registration of the pairs"].startswith("none: simulated")
+
+    def told(self, task: str, facts: dict[str, object], **changes: object) -> dict[str, str]:
+        sizes = replace(sizes_for(task, True), **changes)  # type: ignore[arg-type]
+        made = Choices(task, "phantom", Path("x"), True, sizes, 1)
+        about = {"simulated": True, "patients": 24, "cases": 24}
+        return {point: here for point, _, here in differences(made, about, facts)}
+
+    def test_networks_are_those_that_were_run(self) -> None:
+        every = self.told("us2mri", {})["Networks"]
+        assert every.startswith("those eight; 2D-TravelGAN and 3D-Pix2Pix stand for the others (our choice); ")
+        assert self.told("us2mri", {"networks": ["2D-Pix2Pix"]})["Networks"] == (
+            "of those eight 2D-Pix2Pix; none beyond the study"
+        )
+        some = self.told("us2mri", {"networks": ["3D-Pix2Pix", "2D-CUT"]})["Networks"].split("; ")
+        chosen = "3D-Pix2Pix stands for one of the others (our choice)"
+        assert some == ["of those eight none", chosen, "1 more beyond the study"]
+
+    def test_features_are_those_that_were_made(self) -> None:
+        few = {"engine": "pyradiomics by PyRadiomics 3.0.1", "features": 93}
+        for task, point in (("us2mri", "Features"), ("pool2delayed", "Radiomic features")):
+            assert self.told(task, few)[point].startswith("93 features: pyradiomics by PyRadiomics 3.0.1; not the")
+        most = {"engine": "paper186 by MIRP", "features": 185}
+        assert "area under the intensity" in self.told("us2mri", most)["Features"]
+
+    def test_nothing_is_told_of_a_step_that_was_left_out(self) -> None:
+        there = self.told("us2mri", {"left_out": ["classification", "preservation", "atlas", "lesions"]})
+        silent = {point for point, here in there.items() if here == NOT_DONE}
+        assert {"Features", "Preserved", "Classification: models", "Failure atlas", "Lesions"} <= silent
+        assert {"Networks", "Patients", "Readers"}.isdisjoint(silent)
+
+    def test_a_nested_study_says_that_its_images_come_from_unlike_translators(self) -> None:
+        assert "by translators of a part" in self.told("us2mri", {}, scheme="nested")["Classification: images"]
+        assert "by translators of a part" not in self.told("us2mri", {}, scheme="simple")["Classification: images"]
 
 
 class TestGrowth:

@@ -6,20 +6,34 @@ among the facts that we have" where nobody can say even that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..benchmarking.entries import STUDY, entries
 from .choices import Choices
 from .published import GAP, UNKNOWN, published, words
 from .translating import NETWORK
 
+NOT_DONE = "not done here; why, is told under Steps"
+# What there is to say of a step, and nothing where it was left out.
+_POINTS = {
+    "preservation": ("Features", "What is correlated", "Preserved", "Radiomic features"),
+    "classification": tuple(f"Classification: {what}" for what in ("images", "models", "scores", "label")),
+    "lesions": ("Lesions", "Reading", "Lesion counts", "False positives", "Osteomyelitis and cellulitis"),
+    "atlas": ("Failure atlas",),
+}
+_OF_MIRP = 185  # of the 186: the area under the intensity-volume histogram has no reference value
+_CHOSEN = ("2D-TravelGAN", "3D-Pix2Pix")  # for the two networks of the study that are not known
 Row = tuple[str, str, str]
 
 
 def differences(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:
-    """(point, published, here). about: the data. facts: what the steps say of themselves (engine, classifiers)."""
+    """(point, published, here). about: the data. facts: what the steps say of themselves (engine, features, networks,
+    classifiers, and `left_out`, the names of steps that were not done)."""
     own = _prostate if choices.task == "us2mri" else _bone_scan
-    return [*_data(choices, about), *own(choices, about, facts), *_always(choices)]
+    rows = [*_data(choices, about), *own(choices, about, facts), *_always(choices)]
+    none = {point for step in facts.get("left_out", ()) for point in _POINTS.get(step, ())}
+    return [(point, told, NOT_DONE if point in none else here) for point, told, here in rows]
 
 
 def _data(choices: Choices, about: Mapping[str, Any]) -> list[Row]:
@@ -36,7 +50,6 @@ def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, An
     size = " x ".join(str(n) for n in s.voxels)
     here = f"{size} voxels, simulated" if choices.simulated else "the grid that preparation was told, or each source's"
     models = ", ".join(facts.get("classifiers", s.classifiers)) or "none"
-    engine = facts.get("engine", "the engine named in the table")
     return [
         ("Grid", "128 x 128 x 64, resampled", here),
         (
@@ -50,7 +63,7 @@ def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, An
         ),
         (
             "Networks", "ten; eight are certain from the public code, the other two are not known",
-            "those eight; 2D-TravelGAN and 3D-Pix2Pix stand for the others (our choice); nine more beyond the study",
+            _networks(facts.get("networks", s.only or [*entries(choices.task)])),
         ),
         ("Training", "epochs: " + GAP, _training(choices)),
         (
@@ -59,8 +72,7 @@ def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, An
         ),
         (
             "Features", "186 IBSI features without morphology",
-            f"{engine}; MIRP makes 185 of the 186 (not the area under the intensity-volume histogram, for which the "
-            "standard has no reference value)",
+            _engine(facts),
         ),
         (
             "What is correlated",
@@ -74,7 +86,8 @@ def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, An
         (
             "Classification: images", "whether the translator had seen a patient: " + GAP,
             "no image from a translator that saw its patient"
-            + ("; none that saw a tested patient of the fold" if s.scheme == "nested" else
+            + ("; none that saw a tested patient of the fold; images of tested patients by translators of all training "
+               "patients, those of training patients by translators of a part of them" if s.scheme == "nested" else
                "; a translator may have seen other tested patients (simple cross-fitting)"),
         ),
         (
@@ -121,9 +134,31 @@ def _bone_scan(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, A
         )  # fmt: skip
     return [
         *rows,
-        ("Radiomic features", "not part of the study", "as in the first study, of the body seen in the blood pool"),
+        ("Radiomic features", "not part of the study", f"{_engine(facts)}; of the body seen in the blood pool"),
         ("Reader study", "the published reading", f"prepared for {s.readers} readers, {s.read} cases; nobody has read"),
     ]
+
+
+def _networks(run: Sequence[str]) -> str:
+    """Networks that were compared, in words."""
+    known = [name for name in STUDY if name not in _CHOSEN]
+    there, chosen = [name for name in known if name in run], [name for name in _CHOSEN if name in run]
+    told = ["those eight" if len(there) == len(known) else f"of those eight {', '.join(there) or 'none'}"]
+    if chosen:
+        others = "the others" if len(chosen) > 1 else "one of the others"
+        told.append(f"{' and '.join(chosen)} stand{'s' if len(chosen) == 1 else ''} for {others} (our choice)")
+    more = len([name for name in run if name not in STUDY])
+    return "; ".join([*told, f"{more} more beyond the study" if more else "none beyond the study"])
+
+
+def _engine(facts: Mapping[str, Any]) -> str:
+    """The features that were computed, in words."""
+    if "engine" not in facts:
+        return "the features named in the table"
+    told = f"{facts['features']} features: {facts['engine']}"
+    if facts["features"] >= _OF_MIRP:
+        return f"{told}; the 186 without the area under the intensity-volume histogram, which MIRP does not make"
+    return f"{told}; not the first study's 186, of which MIRP makes {_OF_MIRP}"
 
 
 def _always(choices: Choices) -> list[Row]:

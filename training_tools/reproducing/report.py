@@ -229,9 +229,13 @@ def _pages(steps: list[Step], stamps: Mapping[str, Stamp]) -> dict[str, tuple[tu
 
 def _facts(choices: Choices, stamps: Mapping[str, Stamp]) -> dict[str, Any]:
     """What the steps say of themselves, for the list of differences."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"left_out": [name for name, stamp in stamps.items() if stamp.left_out]}
+    rows = tables.read_csv(choices.place("benchmark") / "leaderboard.csv")
+    found["networks"] = [row["network"] for row in rows if row["state"] == "done"]
     if not stamps["preservation"].left_out:
-        engine = read_json(choices.place("preservation") / "report" / "preservation.json").get("engine") or {}
+        made = read_json(choices.place("preservation") / "report" / "preservation.json")
+        engine = made.get("engine") or {}
+        found["features"] = max((len(table["features"]) for table in made["tables"]), default=0)
         found["engine"] = f"{engine.get('feature_set')} by {engine.get('name')} {engine.get('version')}"
     if "classification" in stamps and not stamps["classification"].left_out:
         there = read_json(choices.place("classification") / OUTCOME / "classification.json")
