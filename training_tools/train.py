@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from imagetranslation import __version__
-from imagetranslation.errors import Cancelled, InputError
+from imagetranslation.errors import Cancelled, InputError, RunFailed
 from imagetranslation.files import atomic_path, make_folder, write_text
 
 from . import checkpoint, leaks
@@ -71,7 +71,7 @@ def train(
     names = _not_held_out(case_names(data), config, owners) if cases is None else list(cases)
     learnt, watched = divide(names, config, validated, owners)
     known = sides(data)
-    require_sides([known.get(name, BOTH) for name in learnt], learnt, config)
+    require_sides([known.get(name, BOTH) for name in learnt], learnt, config, [owners[name] for name in learnt])
     # A translation can be judged beside its own target only.
     if watched and not (watched := [name for name in watched if known.get(name, BOTH) == BOTH]):
         raise InputError("No case to validate on is a pair; set validation.every to 0.")
@@ -153,20 +153,23 @@ class Run:
         state, config = self.state, self.config
         every, sheets = config.validation.every, config.reporting.sheet_every
         due = bool(self.watched and every) and (state.step % every == 0 or state.step == config.steps)
-        drawn = bool(sheets) and state.step % sheets == 0 and self._first
+        drawn = bool(sheets) and state.step % sheets == 0
         if not due and not drawn:
             return False
         self._tell(loop.finished())
         network, device = state.average.module(), self.fabric.device
-        if drawn:
-            shown = [case for case in self.watched or self.cases if case.side != "target"]
-            shown = shown[: config.reporting.sheet_cases]
-            write_sheet(self.folder / "sheets", state.step, shown, network, config, device)
+
+        def look() -> dict[str, float]:
+            if drawn:
+                shown = [case for case in self.watched or self.cases if case.side != "target"]
+                shown = shown[: config.reporting.sheet_cases]
+                write_sheet(self.folder / "sheets", state.step, shown, network, config, device)
+            return validation.validate(self.watched, network, config, device) if due else {}
+
+        # Every process has the same weights; the first one's numbers are everyone's.
+        found = self._of_first(loop, look)
         if not due:
             return False
-        # Every process has the same weights; the first one's numbers are everyone's.
-        found = validation.validate(self.watched, network, config, device) if self._first else {}
-        found = self.fabric.broadcast(found)
         if validation.judge(state.history, state.step, found, config) and self._first:
             checkpoint.save_weights(network, self.folder / BEST)
         if self._first and self.validations is not None:
@@ -175,6 +178,21 @@ class Run:
             self.validations.flush()
             self.board.write(row, "validation")
         return bool(state.history["ended"])
+
+    def _of_first(self, loop: Loop, work: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What the first process finds; its failure ends all of them, which would otherwise wait for it."""
+        found: dict[str, float] = {}
+        if self._first:
+            try:
+                with loop.explaining("looking at the results after"):
+                    found = work()
+            except Exception as error:
+                self.fabric.broadcast(({}, f"The first process failed: {error}"))
+                raise
+        found, fault = self.fabric.broadcast((found, ""))
+        if fault:
+            raise RunFailed(fault)
+        return found
 
     def _save(self, loop: Loop) -> None:
         self._tell(loop.finished())

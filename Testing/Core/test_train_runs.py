@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +23,12 @@ from imagetranslation.volume import read_volume, write_volume
 from training_tools import checkpoint
 from training_tools.config import Config
 from training_tools.crossval import folds
-from training_tools.train import divide, train
+from training_tools.train import Run, divide, train
 from training_tools.training import loop as loops
 from training_tools.training import validation
 from training_tools.training.average import Average
 from training_tools.training.cache import SOURCE, TARGET, WEIGHT, fingerprints, open_cases
+from training_tools.training.fitting import require_fit
 from training_tools.training.precision import Hardware, InFormat, make_fabric, settled
 from training_tools.training.reporting import spoken
 from training_tools.training.sampling import Sampler
@@ -331,6 +334,61 @@ def test_memory_that_runs_out_says_which_settings_to_lower(
     monkeypatch.setattr(State, "backward", exhausted)
     with pytest.raises(RunFailed, match=r"step 1: lower batch_size \(now 4\).*accumulate"):
         train(tiny_config("regression"), tiny_data, tmp_path)
+
+
+def test_memory_that_runs_out_in_a_validation_is_a_sentence_with_other_settings(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(validation, "translate_case", exhausted)
+    config = tiny_config("regression", validation={"every": 2, "share": 0.3})
+    with pytest.raises(RunFailed, match=r"after step 2; the last checkpoint is kept\. Lower source\.patch_size"):
+        train(config, tiny_data, tmp_path)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_fails_in_the_first_process_ends_those_that_wait_for_it(
+    first: bool, tiny_data: Path, tmp_path: Path
+) -> None:
+    sent: list[Any] = []
+
+    class TwoProcesses:
+        def broadcast(self, told: Any) -> Any:
+            sent.append(told)
+            return told if first else ({}, "The first process failed: The scan is gone.")
+
+    def gone() -> dict[str, float]:
+        raise InputError("The scan is gone.")
+
+    task = Run(tiny_config("regression"), tmp_path, TwoProcesses(), [], [])  # type: ignore[arg-type]
+    task._first = first
+    loop = a_loop(tiny_config("regression"), tiny_data)
+    with pytest.raises(InputError if first else RunFailed, match=r"The scan is gone\."):
+        task._of_first(loop, gone)
+    assert sent == [({}, "The first process failed: The scan is gone." if first else "")]
+
+
+def test_number_formats_and_compilation_that_an_objective_cannot_have_are_refused() -> None:
+    several = {"precision": {"compute": "16-mixed"}, "optimiser": {"accumulate": 2}}
+    with pytest.raises(InputError, match=r"for the 2 optimisers of 'pix2pix'; set optimiser\.accumulate to 1"):
+        require_fit(tiny_config("pix2pix", **several))
+    require_fit(tiny_config("regression", **several))
+    require_fit(tiny_config("pix2pix", precision={"compute": "16-mixed"}))
+    with pytest.raises(InputError, match=r"precision\.compile would do nothing for the objective 'bridge'"):
+        require_fit(tiny_config("bridge", precision={"compile": True}))
+    require_fit(tiny_config("pix2pix", precision={"compile": True}))
+
+
+def test_a_validation_counts_patients_and_not_cases(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config()
+    cases = open_cases(tiny_data, config, fingerprints(tiny_data, ["case0", "case1", "case2"]))
+    errors = {"case0": 1.0, "case1": 3.0, "case2": 8.0}
+    monkeypatch.setattr(validation, "translate_case", lambda *_: None)
+    monkeypatch.setattr(validation, "score", lambda case, *_: {"mae": errors[case.name], "ssim": 0.5})
+    cases[:2] = [replace(case, patient="one of two views") for case in cases[:2]]
+    assert validation.validate(cases, torch.nn.Identity(), config, torch.device("cpu")) == {"mae": 5.0, "ssim": 0.5}
 
 
 def test_a_missing_compiler_is_a_sentence(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,21 @@ from imagetranslation.errors import ImageTranslationError, InputError
 from imagetranslation.predictors import ran_out_of_memory
 
 from ..config import Config
+from .state import make_objective
 
 # Statistics of the whole window: another size of window gives another image.
 _WINDOW_STATISTICS = (nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm, nn.MultiheadAttention)
 # A patch of fewer of its coarsest voxels tells too little of how the network does on larger images.
 LEAST_COARSE = 4
+# Objectives that train networks by methods which torch.compile is not told of.
+UNCOMPILED = ("bridge",)
 
 
 def require_fit(config: Config) -> None:
-    """InputError with one sentence where the network cannot be built, or cannot translate the patch."""
+    """InputError with one sentence where the network cannot be built or cannot translate the patch, or where number
+    format, compilation and objective do not go together.
+    """
+    _require_precision(config)
     shape = (2, config.source.channels, *config.source.patch_size)
     wanted = (2, 1, *config.source.patch_size)
     try:
@@ -39,6 +45,22 @@ def require_fit(config: Config) -> None:
         ) from error
     if found != wanted:
         raise InputError(f"The network {config.network.name!r} turns patches of {_size(shape)} into {_size(found)}.")
+
+
+def _require_precision(config: Config) -> None:
+    name, precision = config.objective["name"], config.precision
+    optimisers = len(make_objective(config).optimisers)
+    if precision.compute == "16-mixed" and config.optimiser.accumulate > 1 and optimisers > 1:
+        # The scale of float16's gradients may change with each optimiser's step; the others' still have the old one.
+        raise InputError(
+            f"precision.compute 16-mixed cannot add up gradients in parts for the {optimisers} optimisers of "
+            f"{name!r}; set optimiser.accumulate to 1, or precision.compute to bf16-mixed."
+        )
+    if precision.compile and name in UNCOMPILED:
+        raise InputError(
+            f"precision.compile would do nothing for the objective {name!r}, whose loss does not call its network as a "
+            "whole; set it to false."
+        )
 
 
 def whole_image_settings(config: Config) -> dict[str, Any]:

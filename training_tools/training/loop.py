@@ -42,7 +42,7 @@ class Loop:
         first = state.step
         with closing(self.sampler.batches(first)) as batches:
             while state.step < last:
-                with self._explaining():
+                with self.explaining():
                     self._pending.append(self._step(next(batches)))
                 state.step += 1
                 held = HELD_BACK if self._device.type == "cuda" else 1
@@ -115,8 +115,8 @@ class Loop:
         order.append(update.optimiser)
 
     @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Errors of torch that a person can do something about, as a sentence."""
+    def explaining(self, looking: str = "") -> Iterator[None]:
+        """Errors of torch that a person can do something about, as a sentence. looking: what is done besides a step."""
         config = self.state.config
         try:
             yield
@@ -129,6 +129,12 @@ class Loop:
             if not ran_out_of_memory(error):
                 raise
             patch = " x ".join(map(str, config.source.patch_size))
+            if looking:
+                raise RunFailed(
+                    f"The memory of {self._device} ran out {looking} step {self.state.step}; the last checkpoint is "
+                    f"kept. Lower source.patch_size (now {patch}), or set validation.every and reporting.sheet_every "
+                    "to 0 and evaluate after the training."
+                ) from error
             raise RunFailed(
                 f"The memory of {self._device} ran out at step {self.state.step + 1}: lower batch_size (now "
                 f"{config.batch_size}), or raise optimiser.accumulate (now {config.optimiser.accumulate}); then lower "

@@ -86,8 +86,10 @@ class Optimiser(Strict):
 class Precision(Strict):
     """What is computed in which number format. compute: "bf16-mixed" and "16-mixed" keep weights and losses in 32 bits.
 
-    channels_last: the memory layout that convolutions are fastest in. compile: torch.compile of every network; needs
-    a C++ compiler.
+    channels_last: the memory layout that convolutions are fastest in. compile: torch.compile of what every network does
+    when it is called as a whole, not of the features that CUT and feature matching take from inside it; refused for the
+    bridge, which calls its network in parts. Needs a C++ compiler. "16-mixed" with optimiser.accumulate is for
+    objectives of one optimiser.
     """
 
     compute: Literal["32", "bf16-mixed", "16-mixed"] = "32"
