@@ -298,6 +298,34 @@ class TestTables:
             read()
 
 
+class TestSettings:
+    @pytest.mark.parametrize("positive", [2, 3])
+    def test_they_are_chosen_also_where_a_label_has_few_training_patients(self, positive: int) -> None:
+        random, labels = np.random.default_rng(1), (np.arange(20) < positive).astype(int)
+        table = random.normal(size=(20, 3)) + 3 * labels[:, None]
+        fitted = crossvalidation.fit(models.find("elastic-net"), table, labels, 0)
+        assert np.isfinite(fitted.cv_results_["mean_test_score"]).all()
+        assert fitted.cv.n_splits == positive
+
+    def test_a_single_training_patient_of_a_label_leaves_nothing_to_choose_by(self) -> None:
+        random, labels = np.random.default_rng(1), (np.arange(12) < 1).astype(int)
+        fitted = crossvalidation.fit(models.find("elastic-net"), random.normal(size=(12, 3)), labels, 0)
+        assert not hasattr(fitted, "best_params_")
+        assert fitted.predict_proba(np.zeros((1, 3))).shape == (1, 2)
+
+    def test_the_elastic_net_is_one_in_every_version_that_is_allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import sklearn
+
+        random, labels = np.random.default_rng(0), np.arange(60) % 2
+        table = random.normal(size=(60, 20)) + np.eye(20)[0] * 2 * labels[:, None]
+        fitted = models.find("elastic-net").build(0).set_params(classifier__C=0.1).fit(table, labels)
+        weights = fitted.named_steps["classifier"].coef_[0]
+        assert weights[0] > 0.1
+        assert (weights == 0).sum() > 5  # ridge leaves none at zero
+        monkeypatch.setattr(sklearn, "__version__", "1.7.2")
+        assert models.find("elastic-net").build(0).named_steps["classifier"].penalty == "elasticnet"
+
+
 class TestCrossFit:
     @pytest.fixture
     def simple(self) -> crossfit.CrossFit:

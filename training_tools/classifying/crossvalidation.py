@@ -67,7 +67,10 @@ class Folds:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One fold of one repeat: tested patients (indices), their probability of the positive label."""
+    """One fold of one repeat: tested patients (indices), their probability of the positive label.
+
+    chosen: settings that were searched, empty where none were.
+    """
 
     repeat: int
     fold: int
@@ -109,16 +112,19 @@ def predict(
 def fit(model: Model, features: np.ndarray, labels: np.ndarray, seed: int) -> Any:
     """The model with its settings chosen inside these patients alone, by the area under the ROC curve.
 
-    A model that searches nothing (the network, which stops early inside these patients) is fitted as it is.
+    Every inner fold needs both labels: where a label has fewer patients than `INNER_FOLDS` there are as many inner
+    folds as patients of it, and with a single one nothing is chosen. A model that searches nothing (the network, which
+    stops early inside these patients) is fitted as it is.
     """
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    if not model.searched:
+    count = min(INNER_FOLDS, int(labels.sum()), int((1 - labels).sum()))
+    if not model.searched or count < 2:
         return model.build(seed).fit(features, labels)
-    inner = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-    search = GridSearchCV(
-        model.build(seed), {k: list(v) for k, v in model.searched.items()}, scoring="roc_auc", cv=inner
-    )
+    inner = StratifiedKFold(count, shuffle=True, random_state=seed)
+    grid = {name: list(values) for name, values in model.searched.items()}
+    # An area that cannot be had must not pass as the lowest one.
+    search = GridSearchCV(model.build(seed), grid, scoring="roc_auc", cv=inner, error_score="raise")
     return search.fit(features, labels)
 
 

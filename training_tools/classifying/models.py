@@ -59,11 +59,15 @@ def _pca_forest(seed: int) -> Any:
 
 
 def _elastic_net(seed: int) -> Any:
+    import sklearn
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    linear = LogisticRegression(solver="saga", l1_ratio=0.5, max_iter=2000, tol=1e-3, random_state=seed)
+    # Before 1.8 the share alone changes nothing, and from 1.8 on the penalty is told by the share alone.
+    before = tuple(int(part) for part in sklearn.__version__.split(".")[:2]) < (1, 8)
+    mixed: dict[str, Any] = {"l1_ratio": 0.5, **({"penalty": "elasticnet"} if before else {})}
+    linear = LogisticRegression(solver="saga", max_iter=2000, tol=1e-3, random_state=seed, **mixed)
     return Pipeline([("scale", StandardScaler()), ("classifier", linear)])
 
 

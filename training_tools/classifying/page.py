@@ -10,9 +10,11 @@ import numpy as np
 
 from imagetranslation.radiomics.preservation.figures import new_figure, svg
 from imagetranslation.radiomics.preservation.page import document
+from imagetranslation.readerstudy.statistics.estimates import Interval
 
 from .arms import BOTH, CONTROL, PERMUTATIONS, Difference, Result
 from .crossfit import SIMPLE
+from .crossvalidation import INNER_FOLDS
 from .images import CLIP, GRID, PLANAR_GRID, REAL, SOURCE, SYNTHETIC
 from .models import FEATURES, IMAGES, find
 from .scores import SPECIFICITY
@@ -40,8 +42,11 @@ def page(
         _protocol(about),
         "<h2>Results</h2>",
         _table(results),
+        _doubts([result.scores.interval for result in results]),
+        _unchosen(results),
         "<h2>Against the source</h2>",
         _differences(compared),
+        _doubts([difference.interval for difference in compared]),
         *_last(last, about),
     ]
     for name in dict.fromkeys(result.model for result in results):
@@ -58,7 +63,8 @@ def _protocol(about: Mapping[str, Any]) -> str:
         f"{about['patients']} patients, {about['positive']} of them {about['label']}; {folds['count']} outer folds, "
         f"{folds['repeats']} repeats, "
         + ("as the translations were made for" if folds["given"] else f"stratified, seed {folds['seed']}")
-        + "; settings chosen inside the training patients.",
+        + f"; settings chosen inside the training patients, by {INNER_FOLDS} inner folds or as many as there are "
+        "training patients of the rarer label.",
         "Areas under the ROC curve are taken within each fold and averaged; intervals: 95% bootstrap over patients.",
         ("" if about["sealed"] else "As the record has it, which bears no seal: ")
         + "No synthetic image comes from a translator that saw its patient. "
@@ -66,6 +72,9 @@ def _protocol(about: Mapping[str, Any]) -> str:
             "The translators may have seen real targets of other tested patients (simple cross-fitting)."
             if about["cross_fit"] == SIMPLE
             else "Nor has a translator of a fold seen the real target of a patient tested in it (nested cross-fitting)."
+            " As training_tools.crossfit makes them, tested patients' images come from a translator of all training "
+            "patients, those that are learnt from come from translators of a part of them: images of two kinds, which "
+            "can cost the synthetic arm some of its AUC, and the arms without synthetic images nothing."
         ),
         f"{CONTROL}: source and synthetic images with labels drawn anew among each fold's patients, {PERMUTATIONS} "
         "times; means are shown. Beside them stands where the draws lie, and where chance alone would put about 95% "
@@ -122,6 +131,21 @@ def _table(results: Sequence[Result]) -> str:
         )
     first = "<th class='w'>Arm</th><th class='w'>Classifier</th><th>Features</th>"
     return f"<table><tr>{first}{head}</tr>{''.join(rows)}</table>"
+
+
+def _unchosen(results: Sequence[Result]) -> str:
+    """Which results rest on settings that nothing chose: one training patient of a label cannot be divided."""
+    told = []
+    for result in results:
+        lacking = [f"{p.repeat}-{p.fold}" for p in result.predictions if not p.chosen]
+        if find(result.model).searched and lacking:
+            told.append(f"{result.model}, {result.arm}: {', '.join(lacking)}")
+    if not told:
+        return ""
+    return (
+        "<p class='note'>Settings could not be chosen in these folds, whose training patients hold a single one of a "
+        f"label; the model's own stand: {escape('; '.join(told))}.</p>"
+    )
 
 
 def _differences(compared: Sequence[Difference]) -> str:
@@ -237,7 +261,13 @@ def _number(value: float | None) -> str:
     return "" if value is None or not np.isfinite(value) else f"{value:.3f}"
 
 
-def _interval(interval: Any) -> str:
+def _interval(interval: Interval) -> str:
     if interval.low is None:
         return f"<span class='note'>{escape(str(interval.refused))}</span>"
-    return f"{interval.low:.3f} to {interval.high:.3f}"
+    return f"{interval.low:.3f} to {interval.high:.3f}{' *' if interval.notes else ''}"
+
+
+def _doubts(intervals: Sequence[Interval]) -> str:
+    """The note below a table: what the starred intervals say of themselves; nothing without a star."""
+    told = list(dict.fromkeys(note for one in intervals if one.low is not None for note in one.notes))
+    return f"<p class='note'>* {escape('; '.join(told))}.</p>" if told else ""
