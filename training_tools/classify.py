@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from imagetranslation import __version__
-from imagetranslation.errors import InputError
+from imagetranslation.errors import InputError, RunFailed
 from imagetranslation.files import make_folder, write_text
 
 from .classifying import arms, crossfit, inputs, tables, untouched
@@ -38,6 +38,9 @@ from .classifying.telling import Teller
 from .console import run as run_command
 from .evaluating.writing import write_rows
 
+# classification.json comes last and goes first: where it is, all others are of the same study.
+WRITTEN = ("classification.json", "index.html", "results.csv", "differences.csv", "predictions.csv", "test.csv")
+MOST_SEED = 2**31  # seeds of repeats and folds are added to it
 TRUTH = (
     "A synthetic image is a function of its source: a gain over the source is not new information about the patient, "
     "but what the translator learnt from other patients' pairs."
@@ -60,7 +63,8 @@ def classify(
 ) -> dict[str, Any]:
     """Run every arm with every model, write tables and page; returns what `classification.json` holds.
 
-    studies: of "features" and "images", of the same patients. notes: what had to be taken on trust.
+    studies: of "features" and "images", of the same patients. notes: what had to be taken on trust. output: an earlier
+    study there is removed once this one is known, and `classification.json` is written last.
     """
     one = next(iter(studies.values()))
     cohort, folds = one.cohort, one.folds
@@ -81,7 +85,7 @@ def classify(
     excluded = list(dict.fromkeys(text for study in studies.values() for text in study.whole.excluded))
     odd = list(dict.fromkeys(text for study in studies.values() for text in study.whole.odd))
     notes = [*notes, *crossfit.unknown_names(record, one.whole.patients)]
-    make_folder(output)
+    _clear(make_folder(output))
     write_rows([_row(result) for result in results], output / "results.csv")
     write_rows([_difference(d) for d in compared], output / "differences.csv")
     rows = [row for r in results for p in r.predictions for row in _predictions(r.arm, r.model, p, cohort)]
@@ -102,17 +106,27 @@ def classify(
         **about,
         "results": [_told(result) for result in results],
         "differences": [_difference(d) for d in compared],
-        "last_test": [_last(t) for t in last],
+        "last_test": [{**_last(t), "settings_chosen": t.prediction.chosen} for t in last],
     }
-    write_text(output / "classification.json", json.dumps(report, indent=2) + "\n")
     write_text(output / "index.html", page(cohort, results, compared, about, last))
+    write_text(output / "classification.json", json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier study left."""
+    for name in WRITTEN:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFailed(f"{folder / name} cannot be replaced: {error.strerror}. Name another folder.") from error
 
 
 def _told(result: arms.Result) -> dict[str, Any]:
     control = {"draws": result.draws, "expected_by_chance": result.expected} if result.expected else {}
     named = {"arm": result.arm, "model": result.model, "features": result.features}
-    return {**named, **result.scores.as_dict(), **control}
+    settings = [{"repeat": p.repeat, "fold": p.fold, **p.chosen} for p in result.predictions if p.chosen]
+    return {**named, "settings_chosen": settings, **result.scores.as_dict(), **control}
 
 
 def _row(result: arms.Result) -> dict[str, Any]:
@@ -196,6 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.folds < 2 or options.repeats < 1 or options.workers < 1:
         raise InputError("Give 2 folds, 1 repeat and 1 worker, or more.")
+    if not 0 <= options.seed < MOST_SEED:
+        raise InputError(f"--seed is a whole number from 0 to {MOST_SEED - 1}, not {options.seed}.")
     labels, positive = tables.read_labels(options.labels, options.positive)
     folds = Folds(options.folds, options.repeats, options.seed)
     if options.plan:

@@ -1,4 +1,4 @@
-"""How the command lines of these tools end: exit code 0, or one sentence and an error's code; and when told to."""
+"""How the command lines of these tools end: exit code 0, or one sentence and an error's code, also by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from imagetranslation.errors import ImageTranslationError
+from imagetranslation.errors import Cancelled, ImageTranslationError
 
 
 def run(main: Callable[[], int]) -> int:
-    """Call `main`; an error a person can act on is one line on stderr and its exit code, without a traceback."""
+    """Call `main`; an error a person can act on, or Ctrl-C, is one line on stderr and its exit code: no traceback."""
     try:
         return main()
     except ImageTranslationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        ended = error
+    except KeyboardInterrupt:
+        ended = Cancelled("Cancelled. What was finished is kept; no file is half-written.")
+    print(f"error: {ended}", file=sys.stderr)
+    return ended.exit_code
 
 
 @contextlib.contextmanager

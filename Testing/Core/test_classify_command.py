@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from imagetranslation.errors import InputError
-from training_tools import classify
-from training_tools.classifying import arms, crossfit, page, scores
+from imagetranslation.errors import Cancelled, InputError, RunFailed
+from training_tools import classify, console
+from training_tools.classifying import arms, crossfit, page, scores, tables
 from training_tools.classifying.crossvalidation import Folds, Prediction
 
 PATIENTS = [f"p{n:02d}" for n in range(60)]
@@ -279,6 +280,60 @@ def test_the_page_shows_what_probabilities_refer_to_and_both_numbers_of_calibrat
     assert "<title>" in text
     for curve in ("ROC", "Precision and recall", "Calibration", "Decision curve"):
         assert f"{curve} (folds pooled)" in text
+
+
+def test_intervals_of_few_patients_bear_a_star_and_the_page_says_what_it_means(finished: Path) -> None:
+    from imagetranslation.readerstudy.statistics.bootstrap import Resampling
+
+    made = [Prediction(0, 0, np.arange(8), np.array([0.1, 0.4, 0.3, 0.6, 0.5, 0.2, 0.9, 0.8]), {})]
+    labels = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    few = arms.Result(arms.SOURCE, "elastic-net", tuple(made), scores.score(made, labels, Resampling(draws=200)), 3)
+    about = json.loads((finished / "classification.json").read_text())
+    cohort = tables.Cohort(tuple(PATIENTS[:8]), labels, "high", {}, {})
+    text = page.page(cohort, [few], [], about)
+    ends = few.scores.interval
+    assert f"<td>{ends.low:.3f} to {ends.high:.3f} *</td>" in text
+    assert "only 8 patients: take the interval as rough.</p>" in text
+    assert "* " not in re.sub(r"<style.*?</style>", "", (finished / "index.html").read_text(), flags=re.DOTALL)
+
+
+def test_another_study_in_the_same_folder_leaves_nothing_of_the_first(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = study / "out"
+    out.mkdir()
+    for name in classify.WRITTEN:
+        (out / name).write_text("an earlier study")
+
+    def full(*_: object) -> str:
+        raise RunFailed("the disk is full")
+
+    monkeypatch.setattr(classify, "page", full)
+    with pytest.raises(RunFailed):
+        classify.main(command(study, "--folds", "2"))
+    assert not (out / "classification.json").exists()
+    assert not (out / "test.csv").exists()
+    monkeypatch.undo()
+
+
+def test_seeds_that_cannot_be_are_refused(study: Path) -> None:
+    for seed in ("-1", str(2**31)):
+        with pytest.raises(InputError, match="--seed is a whole number from 0"):
+            classify.main(command(study, "--seed", seed))
+
+
+def test_the_settings_that_were_chosen_are_kept_for_every_fold(finished: Path) -> None:
+    for row in json.loads((finished / "classification.json").read_text())["results"]:
+        assert [(one["repeat"], one["fold"]) for one in row["settings_chosen"]] == [(0, fold) for fold in range(5)]
+        assert {one["classifier__C"] for one in row["settings_chosen"]} <= {0.01, 0.1, 1.0}
+
+
+def test_ctrl_c_is_one_sentence_and_the_code_of_what_was_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert console.run(interrupted) == Cancelled.exit_code
+    assert capsys.readouterr().err == "error: Cancelled. What was finished is kept; no file is half-written.\n"
 
 
 def test_net_benefit_is_that_of_the_definition() -> None:

@@ -201,11 +201,15 @@ def arms_of_images(rows: Sequence[Row]) -> Arms:
 def arms_of_features(rows: Sequence[Row], output: Path, told: Told, workers: int) -> tuple[Arms, list[str]]:
     """Arms of features extracted from the images; tables are left in `output`. Sentences about who has none."""
     make_folder(output)
-    made, notes = {}, []
+    made, notes, written = {}, [], set()
     for (arm, fold), part in by_fold(rows).items():
         name = arm.replace(" ", "-") + ("" if fold == ALL else f"-{fold}")
         made[arm, fold], lacking = features.extract(part, output / f"{name}.csv", told, workers=workers)
         notes += lacking
+        written.add(f"{name}.csv")
+    for path in output.glob("*.csv"):  # of an earlier study with other folds or arms
+        if path.name not in written:
+            path.unlink()
     return _arms(made), notes
 
 
