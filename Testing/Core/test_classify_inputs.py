@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imagetranslation.errors import InputError
+from imagetranslation.readerstudy.statistics.bootstrap import Resampling
 from training_tools.classifying import arms, inputs, models, scores, tables, untouched
 from training_tools.classifying.crossfit import CrossFit
 from training_tools.classifying.crossvalidation import Folds, fixed, predict
@@ -151,3 +152,48 @@ def test_the_area_of_a_known_separation_is_recovered_and_noise_adds_nothing() ->
     # With noise of one SD the two kinds lie 1 / sqrt(2) SD apart: Phi(0.5) = 0.691.
     assert areas[1] == pytest.approx(0.691, abs=0.05)
     assert areas[2] < areas[0] + 0.01
+
+
+def gains(model: str, seeds: int, told: float) -> dict[str, np.ndarray]:
+    """Area within folds of two arms less the source's, (seeds,) each, through the study's own arms.
+
+    told: how much of the label (in SD) the translator puts into the synthetic image, which else is the source with
+    noise.
+    """
+    found: dict[str, list[float]] = {arms.SYNTHETIC: [], arms.BOTH: []}
+    record = CrossFit({"aaa": frozenset({"others"})}, {"all": {f"p{n:02d}": "aaa" for n in range(60)}})
+    for seed in range(seeds):
+        random, labels = np.random.default_rng(seed), np.arange(60) % 2
+        source = random.normal(size=(60, 4)) + 0.7 * labels[:, None]
+        synthetic = source + random.normal(size=source.shape) + told * labels[:, None]
+        cohort = tables.Cohort(
+            tuple(f"p{n:02d}" for n in range(60)), labels, "high", {"source": source, "synthetic": synthetic},
+            {"source": tuple("abcd"), "synthetic": tuple("abcd")},
+        )  # fmt: skip
+        made = arms.run(cohort, [model], Folds(3, seed=seed), record, resampling=Resampling(draws=100))
+        areas = {result.arm: result.scores.auc for result in made}
+        for arm, own in found.items():
+            own.append(areas[arm] - areas[arms.SOURCE])
+    return {arm: np.array(own) for arm, own in found.items()}
+
+
+def surely_gained(values: np.ndarray) -> bool:
+    """Whether the mean lies more than three standard errors above nothing."""
+    return bool(values.mean() > 3 * values.std(ddof=1) / len(values) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "seeds"),
+    [("elastic-net", 5), *(pytest.param(name, 8, marks=pytest.mark.soak) for name in models.of_kind(models.FEATURES))],
+)
+def test_no_arm_gains_from_images_that_are_the_source_with_noise(
+    monkeypatch: pytest.MonkeyPatch, model: str, seeds: int
+) -> None:
+    monkeypatch.setattr(arms, "PERMUTATIONS", 1)
+    noise = gains(model, seeds, 0.0)
+    assert not surely_gained(noise[arms.SYNTHETIC])
+    assert not surely_gained(noise[arms.BOTH])
+    # The same test sees a gain where there is one: a translator that knows the label.
+    leaky = gains(model, seeds, 2.0)
+    assert surely_gained(leaky[arms.SYNTHETIC])
+    assert surely_gained(leaky[arms.BOTH])
