@@ -61,6 +61,32 @@ def sides(folder: Path) -> dict[str, str]:
     return {record["case"]: str(record.get("side", BOTH)) for record in manifest(folder)["cases"]}
 
 
+def simulated(folder: Path) -> tuple[str, ...]:
+    """The cases of a prepared folder that a simulator made: those that preparation marked, or all where the settings
+    alone say it, as the simulators' own do."""
+    found = manifest(folder)
+    if marked := sorted(record["case"] for record in found["cases"] if record.get("simulated")):
+        return tuple(marked)
+    settings = found.get("settings") or {}
+    return tuple(case_names(folder)) if settings.get("simulated") or settings.get("simulator") else ()
+
+
+def all_simulated(folder: Path) -> bool:
+    """Whether no case of a prepared folder is a patient's."""
+    return len(simulated(folder)) == len(case_names(folder)) > 0
+
+
+def simulated_in_part(folder: Path) -> str:
+    """A sentence where some cases of a prepared folder are simulated and others are not; else ""."""
+    made, count = simulated(folder), len(case_names(folder))
+    if len(made) in (0, count):
+        return ""
+    return (
+        f"{len(made)} of {count} cases come from a simulator and are no patients, among them {made[0]}; a result about "
+        "patients needs them left out."
+    )
+
+
 def require_pairs(folder: Path, what: str) -> None:
     """InputError where some of a prepared folder's cases have no partner; what: that needs pairs only."""
     if alone := [case for case, side in sides(folder).items() if side != BOTH]:

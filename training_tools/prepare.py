@@ -224,6 +224,8 @@ def _write_lists(
         row = Quality(**{**record["quality"], "case": pair.case})
         rows.append(row)
         known = {"patient": pair.patient, "facts": dict(pair.facts), "suspect": row.suspect}
+        if _is_simulated((pair.source, pair.target)):
+            known["simulated"] = True
         if not (drop_suspect and row.suspect):
             listed.append({**record["case"], **{key: value for key, value in known.items() if value}})
     settings = {**chosen.record(), "software": software()}
@@ -232,7 +234,10 @@ def _write_lists(
         settings["simulated"] = f"{count} of {len(places)} cases come from a simulator: no patient."
     if others:
         settings["unpaired"] = dict(Counter(single.side for single, _ in others))
-    listed += [record["case"] for _, record in others]
+    listed += [
+        {**record["case"], **({"simulated": True} if _is_simulated((single.path,)) else {})}
+        for single, record in others
+    ]
     _write_report(rows, settings, left_out, output)
     if rows:
         write_sheet(output, rows)

@@ -18,7 +18,7 @@ from imagetranslation.errors import InputError, ModelRefused
 
 from ..benchmarking.cells import Plan, read_plan
 from ..config import Config
-from ..dataset import manifest
+from ..dataset import all_simulated, manifest
 from ..evaluate import REFERENCES
 from ..evaluating.measures import MEASURES
 from ..evaluating.writing import read_scores
@@ -204,10 +204,8 @@ def _made(
         raise InputError(f"{data} does not hold {strange[0]}, which was tested: these are other data.")
     if unscored := sorted(tested ^ set(scores[name])):
         raise InputError(f"{unscored[0]} is tested but not scored, or scored but not tested; evaluate again.")
-    settings = about.get("settings", {})
-    simulated = bool(settings.get("simulated")) or "simulator" in json.dumps(settings)
     references = {floor: scores[floor] for floor in REFERENCES if floor in scores}
-    return Evaluated(name, task, data, parts, scores[name], references, dict(patients), simulated)
+    return Evaluated(name, task, data, parts, scores[name], references, dict(patients), all_simulated(data))
 
 
 def _config(record: Any, where: Path) -> Config:

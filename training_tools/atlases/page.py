@@ -10,6 +10,7 @@ from typing import Any
 from imagetranslation.radiomics.preservation.page import document, table_html
 
 from ..benchmarking.page import CHIEF, TITLES
+from ..dataset import simulated_in_part
 from ..evaluating.measures import MEASURES
 from ..lesionreading.task import CLEAR, FOUND, INVENTED, MISSED
 from . import figures
@@ -70,6 +71,8 @@ def _about(atlas: Atlas) -> Iterable[str]:
     evaluated, patients = atlas.evaluated, len(atlas.ranking.order)
     if evaluated.simulated:
         yield "<p class='headline none'>Simulated patients: nothing here is comparable with results on patients.</p>"
+    elif part := simulated_in_part(evaluated.data):
+        yield f"<p class='headline none'>{escape(part)}</p>"
     folds = len(evaluated.parts)
     models = "one model" if folds == 1 else f"{folds} models, each on the patients that it had not seen"
     yield (

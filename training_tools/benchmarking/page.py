@@ -12,7 +12,7 @@ from typing import Any
 from imagetranslation.radiomics.preservation.page import document
 from imagetranslation.readerstudy.analysis.figures import Point, forest
 
-from ..dataset import manifest
+from ..dataset import all_simulated, simulated_in_part
 from ..evaluate import RETEST_NOISE
 from ..evaluating.comparing import Summary, Table
 from ..evaluating.measures import MEASURES
@@ -55,8 +55,7 @@ def _banner(heading: str) -> str:
 
 def _about(gathered: Gathered) -> Iterable[str]:
     plan, preset = gathered.plan, gathered.plan.preset
-    about = manifest(plan.data).get("settings", {})
-    simulated = bool(about.get("simulated")) or "simulator" in json.dumps(about)
+    simulated, part = all_simulated(plan.data), simulated_in_part(plan.data)
     patients = len(set(gathered.patients.values()))
     kind = "<b>simulated patients: nothing here is comparable with results on patients</b>" if simulated else "patients"
     yield (
@@ -64,6 +63,8 @@ def _about(gathered: Gathered) -> Iterable[str]:
         f"{plan.seed}). {escape(_budget(gathered))} Data: {escape(str(plan.data.name))}. "
         "Synthetic images are made by models; nothing on this page is for diagnosis.</p>"
     )
+    if part:
+        yield f"<p class='headline none'>{escape(part)}</p>"
     for machine in gathered.machines:
         told = ", ".join(f"{key} {value}" for key, value in machine.items())
         yield f"<p class='note'>Machine: {escape(told)}; {plan.threads} threads a network.</p>"

@@ -6,16 +6,15 @@ Where synthetic images come from is `synthetics`'.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
 from imagetranslation.errors import InputError
 
-from ..dataset import manifest
+from ..dataset import all_simulated, manifest, simulated_in_part
 from ..importers.tables import read_table
 
 NO_GROUP = "group not given"
@@ -76,11 +75,9 @@ def from_folder(folder: Path, group: str = "group", lesions: Optional[Path] = No
         told = str(facts.get(group) or NO_GROUP), str(facts.get("view") or "").lower()
         images = files["source"], files["target"]
         cases.append(Case(name, patient, *told, *images, None, regions["lesion"], regions["hyperaemia"]))
-    # The simulators write what they are into the settings; preparation carries it on.
-    settings = about.get("settings", {})
-    simulated = bool(settings.get("simulated")) or "simulator" in json.dumps(settings)
     table = lesions or (folder / "lesions.csv" if (folder / "lesions.csv").is_file() else None)
-    return _cohort(cases, table, simulated, folder)
+    cohort, part = _cohort(cases, table, all_simulated(folder), folder), simulated_in_part(folder)
+    return replace(cohort, notes=(*cohort.notes, part)) if part else cohort
 
 
 def from_table(path: Path, group: str = "group", lesions: Optional[Path] = None, simulated: bool = False) -> Cohort:

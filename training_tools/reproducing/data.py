@@ -20,7 +20,7 @@ from imagetranslation.files import atomic_path, make_folder, write_text
 
 from .. import prepare
 from ..commands import progress
-from ..dataset import manifest, patients
+from ..dataset import all_simulated, manifest, patients, simulated_in_part
 from .sizes import Sizes
 from .stamps import files_of
 
@@ -94,7 +94,7 @@ def make(task: str, data: str, more: Sequence[str], sizes: Sizes, workers: int, 
         place = Path(data).resolve() if arguments is None else output / "cases"
         if arguments is not None:
             prepare.main([*arguments, "--workers", str(workers), "-o", str(place)])
-        about = {"whence": str(Path(data).resolve()), "simulated": simulated(place), "command": arguments}
+        about = {"whence": str(Path(data).resolve()), "simulated": all_simulated(place), "command": arguments}
     write_text(output / ABOUT, json.dumps({**about, **describe(place, output)}, indent=1) + "\n")
     return ""
 
@@ -152,7 +152,7 @@ def describe(place: Path, output: Path) -> dict[str, Any]:
     return {
         "cases_folder": os.path.relpath(place.resolve(), output.resolve()) if output in place.parents else str(place),
         "cases": len(owners), "patients": len(set(owners.values())),
-        "sha256_of_all_files": content(place),
+        "sha256_of_all_files": content(place), "simulated_in_part": simulated_in_part(place),
         "settings": found.get("settings", {}), **told,
     }  # fmt: skip
 
@@ -246,12 +246,6 @@ def write_labels(known: Mapping[str, str], path: Path) -> Path:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([("patient", "label"), *sorted(known.items())])
     return write_text(path, text.getvalue())
-
-
-def simulated(place: Path) -> bool:
-    """Whether prepared cases say that they come from a simulator."""
-    settings = manifest(place).get("settings", {})
-    return bool(settings.get("simulated")) or "simulator" in json.dumps(settings)
 
 
 def split_options(text: str) -> list[str]:

@@ -42,7 +42,9 @@ def _data(choices: Choices, about: Mapping[str, Any]) -> list[Row]:
         "inflammatory arthritis, osteomyelitis, CRPS, cellulitis, recent bone injury"
     )  # fmt: skip
     kind = "simulated patients: no patient, no claim about patients" if about["simulated"] else "patients"
-    return [("Patients", f"{words(known['patients'])}; {whose}", f"{about['patients']} {kind}, {about['cases']} cases")]
+    part = f". {about['simulated_in_part']}" if about.get("simulated_in_part") else ""
+    here = f"{about['patients']} {kind}, {about['cases']} cases{part}"
+    return [("Patients", f"{words(known['patients'])}; {whose}", here)]
 
 
 def _prostate(choices: Choices, about: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:

@@ -12,7 +12,7 @@ from html import escape
 from imagetranslation.radiomics.preservation.page import document, table_html
 
 from .published import published
-from .report import SIMULATED, Report, Section, record
+from .report import PARTLY, SIMULATED, Report, Section, record
 from .running import minutes
 from .stamps import Stamp
 from .tables import PUBLISHED, Table
@@ -45,6 +45,8 @@ def _banner(report: Report) -> str:
             "numbers, which stand beside it for orientation alone."
         )
         lines.append(f"<p class='headline none'><b>{SIMULATED.capitalize()}.</b> {escape(words)}</p>")
+    if report.in_part:
+        lines.append(f"<p class='headline none'><b>{PARTLY.capitalize()}.</b> {escape(report.in_part)}</p>")
     if report.choices.quick:
         lines.append(
             "<p class='headline none'>Made with --quick: few patients, seconds of training. It shows that everything "
@@ -124,4 +126,4 @@ def _settings(report: Report) -> str:
 
 
 def _mark(report: Report) -> str:
-    return f" ({SIMULATED})" if report.simulated else ""
+    return f" ({report.mark})" if report.mark else ""

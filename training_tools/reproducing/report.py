@@ -29,6 +29,7 @@ from .stamps import Stamp, Step
 from .tables import Table, read_json
 
 SIMULATED = "simulated, not comparable"
+PARTLY = "partly simulated, not comparable"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,16 @@ class Report:
         """Whether no patient stands behind the numbers."""
         return bool(self.about["simulated"])
 
+    @property
+    def in_part(self) -> str:
+        """A sentence where some cases are a simulator's and others patients'; else ""."""
+        return str(self.about.get("simulated_in_part", ""))
+
+    @property
+    def mark(self) -> str:
+        """Words that every heading of a result bears; "" where patients alone stand behind the numbers."""
+        return SIMULATED if self.simulated else PARTLY if self.in_part else ""
+
 
 def gather(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp]) -> Report:
     """The report of a study whose steps are done."""
@@ -87,7 +98,7 @@ def write(report: Report, output: Path) -> Path:
 def record(report: Report) -> dict[str, Any]:
     """For JSON."""
     return {
-        "task": report.choices.task, "heading": SIMULATED if report.simulated else "results",
+        "task": report.choices.task, "heading": report.mark or "results",
         "published": published(report.choices.task), "data": dict(report.about),
         "begun_with": begun_with(report.choices.output), "positive_label": report.choices.positive,
         "software": {"imagetranslation": __version__}, "machine": machine(),
@@ -110,7 +121,7 @@ def record(report: Report) -> dict[str, Any]:
 
 
 def _whose(report: Report) -> str:
-    return SIMULATED if report.simulated else "patients"
+    return report.mark or "patients"
 
 
 def _prostate(choices: Choices, steps: list[Step], stamps: Mapping[str, Stamp], simulated: bool) -> list[Section]:

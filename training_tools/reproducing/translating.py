@@ -28,9 +28,8 @@ from ..classifying import crossfit
 from ..classifying.images import SYNTHETIC
 from ..config import Config, read_config
 from ..crossfitting.gathering import RECORD, TABLE
-from ..dataset import Case, patients
+from ..dataset import Case, all_simulated, patients
 from ..evaluating.writing import read_scores
-from . import data
 from .tables import read_csv
 
 # Of the study with ultrasound: its best network. The second study's had a perceptual loss besides, whose encoder learns
@@ -148,7 +147,7 @@ def evaluated(translated: Translated, config: Config, cases: Path, evaluation: P
         for package, (_, made) in translated.translators.items()
     )
     references = {name: scores[name] for name in evaluating.REFERENCES if name in scores}
-    return Evaluated(NETWORK, task, cases, parts, scores[NETWORK], references, owners, data.simulated(cases))
+    return Evaluated(NETWORK, task, cases, parts, scores[NETWORK], references, owners, all_simulated(cases))
 
 
 def config_of(output: Path) -> Config:
