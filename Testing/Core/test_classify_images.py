@@ -20,7 +20,7 @@ from imagetranslation.readerstudy.statistics.comparisons import holm
 from imagetranslation.readerstudy.statistics.estimates import Interval
 from imagetranslation.volume import Volume, write_volume
 from training_tools import classify
-from training_tools.classifying import arms, crossfit, images, inputs, models, resnet, scores, untouched
+from training_tools.classifying import arms, crossfit, images, inputs, models, page, resnet, scores, untouched
 from training_tools.classifying.crossvalidation import Folds, Prediction, fixed, predict
 from training_tools.classifying.resnet import ResNetClassifier, held_back
 
@@ -200,6 +200,15 @@ class TestSeveralImagesOfAPatient:
         record, labels = crossfit.read(study / "crossfit.json"), dict(zip(PATIENTS, map(int, LABELS)))
         found = inputs.study(labels, "1", inputs.same_patients([read])[0], record, Folds(2), ())
         assert read.left[0] in found.whole.excluded
+
+
+@pytest.mark.parametrize(("kind", "said"), [("nested", True), ("simple", False)])
+def test_a_nested_study_says_that_its_images_come_from_unlike_translators(kind: str, said: bool) -> None:
+    about = {
+        "patients": 10, "positive": 5, "label": "1", "folds": {"count": 2, "repeats": 1, "seed": 0, "given": True},
+        "sealed": True, "cross_fit": kind, "probabilities": "", "models": {},
+    }  # fmt: skip
+    assert ("images of two kinds" in page._protocol(about)) is said
 
 
 class TestRefusals:
