@@ -31,12 +31,13 @@ from imagetranslation.models import ModelPackage, load_package
 from imagetranslation.uncertainty import LEAST_PATIENTS, METHODS, Settings, translate_with_uncertainty
 from imagetranslation.uncertainty.calibration import one_frame
 
-from . import reliability
+from . import leaks, reliability
 from .config import Config, read_config
 from .console import run as run_command
 from .dataset import Case, LazyCases, case_names
 from .export import describe, read_run, write
 from .reliability import Residuals
+from .train import shaped_by
 
 COLUMNS = ("method", "case", "model", "rmse", "mean_raw_spread", "mean_deviation", "inside80", "inside95")
 
@@ -46,8 +47,11 @@ def residuals(package: ModelPackage, case: Case, method: str, samples: int) -> t
 
     Raises InputError where the package was trained on that patient.
     """
-    if case.name in package.metadata["training"]["cases"]:
-        raise InputError(f"{package.path} was trained on {case.name}: its error there says nothing; nothing is fitted.")
+    if case.name in leaks.seen_by(package.metadata, str(package.path)):
+        raise InputError(
+            f"{package.path} was trained on {case.name}, or chosen by it: its error there says nothing; nothing is "
+            "fitted."
+        )
     plain = ModelPackage(package.path, {**package.metadata, "uncertainty": _uncalibrated(package)})
     settings = Settings(method, samples if method != "ensemble" else 0)
     made = translate_with_uncertainty(case.source, plain, settings=settings, device="cpu")
@@ -62,7 +66,7 @@ def cross_validated(folder: Path, config: Config, data: Path, method: str) -> tu
     samples = 0
     for number in range(config.folds):
         package = _fold_package(folder / f"fold-{number}", config)
-        learnt = package.metadata["training"]["cases"]
+        learnt = leaks.seen_by(package.metadata, str(package.path))
         tested = [case for case in case_names(data) if case not in learnt]
         for case in LazyCases(data, config, tested):
             one, samples = residuals(package, case, method, config.uncertainty.samples)
@@ -155,8 +159,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.run is not None:
         trained, names, weights = read_run(options.run)
         shipped = write(
-            output / "package", describe(trained, LazyCases(options.data, trained, names)), trained, weights, {}
-        )
+            output / "package",
+            describe(trained, LazyCases(options.data, trained, names), shaped=shaped_by(options.run)),
+            trained, weights, {},
+        )  # fmt: skip
     records, rows = calibrate(options.crossval, config, options.data, methods, shipped)
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, COLUMNS)

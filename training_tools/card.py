@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from . import uncertaintycard
@@ -32,7 +33,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",
         f"Trained on {len(training['cases'])} cases: {', '.join(training['cases'])}. "
-        f"Held out of every training: {', '.join(training['held_out']) or 'none'}.",
+        f"Held out of this package's training: {', '.join(training['held_out']) or 'none'}.{_shaped(training)}",
         f"Tuning: {card.tuning}" if card else "",
         "## Training",
         f"```\n{training['command']}\n```",
@@ -46,6 +47,17 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"Licence of the weights: {metadata['licence']}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _shaped(training: Mapping[str, Any]) -> str:
+    """Whom else the weights owe something to."""
+    told = ""
+    if validated := training.get("validated"):
+        told += f" The best weights were chosen on {len(validated)} cases: {', '.join(validated)}."
+    if encoder := training.get("encoder"):
+        told += f" The encoder of features in the loss was trained on {len(encoder['cases'])} cases"
+        told += f": {', '.join(encoder['cases'])} (SHA-256 {encoder['sha256'][:12]}...)."
+    return told
 
 
 def _scoring(config: Config) -> str:

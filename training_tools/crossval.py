@@ -1,7 +1,7 @@
 """Patient-level cross-validation: `python -m training_tools.crossval --config CONFIG --data PREPARED -o FOLDER`.
 
-The folds are those of `--split`, a file of `training_tools.splits`, whose leak check is run; without it the
-configuration's number of folds, every so manieth patient in the order of their names.
+The folds are those of `--split`, a file of `training_tools.splits`; without it the configuration's number of folds,
+every so manieth patient in the order of their names. Either way the leak check is run.
 Every fold's network is trained from scratch by the configuration as it stands on the other folds' patients, exported
 as a package and run through `imagetranslation.inference`, as the shipped model is. Each fold's rows are kept, so that
 a run that was stopped goes on; `scores.json` appears when all folds are there.
@@ -24,7 +24,7 @@ from .console import run as run_command
 from .dataset import LazyCases, case_names, patients, require_pairs
 from .export import describe, score_cases, write
 from .splits import read_split
-from .train import claim, divide, train
+from .train import claim, divide, shaped_by, train
 
 
 def folds(names: list[str], count: int, owners: Mapping[str, str] | None = None) -> list[list[str]]:
@@ -40,7 +40,7 @@ def folds(names: list[str], count: int, owners: Mapping[str, str] | None = None)
 
 
 def drawn(config: Config, data: Path, split: Path | None = None) -> list[list[str]]:
-    """The test sets: of a split's file, or `folds`. InputError where the split has other folds, or leaks."""
+    """The test sets: of a split's file, which is checked for leaks, or `folds`. InputError where it has other folds."""
     if split is None:
         return folds(case_names(data), config.folds, patients(data))
     found = read_split(split, data)
@@ -68,7 +68,7 @@ def run_fold(
         return list(json.loads(done.read_text(encoding="utf-8")))
     weights = train(config, data, run, kept)
     cases = LazyCases(data, config, kept)
-    package = write(run / "package", describe(config, cases), config, weights, {})
+    package = write(run / "package", describe(config, cases, shaped=shaped_by(run)), config, weights, {})
     rows = score_cases(package, config, cases, LazyCases(data, config, tested))
     rows = [{"fold": number, **row} for row in rows]
     write_text(done, json.dumps(rows, indent=2) + "\n")
@@ -99,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
     parser.add_argument("--split", type=Path, help="file written by training_tools.splits --folds N")
+    parser.add_argument("--alike", type=float, help="without a split: see training_tools.splits")
     parser.add_argument("--only", type=int, nargs="+", help="folds to run now (0-based), for several processes")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
@@ -107,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     if wrong := [number for number in options.only or () if not 0 <= number < config.folds]:
         raise InputError(f"There is no fold {wrong[0]}: the {config.folds} folds count from 0.")
     tests = drawn(config, options.data, options.split)
+    if options.split is None:
+        leaks.check_sides(options.data, {f"fold {number}": cases for number, cases in enumerate(tests)}, options.alike)
     make_folder(options.output)
     for number in options.only if options.only is not None else range(config.folds):
         run_fold(config, options.data, options.output, number, tests)

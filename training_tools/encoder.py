@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def save(encoder: Encoder, folder: Path, about: dict[str, Any]) -> None:
 def load(folder: str | Path, *, trained: Sequence[str] | None = None) -> Encoder:
     """Read an encoder's folder; InputError where it is none or its weights are not those it was written with.
 
-    trained: cases of the training set; an encoder that learnt on others is refused.
+    trained: cases of the training set; an encoder that learnt on others, or does not say on whom, is refused.
     """
     from safetensors.torch import load as from_bytes
 
@@ -157,8 +157,27 @@ def load(folder: str | Path, *, trained: Sequence[str] | None = None) -> Encoder
             f"{folder} holds no encoder of features ({NAME} and {WEIGHTS}); make one with training_tools.encoder."
         ) from error
     if trained is not None:
-        leaks.require_within(f"The encoder {folder.name}", map(str, record.get("cases", [])), trained)
+        leaks.require_within(f"The encoder {folder.name}", _cases(record, folder), trained)
     return encoder.eval().requires_grad_(False)
+
+
+def origin(folder: str | Path) -> dict[str, Any]:
+    """SHA-256 and training cases of an encoder (`sha256`, `cases`), for the record of what was trained against it."""
+    try:
+        record = json.loads((Path(folder) / NAME).read_text(encoding="utf-8"))
+        return {"sha256": str(record["sha256"]), "cases": _cases(record, Path(folder))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no encoder of features; make one with training_tools.encoder.") from error
+
+
+def _cases(record: Mapping[str, Any], folder: Path) -> list[str]:
+    found = record.get("cases")
+    if not isinstance(found, list):
+        raise InputError(
+            f"The encoder {folder.name} does not say on which cases it was trained, so it may have seen the tested "
+            "ones; make it again with training_tools.encoder."
+        )
+    return [str(case) for case in found]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,17 +185,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training_tools.encoder", description=__doc__.split("\n")[0])
     parser.add_argument("--config", type=Path, required=True, help="how targets are brought to the network's grid")
     parser.add_argument("--data", type=Path, required=True, help="folder written by training_tools.prepare")
-    parser.add_argument("--split", type=Path, help="file written by training_tools.splits; without it, all cases")
+    parser.add_argument(
+        "--split", type=Path, help="file written by training_tools.splits; without it, all but the held-out cases"
+    )
     parser.add_argument("--fold", type=int, help="of a cross-validation's split")
+    parser.add_argument("--alike", type=float, help="without a split: see training_tools.splits")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the encoder")
     options = parser.parse_args(arguments)
     config = read_config(options.config)
     if options.split is None:
-        cases = case_names(options.data)
+        cases = [case for case in case_names(options.data) if case not in config.held_out]
+        leaks.check_sides(options.data, {"training": cases, "held out": config.held_out}, options.alike)
     else:
-        cases = splits.read_split(options.split, options.data).train_and_test(options.fold)[0]
+        split = splits.read_split(options.split, options.data)
+        leaks.check(options.data, split)
+        cases = split.train_and_test(options.fold)[0]
     fit_on(options.data, config, cases, options.output, steps=options.steps, seed=options.seed)
     print(json.dumps({"encoder": str(options.output), "cases": len(cases)}))
     return 0

@@ -31,6 +31,8 @@ from .console import run as run_command
 from .dataset import BOTH, Case, LazyCases
 from .evaluating import comparing, frechet, writing
 from .evaluating.measures import defined, measure_image, scaled
+from .exporting.evaluated import require_frame
+from .pairs import SUFFIXES, volumes_in
 from .splits import Split, read_split
 
 TARGET = "real target"
@@ -123,27 +125,33 @@ def ceilings(case: Case, config: Config) -> dict[str, np.ndarray]:
     return {RETEST: np.clip(case.reference + noise, lower, upper), TARGET: case.reference}
 
 
-def package_method(path: Path, train: Sequence[str], device: str = "auto") -> Method:
-    """A model package as a method. InputError where it says that it was trained on cases that are tested here."""
+def package_method(path: Path, train: Sequence[str], config: Config, device: str = "auto") -> Method:
+    """A model package as a method.
+
+    InputError where it says that cases that are tested here shaped its weights, and where it makes images of another
+    normalisation or value range than the configuration's targets, which they are compared with.
+    """
     from imagetranslation.inference import translate
     from imagetranslation.models import load_package
 
     package = load_package(path)
-    learnt = package.metadata["training"].get("cases", [])
-    leaks.require_within(f"The model {path.name}", learnt, train)
+    what = f"The model {path.name}"
+    leaks.require_within(what, leaks.seen_by(package.metadata, what), train)
+    require_frame(config.model_dump(mode="json"), package, what)
     return lambda case: translate(case.source, package, device=device).array
 
 
 def folder_method(folder: Path) -> Method:
-    """A folder of images, one a case, as a method."""
+    """A folder of images, one a case, as a method. InputError where it holds two of one name."""
+    images = volumes_in(folder, (*SUFFIXES, ".dcm"))
 
     def image(case: Case) -> np.ndarray:
-        found = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] == case.name]
-        if len(found) != 1:
-            raise InputError(f"{folder} holds {len(found)} images called {case.name}; one is needed.")
-        volume = read_volume(found[0])
+        path = images.get(case.name)
+        if path is None:
+            raise InputError(f"{folder} holds no image called {case.name}; one is needed.")
+        volume = read_volume(path)
         if not volume.same_grid(case.source):
-            raise InputError(f"{found[0]} is not on the grid of the source of {case.name}.")
+            raise InputError(f"{path} is not on the grid of the source of {case.name}.")
         return volume.array.astype(np.float32)
 
     return image
@@ -161,7 +169,8 @@ def _distance(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float |
         return str(reason)
 
 
-def _methods(options: argparse.Namespace, train: Sequence[str]) -> Iterator[tuple[str, Method]]:
+def _methods(options: argparse.Namespace, train: Sequence[str], config: Config) -> Iterator[tuple[str, Method]]:
+    given: set[str] = set()
     for text in options.method:
         name, _, place = text.partition("=")
         path = Path(place)
@@ -169,7 +178,10 @@ def _methods(options: argparse.Namespace, train: Sequence[str]) -> Iterator[tupl
             raise InputError(f"--method {text}: give a name and a folder, as in ours=PACKAGE.")
         if name in REFERENCES:
             raise InputError(f"The name {name!r} is taken; choose another for the method.")
-        yield name, package_method(path, train) if (path / "model.json").is_file() else folder_method(path)
+        if name in given:
+            raise InputError(f"--method gives the name {name!r} twice; each method needs a name of its own.")
+        given.add(name)
+        yield name, package_method(path, train, config) if (path / "model.json").is_file() else folder_method(path)
 
 
 def write(result: Evaluation, output: Path, settings: Mapping[str, Any]) -> list[comparing.Table]:
@@ -236,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     encoder = None if options.encoder is None else encoders.load(options.encoder, trained=train)
     patients = {case: subject.patient for case, subject in split.subjects.items()}
     result = evaluate(
-        options.data, config, dict(_methods(options, train)), train, tested, patients, encoder=encoder,
+        options.data, config, dict(_methods(options, train, config)), train, tested, patients, encoder=encoder,
         told=lambda sentence: print(sentence, file=sys.stderr),
     )  # fmt: skip
     methods = {name: Path(place) for name, _, place in (text.partition("=") for text in options.method)}

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from imagetranslation import intensity, similarity
+from imagetranslation.errors import InputError
 from imagetranslation.files import atomic_path
 from imagetranslation.grid import ModelGrid, Reorientation
 
@@ -51,9 +52,12 @@ def floors(train: Sequence[Case], config: Config, tested: Sequence[Case]) -> dic
 
 
 def require_apart(train: Sequence[Case], tested: Sequence[Case]) -> None:
-    """ValueError where a case is on both sides."""
+    """InputError where a case is on both sides."""
     if shared := sorted(set(names_of(train)) & set(names_of(tested))):
-        raise ValueError(f"cases are both trained and tested on: {shared}")
+        raise InputError(
+            f"{', '.join(shared[:5])}: both trained and tested on, so no score there means anything; train without the "
+            "tested cases."
+        )
 
 
 class Floors:

@@ -25,14 +25,14 @@ from imagetranslation.errors import InputError
 from imagetranslation.inference import translate
 from imagetranslation.models import ModelPackage, write_package
 
-from . import evaluation
+from . import evaluation, leaks
 from .card import render
 from .config import Card, Config, read_config
 from .console import run as run_command
 from .dataset import BOTH, Case, LazyCases, names_of, sides
 from .exporting import evaluated
 from .exporting.trainingscans import of_scans
-from .train import require_unchanged_data
+from .train import require_unchanged_data, shaped_by
 from .training.fitting import whole_image_settings
 
 UNSAID = "Not stated in the configuration."
@@ -105,7 +105,8 @@ def export(
     require_unchanged_data(run, data)
     config = config.model_copy(update={"card": card})
     train = LazyCases(data, config, names, unpaired=config.sampling.unpaired)
-    metadata = describe(config, train)
+    metadata = describe(config, train, shaped=shaped_by(run))
+    seen = leaks.seen_by(metadata, f"The run {run}")
     if calibration is not None:
         metadata["uncertainty"]["calibration"] = calibration
     numbers: dict[str, Any] = {} if scores is None else {"cross_validation": scores}
@@ -114,6 +115,11 @@ def export(
         if evaluation_file is not None:
             numbers["evaluation"] = evaluated.read_evaluation(evaluation_file, package, method)
         tested, learnt = (_pairs_among(data, some) for some in (config.held_out, names))
+        if shared := sorted(seen & set(config.held_out)):
+            raise InputError(
+                f"{shared[0]} is held out by the configuration, and the run was trained or validated on it, or its "
+                "encoder was: train without it, or take it out of held_out."
+            )
         if tested and learnt:
             rows = score_cases(package, config, LazyCases(data, config, learnt), LazyCases(data, config, tested))
             numbers["held_out"] = {"cases": rows, **evaluation.summarise(rows)}
@@ -134,9 +140,18 @@ def write(
     return write_package(folder, complete, load_file(weights), render(config, complete))
 
 
-def describe(config: Config, train: Sequence[Case], scans: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`model.json` without scores and the weights' checksum. scans: `of_scans` of the training cases, if at hand."""
-    card = config.card
+def describe(
+    config: Config,
+    train: Sequence[Case],
+    scans: Mapping[str, Any] | None = None,
+    *,
+    shaped: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """`model.json` without scores and the weights' checksum. scans: `of_scans` of the training cases, if at hand.
+
+    shaped: `train.shaped_by` of the run.
+    """
+    card, learnt = config.card, names_of(train)
     network = networks.build(config.network.name, **config.network.arguments)
     commands = list(card.commands) if card else []
     return {
@@ -154,8 +169,9 @@ def describe(config: Config, train: Sequence[Case], scans: Mapping[str, Any] | N
         "training": {
             "data": card.data if card else UNSAID,
             "licence": card.data_licence if card else UNSAID,
-            "cases": names_of(train),
-            "held_out": list(config.held_out),
+            "cases": learnt,
+            **(shaped or {}),
+            "held_out": sorted(set(config.held_out) - set(learnt)),
             "config": config.model_dump(mode="json", exclude={"card"}),
             "command": "\n".join(commands) or UNSAID,
             "seed": config.seed,

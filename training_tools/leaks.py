@@ -1,8 +1,9 @@
 """The leak check: that nothing of a test patient reaches training, by name, by image or by a fitted number.
 
-Every later tool runs it on its split. Patients on two sides are refused by `splits` as it reads the file; here are
-images of one patient under two names (the same file, a copy saved again, a follow-up so like the first that it cannot
-be told from it), and things fitted on cases outside training (an encoder, a scaler, a mean image).
+Every later tool runs it on its split, or on the folds, validated and held-out cases that it draws itself. Patients on
+two sides are refused by `splits` as it reads the file; here are images of one patient under two names (the same file, a
+copy saved again, a follow-up so like the first that it cannot be told from it), and things fitted on cases outside
+training (an encoder, a scaler, a mean image).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from imagetranslation.volume import read_volume
 
 from .dataset import BOTH, case_files, sides
 from .likeness import Signature, cell_size, closest, signature
-from .splits import Split
+from .splits import Split, subjects
 
 # Correlation (`likeness`) above which images of two patients count as one, of volumes and of single slices. Our choice,
 # from what was measured: other patients of the public prostate pairs have 0.71 at most (ultrasound) and 0.68 (MR),
@@ -73,11 +74,52 @@ def check(data: Path, split: Split) -> Report:
                 raise InputError(
                     f"The {part} images of {pair.first} ({side[pair.first]}) and {pair.second} ({side[pair.second]}) "
                     f"are nearly the same (correlation {pair.correlation:.3f}): if they are one patient's, name the "
-                    "patient in the data and draw the split again; if they are two patients, raise --alike there."
+                    "patient in the data and draw the split again; if they are two patients, raise --alike where it "
+                    "is drawn."
                 )
         most = max([*found.values(), *([most] if most else [])], key=lambda pair: pair.correlation, default=None)
     patients = {subject.patient for subject in split.subjects.values()}
     return Report(len(side), len(patients), None if most is None else dict(vars(most)))
+
+
+def check_sides(data: Path, found: Mapping[str, Iterable[str]], alike: float | None = None) -> None:
+    """`check` of sides that no file of `splits` holds: drawn folds, held-out or validated cases, by their name.
+
+    InputError for a patient with cases on two sides, too. One side alone has nothing to be checked against.
+    """
+    parts = {name: tuple(cases) for name, cases in found.items() if cases}
+    known = subjects(data)
+    if unknown := sorted({case for cases in parts.values() for case in cases} - set(known)):
+        raise InputError(f"{data} has no case called {unknown[0]}.")
+    of: dict[str, str] = {}
+    for name, cases in parts.items():
+        for case in cases:
+            if of.setdefault(known[case].patient, name) != name:
+                raise InputError(
+                    f"{known[case].patient} has cases on two sides ({of[known[case].patient]} and {name}); put all of "
+                    "them on one."
+                )
+    if len(parts) > 1:
+        named = {case: known[case] for cases in parts.values() for case in cases}
+        check(data, Split((), parts, named, {}, {"alike": alike}))
+
+
+def seen_by(metadata: Mapping[str, Any], what: str) -> set[str]:
+    """The cases that shaped a package's weights: trained on, chosen by (validation), or seen by its loss's encoder.
+
+    metadata: its `model.json`; what: it, for the InputError where its loss has an encoder of unknown origin.
+    """
+    training = metadata["training"]
+    objective = training.get("config", {}).get("objective", {})
+    encoder = training.get("encoder", {})
+    if "encoder" in objective and "cases" not in encoder:
+        raise InputError(
+            f"{what} was trained against an encoder of features and does not say on which cases that was trained; "
+            "export it again from its run."
+        )
+    return {
+        str(case) for case in (*training.get("cases", ()), *training.get("validated", ()), *encoder.get("cases", ()))
+    }
 
 
 def require_within(what: str, fitted_on: Iterable[str], train: Sequence[str]) -> None:

@@ -76,6 +76,7 @@ def train(
     if watched and not (watched := [name for name in watched if known.get(name, BOTH) == BOTH]):
         raise InputError("No case to validate on is a pair; set validation.every to 0.")
     require_fit(config)
+    require_encoder_of(config, [*learnt, *watched])
     prints = fingerprints(data, [*learnt, *watched])
     fabric = make_fabric(config.precision, hardware)
     if fabric.global_rank == 0:
@@ -269,6 +270,44 @@ def _not_held_out(names: list[str], config: Config, owners: Mapping[str, str]) -
     return kept
 
 
+def check_drawn(
+    config: Config, data: Path, cases: Sequence[str] | None, validated: Sequence[str] | None, alike: float | None
+) -> None:
+    """The leak check between the sides that no split's file holds: trained on, validated on, held out; see `train`."""
+    owners = patients(data)
+    names = _not_held_out(case_names(data), config, owners) if cases is None else list(cases)
+    learnt, watched = divide(names, config, validated, owners)
+    if validated is None:
+        kept = config.held_out if cases is None else ()
+        leaks.check_sides(data, {"training": learnt, "validation": watched, "held out": kept}, alike)
+
+
+def require_encoder_of(config: Config, cases: Sequence[str]) -> None:
+    """InputError where the objective's encoder learnt on cases that are not trained or validated on."""
+    from . import encoder as encoders
+
+    if "encoder" in config.objective:
+        encoders.load(config.objective["encoder"], trained=cases)
+
+
+def shaped_by(run: Path) -> dict[str, Any]:
+    """What besides its training cases shaped a run's weights, for `training` of a package.
+
+    validated: the cases that its best weights were chosen on; encoder: SHA-256 and cases of the one in its loss. Each
+    is left out where there is none.
+    """
+    record = _record(run / "config.json")
+    found = {"validated": list(record.get("validated", [])), "encoder": record.get("encoder") or _encoder_of(record)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _encoder_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    from . import encoder as encoders
+
+    folder = record.get("config", {}).get("objective", {}).get("encoder")
+    return encoders.origin(folder) if folder else {}
+
+
 def claim(
     run: Path,
     config: Config,
@@ -288,15 +327,26 @@ def claim(
         "validated": list(watched),
     }
     prints = fingerprints(data, [*names, *watched]) if prints is None else prints
+    encoder = _encoder_of(record)
     path = make_folder(run) / "config.json"
     if path.exists():
         stored = _record(path)
         if {key: stored.get(key) for key in record} != record:
             raise InputError(f"{run} holds a run of another configuration or other cases; choose an empty folder.")
         _require_same(run, stored, prints)
+        if stored.get("encoder", encoder) != encoder:
+            raise InputError(
+                f"{run} was begun with another encoder of features; bring it back, or choose a new folder."
+            )
         return
     software = {"imagetranslation": __version__, "torch": torch.__version__}
-    whole = {**record, "data": prints, "origins": config.origins, "software": software}
+    whole = {
+        **record,
+        **({"encoder": encoder} if encoder else {}),
+        "data": prints,
+        "origins": config.origins,
+        "software": software,
+    }
     write_text(path, json.dumps(whole, indent=2) + "\n")
 
 
@@ -331,6 +381,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder; an unfinished run is resumed")
     parser.add_argument("--split", type=Path, help="file written by training_tools.splits; its training cases are used")
     parser.add_argument("--fold", type=int, help="of a cross-validation's split")
+    parser.add_argument("--alike", type=float, help="without a split: see training_tools.splits")
     parser.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--devices", type=int, default=1, help="of this machine; torchrun and srun say it themselves")
     parser.add_argument("--nodes", type=int, default=1, help="machines")
@@ -338,12 +389,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     hardware = Hardware(options.accelerator, options.devices, options.nodes)
     config = read_config(options.config)
-    cases, validated = None, None
+    cases, validated, split = None, None, None
     if options.split is not None:
         split = read_split(options.split, options.data)
         leaks.check(options.data, split)
         cases, validation_cases, _ = split.train_and_test(options.fold)
         validated = validation_cases or None
+        if kept := sorted(set(config.held_out) & {*cases, *validation_cases}):
+            raise InputError(
+                f"{options.split} trains on {kept[0]}, which {options.config} holds out: take held_out out of the "
+                "configuration, since the split says what is tested, or draw another split."
+            )
+    check_drawn(config, options.data, cases, validated, options.alike if split is None else split.settings.get("alike"))
     path = train(
         config, options.data, options.output, cases, validated=validated, hardware=hardware, cache=options.cache
     )

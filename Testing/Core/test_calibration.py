@@ -75,7 +75,7 @@ def finished(simulated_data: Path, a_config: Config, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("runs")
     (folder / "config.json").write_text(a_config.model_dump_json())
     common = ["--config", str(folder / "config.json"), "--data", str(simulated_data)]
-    assert crossval.main([*common, "-o", str(folder / "cv")]) == 0
+    assert crossval.main([*common, "--alike", "1", "-o", str(folder / "cv")]) == 0
     train(a_config, simulated_data, folder / "run")
     command = [str(folder / "cv"), *common, "--run", str(folder / "run"), "--methods", *METHODS]
     assert calibration.main([*command, "-o", str(folder / "calibration")]) == 0

@@ -276,7 +276,7 @@ class TestCommand:
             ("theirs", "give a name and a folder"),
             ("theirs=nowhere", "give a name and a folder"),
             ("identity={perfect}", "is taken"),
-            ("theirs={data}", "holds 0 images called"),
+            ("theirs={data}", "holds no volume"),
         ],
     )
     def test_a_method_that_cannot_be_scored_is_refused(

@@ -225,7 +225,7 @@ def test_cross_validation_takes_the_folds_of_a_split(
     assert [sorted(tested[number]) for number in range(count)] == wanted
     assert scores["split_sha256"] == sha256_of(tmp_path / "splits.json")
     with pytest.raises(InputError, match="holds a run of another configuration or other cases"):
-        crossval.main(command)
+        crossval.main([*command, "--alike", "1"])
     with pytest.raises(InputError, match=f"has {count + 1} folds and the configuration asks for {count}"):
         crossval.main([*command, "--split", str(tmp_path / "other.json")])
 
@@ -235,7 +235,7 @@ def test_cross_validation_scores_every_case_once_by_a_network_that_never_saw_it(
 ) -> None:
     path = tmp_path / "config.json"
     path.write_text(a_config.model_dump_json())
-    command = ["--config", str(path), "--data", str(tiny_data), "-o", str(tmp_path / "cv")]
+    command = ["--config", str(path), "--data", str(tiny_data), "--alike", "1", "-o", str(tmp_path / "cv")]
     crossval.main([*command, "--only", "1"])
     assert not (tmp_path / "cv" / "scores.json").exists()
     crossval.main(command)
@@ -257,7 +257,7 @@ def test_the_mean_image_is_made_of_training_cases_only(four_cases: list[Case], a
     both = four_cases[0].valid & four_cases[1].valid
     expected = (four_cases[0].reference[both] + four_cases[1].reference[both]) / 2
     np.testing.assert_allclose(mean[both], expected, rtol=1e-5)
-    with pytest.raises(ValueError, match="both trained and tested"):
+    with pytest.raises(InputError, match="both trained and tested"):
         evaluation.floors(four_cases, a_config, four_cases[:1])
 
 

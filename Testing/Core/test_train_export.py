@@ -101,7 +101,8 @@ def test_scores_of_another_configuration_or_of_no_cross_validation_are_refused(
     paths = {}
     for name, made in (("own", config), ("other", config.model_copy(update={"seed": 9}))):
         (tmp_path / f"{name}.json").write_text(made.model_dump_json())
-        crossval.main(["--config", f"{tmp_path}/{name}.json", "--data", str(tiny_data), "-o", f"{tmp_path}/{name}"])
+        given = ["--config", f"{tmp_path}/{name}.json", "--data", str(tiny_data), "-o", f"{tmp_path}/{name}"]
+        crossval.main([*given, "--alike", "1"])  # ellipsoids are more alike than patients
         paths[name] = tmp_path / name / "scores.json"
     train(config, tiny_data, tmp_path / "run")
     command = [str(tmp_path / "run"), "--data", str(tiny_data), "-o", str(tmp_path / "package"), "--scores"]

@@ -96,7 +96,7 @@ def _encoder() -> tempfile.TemporaryDirectory[str]:
 
     torch.manual_seed(0)
     folder = tempfile.TemporaryDirectory()
-    encoder.save(encoder.Encoder((4, 4)), Path(folder.name) / "encoder", {"about": "untrained, for tests"})
+    encoder.save(encoder.Encoder((4, 4)), Path(folder.name) / "encoder", {"about": "untrained, for tests", "cases": []})
     return folder
 
 

@@ -29,7 +29,7 @@ from ..evaluate import write as write_evaluation
 from ..evaluating import writing
 from ..export import describe, write
 from ..splits import Split, read_split
-from ..train import train
+from ..train import shaped_by, train
 from . import costs, sharing
 from .entries import Preset, configured, entries, preset
 from .pictures import write_picture
@@ -108,7 +108,8 @@ def run_cell(plan: Plan, name: str, fold: int) -> None:
         encoders.load(plan.encoder(fold), trained=seen)  # refused where it saw a tested case
     weights = train(config, plan.data, folder / "run", seen)
     about_scans = sharing.scans(plan, split, config, seen)
-    about_package = describe(config, LazyCases(plan.data, config, seen), about_scans)
+    shaped = shaped_by(folder / "run")
+    about_package = describe(config, LazyCases(plan.data, config, seen), about_scans, shaped=shaped)
     package = write(folder / "package", about_package, config, weights, {})
     timed = _Timed(folder / "package", seen)
     patients = {case: subject.patient for case, subject in split.subjects.items()}
@@ -198,7 +199,8 @@ class _Timed:
         from imagetranslation.models import load_package
 
         package = load_package(path)
-        leaks.require_within(f"The model {path.parent.name}", package.metadata["training"].get("cases", []), seen)
+        what = f"The model {path.parent.name}"
+        leaks.require_within(what, leaks.seen_by(package.metadata, what), seen)
         self._predictor = make_predictor(package, engine="torch", precision="float32")
         self._translate = lambda case: translate(case.source, package, predictor=self._predictor).array
         self.images: dict[str, np.ndarray] = {}

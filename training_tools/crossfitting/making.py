@@ -28,7 +28,7 @@ from imagetranslation.volume import read_volume, write_volume
 from ..config import Config
 from ..dataset import LazyCases, case_files, load_cases
 from ..export import describe, write
-from ..train import train
+from ..train import shaped_by, train
 from .plan import Plan, Translator
 
 TRANSLATORS, IMAGES, RECORD = "translators", "images", "translator.json"
@@ -114,7 +114,8 @@ def _package(place: Place, folder: Path, learnt: list[str], weights: Path) -> Mo
     shutil.rmtree(folder / "package", ignore_errors=True)
     few = len(learnt) <= MOST_IN_MEMORY
     cases: Any = load_cases(place.data, place.config, learnt) if few else LazyCases(place.data, place.config, learnt)
-    return write(folder / "package", describe(place.config, cases), place.config, weights, {})
+    metadata = describe(place.config, cases, shaped=shaped_by(folder / "run"))
+    return write(folder / "package", metadata, place.config, weights, {})
 
 
 def _images(place: Place, translator: Translator, package: ModelPackage, told: Callable[[str], None]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 from imagetranslation.errors import InputError
 from imagetranslation.models import ModelPackage
 
+from .. import leaks
+
 MODEL = "model"
 MASK = "source's field of view where the registered target has voxels; background outside in every image"
 
@@ -25,9 +27,11 @@ def read_evaluation(path: Path, package: ModelPackage, method: str = "") -> dict
         settings, tables, measures = record["settings"], record["tables"], record["measures"]
         weights, tested = dict(settings.get("weights", {})), list(settings["tested"])
         name = _method(path, weights, package, method)
-        _require_frame(path, settings["config"], package)
-        if seen := sorted(set(tested) & set(package.metadata["training"].get("cases", []))):
-            raise InputError(f"{path} tests {len(seen)} cases that {package.id} was trained on, among them {seen[0]}.")
+        require_frame(settings["config"], package, str(path))
+        if seen := sorted(set(tested) & leaks.seen_by(package.metadata, package.id)):
+            raise InputError(
+                f"{path} tests {len(seen)} cases that {package.id} was trained on or chosen by, among them {seen[0]}."
+            )
         others = {*settings["methods"]} - {name}
         lower, upper = settings["config"]["target"]["value_range"]
         return {
@@ -91,13 +95,24 @@ def _method(path: Path, weights: Mapping[str, str], package: ModelPackage, asked
     return fitting[0]
 
 
-def _require_frame(path: Path, config: Mapping[str, Any], package: ModelPackage) -> None:
-    """What decides which numbers are compared, and where: the target's normalisation and range, the field of view."""
-    own = package.metadata["training"]["config"]
-    if own["target"] != config["target"] or own["source"]["field_of_view"] != config["source"]["field_of_view"]:
+def require_frame(config: Mapping[str, Any], package: ModelPackage, what: str) -> None:
+    """InputError where a package's images and an evaluation's targets are not of one frame: the target's normalisation
+    and range, the field of view.
+
+    config: the evaluation's, as JSON; what: the evaluation, or the package. Of a package that does not say how it was
+    trained the range alone is known.
+    """
+    lower, upper = config["target"]["value_range"]
+    same = [float(value) for value in package.outputs["value_range"]] == [float(lower), float(upper)]
+    own = package.metadata["training"].get("config")
+    if own is not None:
+        target = {key: value for key, value in config["target"].items() if key in own["target"]}
+        same = same and own["target"] == target
+        same = same and own["source"]["field_of_view"] == config["source"]["field_of_view"]
+    if not same:
         raise InputError(
-            f"{path} was made with another normalisation, value range or field of view than the run's; evaluate with "
-            "the run's own configuration."
+            f"{what} has another normalisation, value range or field of view than what it is compared with; evaluate "
+            "a model with the configuration it was trained by."
         )
 
 
