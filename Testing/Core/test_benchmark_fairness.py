@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imagetranslation.errors import InputError
 from imagetranslation.files import sha256_of
 from imagetranslation.volume import read_volume, write_volume
 from training_tools import benchmark, dataset
 from training_tools.benchmarking import chosenon, entries
 from training_tools.benchmarking.cells import read_plan
+from training_tools.config import read_config
 
 from .benchmark_runs import BROKEN, NETWORKS, PERCEPTUAL, PIX2PIX, REGRESSION, run_benchmark, table, tiny_networks
 from .training_runs import prepared_pairs, tiny_config
@@ -76,6 +78,29 @@ class TestEncoders:
         assert states[PIX2PIX] == "done"
 
 
+class TestFolds:
+    def test_a_started_folder_is_not_gone_on_with_under_other_folds(self, a_copy: Path) -> None:
+        plan = read_plan(a_copy)
+        benchmark.start(plan)
+        benchmark.start(plan, alike=1)
+        for asked, said in (
+            ({"stratify": ["site"]}, "stratify not given, not"),
+            ({"alike": 0.9}, "alike 1.0, not 0.9"),
+        ):
+            with pytest.raises(InputError, match=said):
+                benchmark.start(plan, **asked)
+
+    def test_folds_without_a_class_are_told(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+        place = Path(shutil.copytree(data, tmp_path / "data"))
+        record = json.loads((place / "cases.json").read_text())
+        for case in record["cases"]:
+            case["facts"] = {"label": "0"}
+        (place / "cases.json").write_text(json.dumps(record))
+        plan = benchmark.Plan("us2mri", place, entries.preset("us2mri", "tiny"), tmp_path / "out", 1, 1)
+        benchmark.start(plan, ["label"], alike=1)
+        assert "warning: every case has the label 0" in capsys.readouterr().err
+
+
 class TestGridsAndChanges:
     def test_the_page_says_which_grid_each_network_sees(self, finished: Path) -> None:
         text = (finished / "index.html").read_text(encoding="utf-8")
@@ -131,6 +156,14 @@ class TestGridsAndChanges:
         text = (a_copy / "index.html").read_text(encoding="utf-8")
         assert "<td class='w'>optimiser.rate</td><td>0.002</td><td>0.5</td>" in text
         assert text.count("The preset tiny changes nothing.") == len(NETWORKS)  # two of them, and the broken one
+
+
+@pytest.mark.parametrize("task", entries.TASKS)
+def test_no_whole_objective_or_optimiser_is_said_to_be_a_paper_s(task: str, repository: Path) -> None:
+    """Their options without an origin of their own, such as the warm-up, are ours."""
+    for path in (repository / "training_tools" / "configs" / task).glob("[23]*.json"):
+        origins = read_config(path).origins
+        assert {origins.get(group, "our choice")[:10] for group in ("objective", "optimiser")} == {"our choice"}, path
 
 
 class TestDesignsChosenOnTestedPatients:
