@@ -27,6 +27,7 @@ from training_tools.train import train
 from training_tools.training.cache import TARGET, fingerprints, open_cases
 from training_tools.training.loop import Loop
 from training_tools.training.precision import make_fabric
+from training_tools.training.reporting import Log
 from training_tools.training.sampling import Sampler
 from training_tools.training.state import State
 
@@ -365,6 +366,21 @@ def test_a_row_that_a_kill_cut_short_is_not_taken_for_an_earlier_step(
     train(a_config, tiny_data, tmp_path)
     with (tmp_path / "log.csv").open(newline="") as stream:
         assert [row["step"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_steps_beyond_a_million_are_logged_whole_and_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for first, steps in ((0, (999_999, 1_000_000, 1_234_567)), (1_000_000, (1_000_001,))):
+        with Log(path, first) as log:
+            for step in steps:
+                log.write({"step": float(step), "loss": 0.123456789})
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == ["999999", "1000000", "1000001"]
+    assert rows[0]["loss"] == "0.123457"
+    path.write_text("step,loss\n1e+06,0.5\n1.5e+06,0.5\n")  # as earlier versions wrote it
+    with Log(path, 1_200_000):
+        assert path.read_text().split() == ["step,loss", "1e+06,0.5"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")

@@ -30,7 +30,7 @@ class Log:
             self._columns = list(reader.fieldnames or ())
             # A killed run leaves its last row cut anywhere, so that 120 may read 12: only whole rows count.
             whole = (row for row in reader if None not in row.values() and None not in row)
-            kept = [row for row in whole if int(row["step"]) <= step]
+            kept = [row for row in whole if int(float(row["step"])) <= step]
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, self._columns)
             writer.writeheader()
@@ -52,7 +52,9 @@ class Log:
                 self._writer = csv.DictWriter(self._stream, self._columns or list(row))
                 if not self._columns:
                     self._writer.writeheader()
-            self._writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+            self._writer.writerow(
+                {name: f"{value:.0f}" if name == "step" else f"{value:.6g}" for name, value in row.items()}
+            )
 
     def flush(self) -> None:
         """Let the rows reach the file before a checkpoint that counts on them."""
