@@ -33,8 +33,8 @@ LEAST_COMMON = 200  # voxels of both images that mutual information is measured 
 @dataclass(frozen=True)
 class Settings:
     """How pairs are aligned. method: see `registration`; by: "labels", "images", or "auto" for labels where a case has
-    them and else a shift by its images. spacing (mm along i, j, k), or size (voxels along i, j, k): of the grid all
-    images of a case are put on, in place of the source's own; orientation: its axes as `volume.axis_codes`.
+    them and else its images (see `by_images`). spacing (mm along i, j, k), or size (voxels along i, j, k): of the grid
+    all images of a case are put on, in place of the source's own; orientation: its axes as `volume.axis_codes`.
     """
 
     method: str = "scale"
@@ -63,6 +63,14 @@ class Settings:
             next((n for n, pair in enumerate(pairs) if letter in pair), 9) for letter in self.orientation
         ) != [0, 1, 2]:
             raise InputError(f"{self.orientation!r} is no orientation; one is LPS: where i, j and k grow.")
+
+    def by_images(self) -> str | None:
+        """The method for a case without labels: the one asked for where images have it, a shift in place of the default
+        scale; None where there is none.
+        """
+        if self.by == "auto" and self.method == Settings.method:
+            return "shift"
+        return self.method if self.by != "labels" and self.method in registration.IMAGE_METHODS else None
 
     def record(self) -> dict[str, Any]:
         """For `cases.json`: what was asked for; what was left at its default is not named but for the first three."""
@@ -227,7 +235,10 @@ def _register(
             return registration.register_labels(*labels, method=settings.method)
         seen = sitk.GetImageFromArray((fan[0] if both.flat else fan).astype(np.uint8))
         seen.CopyInformation(both.fixed)
-        method = settings.method if settings.by == "images" else "shift"
+        method = settings.by_images()
+        if method is None:
+            known = ", ".join(registration.IMAGE_METHODS)
+            raise InputError(f"it has no labels, and images cannot be registered by {settings.method!r}; {known} can.")
         return registration.register_images(both.fixed, both.moving, seen, method)
     except InputError as error:
         raise InputError(f"{pair.case}: {error}") from error

@@ -223,7 +223,9 @@ def _write_lists(
     for pair, record in made:
         row = Quality(**{**record["quality"], "case": pair.case})
         rows.append(row)
-        known = {"patient": pair.patient, "facts": dict(pair.facts), "suspect": row.suspect}
+        known = {
+            "patient": pair.patient, "facts": dict(pair.facts), "registration": row.method, "suspect": row.suspect,
+        }  # fmt: skip
         if _is_simulated((pair.source, pair.target)):
             known["simulated"] = True
         if not (drop_suspect and row.suspect):
@@ -297,6 +299,12 @@ def main(arguments: list[str] | None = None) -> int:
         size=tuple(options.size) if options.size else None,
         orientation=(options.orientation or "").upper(),
     )
+    bare = [pair.case for pair in found.pairs if not (pair.source_label and pair.target_label)]
+    if bare and options.method == Settings.method and settings.by == "auto":
+        raise InputError(
+            f"--method {options.method} needs labels, which {len(bare)} cases lack, among them {bare[0]}: leave it out "
+            f"for a shift by their images, or choose one that images have: {', '.join(registration.IMAGE_METHODS)}."
+        )
     pairs = [replace(pair, lesions_on=options.lesions_on or pair.lesions_on) for pair in found.pairs]
     with ExitStack() as stack:
         bars: dict[str, Any] = {}

@@ -46,7 +46,7 @@ def hashes(pair: PairFiles) -> dict[str, str]:
 
 def digest(pair: PairFiles, settings: Settings, inputs: dict[str, str]) -> str:
     """What a case was, or would be, made from."""
-    made_from = {
+    made_from: dict[str, Any] = {
         "format": FORMAT,
         "inputs": inputs,
         "settings": asdict(settings),
@@ -54,6 +54,10 @@ def digest(pair: PairFiles, settings: Settings, inputs: dict[str, str]) -> str:
         "lesions_on": pair.lesions_on,
         "software": software(),
     }
+    if settings.by == "auto" and not (pair.source_label and pair.target_label):
+        method = settings.by_images()
+        if method not in ("none", "shift"):  # earlier versions shifted such a case, whatever was asked for
+            made_from["by_images"] = method
     return hashlib.sha256(json.dumps(made_from, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -284,6 +284,43 @@ def test_a_full_disk_leaves_no_case_half_written(tmp_path: Path, monkeypatch: py
     assert len(prepare.prepare(pairs, tmp_path / "out", method="centroid")) == 2
 
 
+class TestWithoutLabels:
+    """What `--method` means where some or all cases have no labels."""
+
+    def command(self, folder: Path, *more: str) -> list[str]:
+        some_pairs(folder)
+        given = ["--source", str(folder / "us"), "--target", str(folder / "mr"), "-o", str(folder / "out")]
+        return [*given, "--source-modality", "CT", "--target-modality", "MR", *more]
+
+    @pytest.mark.parametrize(
+        ("asked", "done"),
+        [(["--method", "rigid"], "rigid"), ([], "shift"), (["--method", "none"], "already registered")],
+    )
+    def test_the_images_are_registered_as_asked_and_each_case_says_how(
+        self, tmp_path: Path, asked: list[str], done: str
+    ) -> None:
+        prepare.main(self.command(tmp_path, *asked))
+        listed = json.loads((tmp_path / "out" / "cases.json").read_text())["cases"]
+        assert [case["registration"].split(": ")[-1] for case in listed] == [done, done]
+
+    @pytest.mark.parametrize("method", ["scale", "centroid"])
+    def test_a_method_that_needs_labels_is_refused(
+        self, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(lambda: prepare.main(self.command(tmp_path, "--method", method))) == 2
+        assert "one" in (told := capsys.readouterr().err)
+        assert "labels" in told
+        assert "rigid" in told
+
+    def test_what_earlier_versions_shifted_instead_is_done_again(self, tmp_path: Path) -> None:
+        pair = replace(some_pairs(tmp_path)[0], source_label=None, target_label=None)
+        inputs = prepared.hashes(pair)
+        affine, own = Settings("affine"), replace(pair, source_label=tmp_path / "a", target_label=tmp_path / "b")
+        assert prepared.digest(pair, affine, inputs) != prepared.digest(own, affine, inputs)
+        for kept in (Settings(), Settings("none")):
+            assert prepared.digest(pair, kept, inputs) == prepared.digest(own, kept, inputs)
+
+
 def test_ways_to_name_pairs_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(lambda: prepare.main(["-o", str(tmp_path / "out")])) == 2
     assert run(lambda: prepare.main(["--csv", "a", "--tcia", "b", "-o", str(tmp_path / "out")])) == 2

@@ -49,7 +49,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     for what in ("source", "target", "source-label", "target-label", "lesion"):
         bids.add_argument(f"--{what}-suffix", help="end of the file's name, such as T1w or acq-axial_T2w")
     align = found.add_argument_group("alignment")
-    align.add_argument("--method", choices=registration.METHODS, help="none: already registered (default: scale)")
+    align.add_argument(
+        "--method",
+        choices=registration.METHODS,
+        help="none: already registered (default: scale by labels, shift by images)",
+    )
     align.add_argument("--by", choices=BY, default="auto", help="what to register by (default: labels where there are)")
     align.add_argument("--spacing", type=float, nargs=3, metavar="MM", help="common grid: mm along i, j, k")
     align.add_argument("--size", type=int, nargs=3, metavar="N", help="common grid: voxels along i, j, k")
