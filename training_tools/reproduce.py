@@ -56,6 +56,7 @@ def parser(program: str = "python -m training_tools.reproduce") -> argparse.Argu
     found.add_argument("--classifiers", nargs="+", choices=list(MODELS), help="these alone (us2mri); default: all")
     found.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; changes no result")
     found.add_argument("--positive", default="", metavar="LABEL", help="that classification looks for (us2mri)")
+    found.add_argument("--alike", type=float, help="correlation above which scans are one patient's")
     found.add_argument("--scheduler", default="", help="address of a Dask scheduler, for networks and features")
     sizes = found.add_argument_group("sizes, instead of those of --quick or of the whole study")
     sizes.add_argument("--patients", type=int, help="simulated ones")
@@ -103,7 +104,7 @@ def chosen(options: argparse.Namespace) -> Choices:
         raise InputError(f"{sizes.folds} folds need {least} simulated patients or more (--patients).")
     return Choices(
         options.task, options.data, options.output, options.quick, sizes, options.workers, more, options.scheduler,
-        options.positive,
+        options.positive, options.alike,
     )  # fmt: skip
 
 
@@ -113,6 +114,8 @@ def _require_applying(options: argparse.Namespace, given: Mapping[str, Any]) -> 
         for name in ("patients", "rhos", "sweep_patients"):
             if name in given:
                 raise InputError(f"--{name.replace('_', '-')} is for simulated patients; {options.data} has its own.")
+    if options.alike is not None and (options.data == data.PHANTOM or not 0 < options.alike <= 1):
+        raise InputError("--alike is for scans of your own, and lies between 0 and 1.")
     for name in ("rhos", "sweep_patients") if options.task == "us2mri" else ():
         if name in given:
             raise InputError(f"--{name.replace('_', '-')} is for simulated bone scans (pool2delayed).")

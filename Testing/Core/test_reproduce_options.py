@@ -43,6 +43,8 @@ def chosen(task: str, *options: str) -> Choices:
         (["--threads", "0"], "--threads must be 1 or more"),
         (["--workers", "0"], "1 or more"),
         (["--positive", "high"], "--positive is for the classification of us2mri"),
+        (["--alike", "0.97"], "--alike is for scans of your own"),
+        (["--data", "scans", "--alike", "1.5"], "--alike is for scans of your own, and lies between 0 and 1"),
         (["--classifiers", "resnet10"], "--classifiers is for the classification of us2mri"),
         (["--prepare", "--method none"], "--prepare is for your own data"),
         (["--data", "scans", "--prepare", "'"], "No closing quotation"),
@@ -61,6 +63,18 @@ def test_classifiers_can_be_chosen_and_are_all_by_default() -> None:
         "random-forest",
     )
     assert set(chosen("us2mri").sizes.classifiers) == set(MODELS)
+
+
+def test_how_alike_scans_may_be_reaches_networks_and_translators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = chosen("us2mri", "--data", "scans", "--alike", "0.97")
+    assert working._alike(made) == 0.97
+    given: list[list[str]] = []
+    monkeypatch.setattr(working.command, "main", lambda arguments: given.append(arguments) or 0)
+    monkeypatch.setattr(Choices, "cases", lambda self: tmp_path)
+    working.benchmark(made, tmp_path)
+    assert given[0][given[0].index("--alike") + 1] == "0.97"
 
 
 def test_options_of_the_sweep_are_refused_where_there_is_none() -> None:

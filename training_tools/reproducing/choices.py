@@ -23,7 +23,8 @@ BEGUN = "reproduction.json"
 class Choices:
     """What a person asked for. data: a folder, or "phantom". more: options for `prepare`. workers: processes for what
     is done case by case; scheduler: address of a Dask scheduler for the networks and the features. Neither changes a
-    result. positive: the label that classification looks for; "" where the labels say it themselves.
+    result. positive: the label that classification looks for; "" where the labels say it themselves. alike: how much
+    scans of two patients may correlate (`leaks`); None for the usual.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Choices:
     more: tuple[str, ...] = ()
     scheduler: str = ""
     positive: str = ""
+    alike: float | None = None
 
     @property
     def simulated(self) -> bool:
@@ -61,7 +63,7 @@ class Choices:
         return plain(
             {
                 "task": self.task, "data": where, "quick": self.quick, "sizes": self.sizes.record(),
-                "options_of_prepare": list(self.more), "software": __version__,
+                "options_of_prepare": list(self.more), "alike": self.alike, "software": __version__,
                 "files_of_the_data": data.listing(self.data, self.more, self.output),
             }
         )  # fmt: skip

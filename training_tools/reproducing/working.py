@@ -47,7 +47,8 @@ def benchmark(choices: Choices, output: Path) -> str:
     arguments = ["--task", choices.task, "--data", str(choices.cases()), "--preset", s.preset, "--seed", str(s.seed)]
     arguments += ["--threads", str(s.threads)]
     arguments += ["--seconds", str(s.seconds)] if s.seconds is not None else []
-    arguments += ["--alike", "1"] if _alike(choices) is not None else []
+    alike = _alike(choices)
+    arguments += ["--alike", str(alike)] if alike is not None else []
     arguments += ["--only", *s.only] if s.only else []
     arguments += ["--scheduler", choices.scheduler] if choices.scheduler else []
     command.main([*arguments, "-o", str(output)])
@@ -56,6 +57,8 @@ def benchmark(choices: Choices, output: Path) -> str:
 
 def _alike(choices: Choices) -> float | None:
     """Simulated patients look more alike than real ones; see `training_tools.leaks`."""
+    if choices.alike is not None:
+        return choices.alike
     return 1.0 if data.read(choices.place("prepared"))["simulated"] else None
 
 
