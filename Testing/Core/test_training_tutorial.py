@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from imagetranslation import cli
-from training_tools import benchmark, leaks
+from training_tools import benchmark, leaks, splits
 from training_tools.benchmarking import entries
 from training_tools.phantoms import prostate_writing
 
@@ -97,6 +97,21 @@ def test_every_command_runs_in_its_order(
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
     run(array, monkeypatch)
     assert (a_clone / "bench-full" / REGRESSION / "fold-0" / "cell.json").exists()
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(12, marks=pytest.mark.soak)])
+def test_simulated_patients_are_told_apart_by_the_tutorial_s_own_split(
+    tutorial: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they are simulated, at the threshold that the command has: nobody is taken for a copy of another."""
+    simulating, preparing, splitting, *_ = commands(tutorial)
+    assert simulating[-2:] == ["-n", "12"]
+    monkeypatch.chdir(tmp_path)
+    for command in ([*simulating[:-1], str(count)], preparing, splitting):
+        run(command, monkeypatch)
+    report = leaks.check(tmp_path / "prepared", splits.read_split(tmp_path / "splits.json", tmp_path / "prepared"))
+    assert report.closest is not None
+    assert 0.2 < report.closest["correlation"] < leaks.NEAR_DUPLICATE
 
 
 def batch_lines(text: str) -> list[list[str]]:
