@@ -106,8 +106,8 @@ def _sensitivity(own: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     chief = [[*_share(row), record["published"].get(row["of"], "")] for row in own["sensitivity_hyperaemic"]]
     every = [_share(row) for row in own["sensitivity"]]
     return (
-        "<p>Lesions in areas of hyperaemia, as the study read them: increased in the real delayed image, and found so "
-        f"in the synthetic one.</p>{table_html(header, chief)}{doubts(own['sensitivity_hyperaemic'])}"
+        "<p>Lesions in areas of hyperaemia, as the published numbers are. Here: increased in the real delayed image, "
+        f"and found so in the synthetic one.</p>{table_html(header, chief)}{doubts(own['sensitivity_hyperaemic'])}"
         f"<details><summary>All lesions, with or without hyperaemia</summary>{table_html(header[:-1], every)}"
         f"{doubts(own['sensitivity'])}</details>"
         "<p class='note'>Published: Park et al., Nucl Med Mol Imaging 2023, doi 10.1007/s13139-022-00786-y; a "
