@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ BACKGROUND = 0.03  # of the image's span: so near the value of its border is bac
 LEAST_BORDER = 0.4  # of the border that must be background, or there is none
 LEAST_OVERLAP = 0.4  # of either signature's energy that a shift must leave in common
 PARTNERS = 16  # of each image, by their spectra, that are compared at all shifts
+KEPT = 200  # images whose spectra are kept while pairs are compared: 0.6 MB each
 SPECTRUM, PLANAR_SPECTRUM = 8, 40  # frequencies along each axis that the partners are chosen by
 
 
@@ -211,10 +213,14 @@ def closest(found: Sequence[Signature], sides: Sequence[str]) -> tuple[int, int,
     alike = np.where(apart, whole @ whole.T, -1.0)
     first, second = np.unravel_index(int(alike.argmax()), alike.shape)
     best = (int(first), int(second), min(1.0, float(alike[first, second])))
+
+    @lru_cache(KEPT)
+    def spectra(number: int) -> Spectra:
+        return Spectra(found[number])
+
     for row, columns in _partners(found, apart):
-        own = Spectra(found[row])
         for column in columns:
-            value = correlation(own, Spectra(found[column]))
+            value = correlation(spectra(row), spectra(column))
             if value > best[2]:
                 best = (row, column, value)
     return best
