@@ -39,7 +39,7 @@ from .console import run as run_command
 from .console import terminated_as_interrupted
 from .dataset import require_pairs
 from .evaluating import comparing, writing
-from .splits import make_split, write_split
+from .splits import Split, make_split, one_sided, write_split
 
 # What a cell takes beside its training: budget, packaging, scoring. Replaced by what finished cells took.
 OVERHEAD_SECONDS = 40.0
@@ -58,11 +58,14 @@ def start(plan: Plan, stratify: Sequence[str] = (), alike: float | None = None) 
     else:
         write_text(path, json.dumps(record, indent=2) + "\n")
     if (plan.output / "splits.json").exists():
-        plan.split()
+        split = plan.split()
+        _require_drawn_so(plan, split, {"stratify": list(stratify), "alike": alike})
     else:
         split = make_split(plan.data, folds=plan.preset.split_folds, seed=plan.seed, stratify=stratify, alike=alike)
         leaks.check(plan.data, split)
         write_split(split, plan.output / "splits.json")
+    for remark in one_sided(split):
+        _say(f"warning: {remark}")
     for fold in range(plan.preset.folds):
         cells.make_encoders(plan, fold)
 
@@ -75,6 +78,16 @@ def _require_same(path: Path, record: dict[str, Any]) -> None:
             f"{path.parent} holds another benchmark: its {key} is {stored[key]}, not {record[key]}; choose an empty "
             "folder, or go on with the old settings."
         )
+
+
+def _require_drawn_so(plan: Plan, split: Split, asked: dict[str, Any]) -> None:
+    """InputError where the folder's split was drawn with other settings than are given now, of those that are."""
+    for name, value in asked.items():
+        if value and split.settings.get(name) != value:
+            raise InputError(
+                f"{plan.output / 'splits.json'} was drawn with {name} {split.settings.get(name) or 'not given'}, not "
+                f"{value}; choose an empty folder, or leave --{name} as it was."
+            )
 
 
 def remaining(plan: Plan, only: Sequence[str] = ()) -> list[int]:
