@@ -226,6 +226,15 @@ class TestLesions:
         ends = second.chief["wilson"]
         assert (ends["low"], ends["high"]) == pytest.approx((0.3006, 0.9544), abs=1e-4)
 
+    def test_intervals_of_few_patients_bear_a_star_and_the_note_stands_below(self, tmp_path: Path) -> None:
+        few = lesion_table(tmp_path / "few", {"CRPS": "fffmfmmf"})
+        many = lesion_table(tmp_path / "many", {"CRPS": "fffmfmmffm"})
+        for table in (lesiontables.lesions("pool2delayed", few), lesiontables.sweep({"rho 0": few})):
+            assert table.notes[-1] == "* only 8 patients: take the interval as rough."
+            assert any(" *" in str(cell) for row in table.rows for cell in row)
+        for table in (lesiontables.lesions("pool2delayed", many), lesiontables.sweep({"rho 0": many})):
+            assert not any("*" in str(text) for row in (*table.rows, table.notes) for text in row)
+
     def test_groups_stand_beside_the_published_numbers_also_those_without_lesions(self, tmp_path: Path) -> None:
         folder = lesion_table(
             tmp_path / "read", {"CRPS": "fffm?", "none": "m"}, outside={"CRPS": "m", "cellulitis": "f"}

@@ -41,7 +41,7 @@ def percent_interval(interval: Mapping[str, Any]) -> str:
     """ "12 to 34%", or "refused"; with a star where `doubts` has more to say of it."""
     if interval.get("low") is None:
         return "refused"
-    return f"{100 * interval['low']:.0f} to {100 * interval['high']:.0f}%{_star(interval)}"
+    return f"{100 * interval['low']:.0f} to {100 * interval['high']:.0f}%{star(interval)}"
 
 
 def rate_interval(row: Mapping[str, Any]) -> str:
@@ -49,17 +49,23 @@ def rate_interval(row: Mapping[str, Any]) -> str:
     interval = row.get("by_patient", {})
     if interval.get("low") is None:
         return "refused" if row.get("n") else ""
-    return f"{interval['low']:.2f} to {interval['high']:.2f}{_star(interval)}"
+    return f"{interval['low']:.2f} to {interval['high']:.2f}{star(interval)}"
 
 
-def _star(interval: Mapping[str, Any]) -> str:
+def star(interval: Mapping[str, Any]) -> str:
+    """A star where an interval says more of itself than its ends."""
     return " *" if interval.get("notes") else ""
 
 
 def doubts(rows: Any) -> str:
-    """The note below a table of these rows: what the starred intervals say of themselves; nothing without a star."""
+    """The note below a table of these rows; nothing without a star."""
+    return f"<p class='note'>{escape(told)}</p>" if (told := starred(rows)) else ""
+
+
+def starred(rows: Any) -> str:
+    """What the starred intervals of these rows, as JSON holds them, say of themselves; "" without a star."""
     told = list(dict.fromkeys(_notes(rows)))
-    return f"<p class='note'>* {escape('; '.join(told))}.</p>" if told else ""
+    return f"* {'; '.join(told)}." if told else ""
 
 
 def _notes(part: Any) -> Iterator[str]:

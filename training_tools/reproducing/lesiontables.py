@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..lesionreading.boneresults import ALL
+from ..lesionreading.page import star, starred
 from ..lesionreading.synthetics import OF_IMAGES
 from ..lesionreading.task import INVENTED
 from .published import published, words
@@ -137,7 +138,8 @@ def lesions(task: str, folder: Path) -> Table:
         *(("Sensitivity, all lesions", "All lesions") if bone else ()), "Invented", "Not read",
     )  # fmt: skip
     title = "Sensitivity by disease group" if bone else "Sensitivity for lesions"
-    notes = (_SENSITIVITY[task], _INTERVALS, _ALONE[task], CHECKED)
+    doubts = starred([*(own.chief for own in there), rate])
+    notes = (_SENSITIVITY[task], _INTERVALS, _ALONE[task], CHECKED, *([doubts] if doubts else []))
     return Table("lesions", title, header, tuple(rows), notes, left=not_read(folder))
 
 
@@ -163,7 +165,7 @@ def over_patients(share: Share, scale: float = 100.0, unit: str = " %") -> str:
 
 def _between(made: Mapping[str, Any], scale: float = 100.0, unit: str = " %") -> str:
     digits = 0 if scale > 1 else 2
-    return f"{scale * made['low']:.{digits}f} to {scale * made['high']:.{digits}f}{unit}"
+    return f"{scale * made['low']:.{digits}f} to {scale * made['high']:.{digits}f}{unit}{star(made)}"
 
 
 def _of(share: Optional[Share]) -> str:
@@ -208,6 +210,10 @@ def sweep(folders: Mapping[str, Path]) -> Table:
     )
     left = tuple(f"{name}: {sentence}" for name, folder in folders.items() for sentence in not_read(folder))
     title = "Sensitivity over the correlation of hyperemia and uptake"
+    doubts = starred(
+        [rates, *([share for row in own.values() for share in (row.chief, row.every)] for own in read.values())]
+    )
+    notes += (doubts,) if doubts else ()
     return Table("sweep", title, header, tuple(rows), notes, left=left)
 
 
@@ -215,6 +221,7 @@ def _cell(share: Optional[Share]) -> str:
     if share is None or not share["n"]:
         return f"no lesion {_COUNTS['pool2delayed']}"
     low, high, word = _ends(share)
+    word += star(share.get("by_patient") or {})
     return f"{100 * share['value']:.0f} % ({100 * low:.0f} to {100 * high:.0f} %{word}; {_of(share)})"
 
 

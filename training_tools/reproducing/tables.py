@@ -17,6 +17,7 @@ from typing import Any
 from imagetranslation.errors import InputError
 
 from ..benchmarking.entries import STUDY
+from ..lesionreading.page import star, starred
 from .published import GAP, UNKNOWN, published, words
 
 PUBLISHED = "Published"
@@ -157,7 +158,7 @@ def classification(folder: Path, left_out: Sequence[str] = ()) -> Table:
         auc, accuracy = (words(known[what]) if synthetic else "–" for what in ("auc", "accuracy"))
         interval, gap = result["interval"], gaps.get((result["arm"], result["model"]))
         between = (
-            f"{interval['low']:.3f} to {interval['high']:.3f}"
+            f"{interval['low']:.3f} to {interval['high']:.3f}{star(interval)}"
             if interval.get("low") is not None
             else str(interval.get("refused", ""))
         )
@@ -179,6 +180,7 @@ def classification(folder: Path, left_out: Sequence[str] = ()) -> Table:
         "averaged. The published study also reports that synthetic MRI beat ultrasound input; by how much is not "
         "published in what we could read.",
     )
+    notes += (doubts,) if (doubts := starred([result["interval"] for result in report["results"]])) else ()
     told = [str(sentence) for name in ("suspicious", "excluded", "trusted") for sentence in report.get(name) or ()]
     return Table("classification", "Classification", header, tuple(rows), notes, 2, (*left_out, *told))
 
