@@ -115,7 +115,7 @@ def _label(row: Row) -> str:
     notes = [] if row.name in STUDY else ["beyond the study"]
     if row.chosen_on:
         notes.append(f"design chosen on these patients ({row.chosen_on} of those tested): not ranked")
-    return escape(row.name) + "".join(f" <span class='note'>({escape(note)})</span>" for note in notes)
+    return escape(row.name) + "<br>".join(f" <span class='note'>({escape(note)})</span>" for note in notes)
 
 
 def _best(summaries: Sequence[Summary]) -> str | None:
@@ -158,7 +158,7 @@ def _cost_cells(row: Row) -> str:
 def _explained(gathered: Gathered) -> str:
     notes = sorted({note for table in gathered.tables for note in table.notes})
     sentences = [
-        "Mean ± SD over patients (95% bootstrap intervals on hovering and below); bold: the best mean.",
+        "Mean ± SD over patients (95% bootstrap intervals on hovering and below); bold: the best mean of those ranked.",
         "Networks that share a letter in Group do not differ significantly in SSIM (Wilcoxon's signed-rank test "
         "between every two, Holm's correction, 5%).",
         *_not_ranked(gathered),
