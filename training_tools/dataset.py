@@ -71,6 +71,21 @@ def simulated(folder: Path) -> tuple[str, ...]:
     return tuple(case_names(folder)) if settings.get("simulated") or settings.get("simulator") else ()
 
 
+def of_simulator(files: Sequence[Path]) -> bool:
+    """Whether any of the files lies in a folder that a simulator wrote (`training_tools.phantoms`), or inside one."""
+    return any(_is_simulators(folder) for path in files for folder in list(path.parents)[:4])
+
+
+def _is_simulators(folder: Path) -> bool:
+    if (folder / "simulation.json").is_file():
+        return True
+    try:
+        told = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or another program's file of that name
+        return False
+    return isinstance(told, dict) and "simulator" in told
+
+
 def all_simulated(folder: Path) -> bool:
     """Whether no case of a prepared folder is a patient's."""
     return len(simulated(folder)) == len(case_names(folder)) > 0

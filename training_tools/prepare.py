@@ -37,6 +37,7 @@ from imagetranslation.volume import axis_codes
 from . import registration
 from .aligning import Prepared, Quality, Settings, prepare_pair
 from .console import run
+from .dataset import of_simulator
 from .pairs import PairFiles, check_pairs, read_image
 from .prepared import digest, hashes, is_done, read_record, software, write_case
 from .sheet import write_sheet
@@ -226,19 +227,18 @@ def _write_lists(
         known = {
             "patient": pair.patient, "facts": dict(pair.facts), "registration": row.method, "suspect": row.suspect,
         }  # fmt: skip
-        if _is_simulated((pair.source, pair.target)):
+        if of_simulator((pair.source, pair.target)):
             known["simulated"] = True
         if not (drop_suspect and row.suspect):
             listed.append({**record["case"], **{key: value for key, value in known.items() if value}})
     settings = {**chosen.record(), "software": software()}
     places = [*((pair.source, pair.target) for pair, _ in made), *((single.path,) for single, _ in others)]
-    if count := sum(_is_simulated(files) for files in places):
+    if count := sum(of_simulator(files) for files in places):
         settings["simulated"] = f"{count} of {len(places)} cases come from a simulator: no patient."
     if others:
         settings["unpaired"] = dict(Counter(single.side for single, _ in others))
     listed += [
-        {**record["case"], **({"simulated": True} if _is_simulated((single.path,)) else {})}
-        for single, record in others
+        {**record["case"], **({"simulated": True} if of_simulator((single.path,)) else {})} for single, record in others
     ]
     _write_report(rows, settings, left_out, output)
     if rows:
@@ -247,11 +247,6 @@ def _write_lists(
         raise InputError(f"Every registration is suspect, so no case is left; see {output / 'report.csv'}.")
     _write_json(output / "cases.json", {"settings": settings, "cases": listed})
     return rows
-
-
-def _is_simulated(files: Sequence[Path]) -> bool:
-    """Whether a case's images lie in a folder that a simulator wrote (`training_tools.phantoms`)."""
-    return any((path.parent.parent / "simulation.json").is_file() for path in files)
 
 
 def _write_report(rows: list[Quality], settings: dict[str, Any], left_out: dict[str, str], output: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training_tools.dataset import all_simulated, case_names, manifest, simulated, simulated_in_part
+from training_tools.dataset import all_simulated, case_names, manifest, of_simulator, simulated, simulated_in_part
 from training_tools.lesionreading.cases import from_folder
 from training_tools.pairs import list_pairs
 from training_tools.prepare import prepare
@@ -34,6 +34,24 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [pair for place in (folder / "made", folder) for pair in list_pairs(*(place / side for side in SIDES))]
     prepare(pairs, folder / "together")
     return folder / "together"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "made"),
+    [
+        ("simulation.json", "{}", True),
+        ("settings.json", '{"simulator": "three-phase bone scan"}', True),
+        ("settings.json", '{"window": 3}', False),
+        ("settings.json", "damaged", False),
+    ],
+)
+def test_both_simulators_folders_are_known_however_deep_the_image_lies(
+    tmp_path: Path, file: str, content: str, made: bool
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / file).write_text(content)
+    for place in ("source/a.nrrd", "dicom/a/delayed/1.dcm"):
+        assert of_simulator([tmp_path / "elsewhere" / "b.nrrd", tmp_path / "made" / place]) is made
 
 
 def marked(folder: Path, content: dict[str, object]) -> Path:

@@ -20,6 +20,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.formats import suffix_of
 from imagetranslation.volume import Volume, read_volume
 
+from .. import leaks
 from .cases import Case, Cohort
 
 Maker = Callable[[Case], Volume]
@@ -173,12 +174,12 @@ def _tested(fold: Path) -> list[str]:
 
 
 def _translator(folder: Path) -> tuple[Maker, dict[str, Any], set[str]]:
-    """What translates a case, what is known of the model, and the cases it was trained on."""
+    """What translates a case, what is known of the model, and the cases that shaped its weights."""
     from imagetranslation.inference import translate
     from imagetranslation.models import load_package
 
     package = load_package(folder)
     about = {"model": package.metadata["id"], "version": package.metadata["version"],
              "weights_sha256": package.weights_sha256}  # fmt: skip
-    seen = {str(name) for name in package.metadata["training"].get("cases", [])}
+    seen = leaks.seen_by(package.metadata, str(folder))
     return lambda case: translate(read_volume(case.source), package), about, seen
