@@ -24,6 +24,7 @@ BY = ("auto", "labels", "images")
 # Beyond these a registration is suspect and a person has to look at it; our choice: the public pairs, which look right,
 # have a Dice of at least 0.85, local volumes of 0.78 to 1.09 and 0.88 of the view covered.
 LEAST_DICE = 0.7
+WORSE_DICE = 0.005  # a pair that lay right loses as much by being resampled
 LEAST_VALID = 0.5
 VOLUME_RATIOS = (0.3, 3.0)
 NMI_BINS = 32
@@ -358,8 +359,8 @@ def suspicions(quality: Quality) -> list[str]:
     found = []
     if quality.dice_after is not None and quality.dice_after < LEAST_DICE:
         found.append(f"Dice {quality.dice_after:.2f} is below {LEAST_DICE}")
-    if quality.dice_after is not None and quality.dice_after < (quality.dice_before or 0.0):
-        found.append(f"Dice was better before ({quality.dice_before:.2f})")
+    if quality.dice_after is not None and quality.dice_after < (quality.dice_before or 0.0) - WORSE_DICE:
+        found.append(f"Dice was better before ({quality.dice_before:.3f} to {quality.dice_after:.3f})")
     if not VOLUME_RATIOS[0] <= quality.least_jacobian <= VOLUME_RATIOS[1]:
         found.append(f"volumes change to {quality.least_jacobian:.2f} of what they were")
     if quality.valid_fraction < LEAST_VALID:

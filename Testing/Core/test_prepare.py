@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from imagetranslation.errors import InputError
 from imagetranslation.volume import Volume, read_volume, write_volume
 from training_tools import prepare
+from training_tools.aligning import Quality, suspicions
 from training_tools.console import run
 from training_tools.pairs import list_pairs
 
@@ -165,3 +166,14 @@ def test_real_glands_are_aligned(prostate_pairs: Path, tmp_path: Path) -> None:
     assert np.mean([row.dice_after for row in rows]) > 0.88
     assert np.mean([row.dice_before for row in rows]) < 0.6
     assert all(0.75 < row.least_jacobian < 1.25 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(0.954, 0.953, []), (0.95, 0.94, ["Dice was better before (0.950 to 0.940)"]), (0.3, 0.9, [])],
+)
+def test_a_pair_is_suspect_if_its_glands_lay_clearly_better_before(
+    before: float, after: float, told: list[str]
+) -> None:
+    quality = Quality("a", "labels", before, after, shift_mm=1.0, least_jacobian=1.0, valid_fraction=1.0)
+    assert suspicions(quality) == told

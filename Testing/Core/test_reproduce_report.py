@@ -78,6 +78,17 @@ class TestWholeStudy:
         assert len(links) > len(SECTIONS)
         assert [link for link in links if not (study[1] / link).is_file()] == []
 
+    def test_a_tested_patient_is_shown_with_every_networks_image_marked(self, study: tuple[Path, Path]) -> None:
+        _, output = study
+        report = json.loads((output / "report.json").read_text())
+        (case,) = next(part for part in report["sections"] if part["title"] == "Image similarity")["pictured"]
+        shown = re.findall(
+            r"<img src='data:image/png;base64,[^']+' alt='([^']+)'>", (output / "report.html").read_text()
+        )
+        networks = [path.parents[1].name for path in (output / "benchmark").glob("*/fold-0/pictures")]
+        assert set(shown) == {f"{case}, {words}" for words in ("source", "real target", *networks)}
+        assert (output / "benchmark" / networks[0] / "fold-0" / "pictures" / f"{case}-synthetic.png").is_file()
+
     def test_published_numbers_stand_beside_ours(self, study: tuple[Path, Path]) -> None:
         page = (study[1] / "report.html").read_text(encoding="utf-8")
         for told in ("0.855 ± 0.032", "76 of 186", "about 0.93 ± 0.05", ">794<", ">7<"):

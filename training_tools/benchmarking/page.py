@@ -21,15 +21,12 @@ from .cells import PICTURED, Plan, about_encoder
 from .costs import PROCESSOR
 from .entries import STUDY, changed, entries
 from .gathering import Gathered, Row
-from .pictures import SOURCE, SYNTHETIC, TARGET, embedded
+from .pictures import ROW_STYLE, pictured, row_html
 
 # The measures of the chief table; all of them stand below it.
 CHIEF = ("mae", "psnr", "ssim", "perceptual", "lesion_contrast_error", "lesion_ssim")
 DRAWN = ("ssim", "mae")
-STYLE = (
-    "<style>.pictures{display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end}"
-    "body{max-width:1500px}figure{margin:0}td{white-space:nowrap}</style>"
-)
+STYLE = f"<style>{ROW_STYLE}body{{max-width:1500px}}figure{{margin:0}}td{{white-space:nowrap}}</style>"
 TITLES = {"us2mri": "Prostate ultrasound to MR", "pool2delayed": "Blood-pool to delayed bone scan"}
 
 
@@ -223,18 +220,8 @@ def _pictures(gathered: Gathered) -> Iterable[str]:
     if not done:
         return
     yield "<p class='note'>Tested cases; the slice with most lesion where one is known. Networks make the images.</p>"
-    first = plan.folder(done[0], 0) / "pictures"
-    for source in sorted(first.glob(f"*-{SOURCE}.png"))[:PICTURED]:
-        case = source.name.removesuffix(f"-{SOURCE}.png")
-        figures = [(SOURCE, source), ("real target", first / f"{case}-{TARGET}.png")]
-        figures += [(name, plan.folder(name, 0) / "pictures" / f"{case}-{SYNTHETIC}.png") for name in done]
-        shown = "".join(
-            f"<figure><img src='{embedded(path)}' alt='{escape(case)}, {escape(name)}'>"
-            f"<figcaption class='note'>{escape(name)}</figcaption></figure>"
-            for name, path in figures
-            if path.exists()
-        )
-        yield f"<h3>{escape(case)}</h3><div class='pictures'>{shown}</div>"
+    for case, shown in pictured({name: plan.folder(name, 0) / "pictures" for name in done}, PICTURED):
+        yield f"<h3>{escape(case)}</h3>{row_html(case, shown)}"
 
 
 def _measure(table: Table) -> str:

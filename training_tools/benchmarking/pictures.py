@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from ..dataset import Case
 WIDTH = 160
 INK, GROUND = (230, 230, 230), (0, 0, 0)
 SOURCE, TARGET, SYNTHETIC = "source", "target", "synthetic"
+ROW_STYLE = ".pictures{display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end}.pictures figure{margin:0}"
+Pictures = Sequence[tuple[str, Path]]  # words and file of each
 
 
 def write_picture(folder: Path, case: Case, image: np.ndarray, config: Config) -> None:
@@ -39,6 +43,32 @@ def chosen_slice(case: Case) -> int:
         return int(case.lesion.sum(axis=(1, 2)).argmax())
     counts = case.valid.sum(axis=(1, 2))
     return int(np.median(np.flatnonzero(counts >= 0.9 * counts.max())))
+
+
+def pictured(folders: Mapping[str, Path], most: int) -> Iterator[tuple[str, Pictures]]:
+    """The first cases by name, each with its source, its real target and every network's image.
+
+    folders: of each network's pictures, by its name; the first one's cases are taken, and what a network lacks is left
+    out.
+    """
+    first = next(iter(folders.values()), None)
+    if first is None:
+        return
+    for source in sorted(first.glob(f"*-{SOURCE}.png"))[:most]:
+        case = source.name.removesuffix(f"-{SOURCE}.png")
+        shown = [(SOURCE, source), ("real target", first / f"{case}-{TARGET}.png")]
+        shown += [(name, folder / f"{case}-{SYNTHETIC}.png") for name, folder in folders.items()]
+        yield case, [(words, path) for words, path in shown if path.exists()]
+
+
+def row_html(case: str, pictures: Pictures) -> str:
+    """A case's pictures side by side with their words, in HTML that needs nothing but `ROW_STYLE`."""
+    shown = "".join(
+        f"<figure><img src='{embedded(path)}' alt='{escape(case)}, {escape(words)}'>"
+        f"<figcaption class='note'>{escape(words)}</figcaption></figure>"
+        for words, path in pictures
+    )
+    return f"<div class='pictures'>{shown}</div>"
 
 
 def embedded(path: Path) -> str:

@@ -11,6 +11,7 @@ from html import escape
 
 from imagetranslation.radiomics.preservation.page import document, table_html
 
+from ..benchmarking.pictures import ROW_STYLE, row_html
 from .published import published
 from .report import PARTLY, SIMULATED, Report, Section, record
 from .running import minutes
@@ -19,6 +20,7 @@ from .tables import PUBLISHED, Table
 
 STYLE = (
     "<style>body{max-width:1300px}.published{color:#8a3b00;font-weight:600;white-space:nowrap}caption{text-align:left;font-weight:600}"
+    f"{ROW_STYLE}"
     ".scroll{max-height:none}.simulated{background:#fdf3ec}td{white-space:normal}</style>"
 )
 
@@ -74,6 +76,9 @@ def _section(report: Report, section: Section, number: int) -> Iterable[str]:
     yield f"<h2>{number}. {escape(section.title)}{beyond}{_mark(report)}</h2><p>{escape(section.words)}</p>"
     for table in section.tables:
         yield _table(report, table)
+    for case, pictures in section.pictures:
+        words = "The slice with most lesion, where one is known, of the first tested case by name."
+        yield f"<h3>{escape(case)}{_mark(report)}</h3><p class='note'>{words}</p>{row_html(case, pictures)}"
     if section.svg:
         yield f"<figure>{section.svg}</figure>"
     links = " · ".join(f"<a href='{escape(path, quote=True)}'>{escape(words)}</a>" for words, path in section.pages)

@@ -15,7 +15,10 @@ from typing import Any
 from imagetranslation import __version__
 from imagetranslation.files import write_text
 
+from ..benchmarking.cells import read_plan
 from ..benchmarking.costs import machine
+from ..benchmarking.entries import entries
+from ..benchmarking.pictures import Pictures, pictured
 from ..classifying.arms import SOURCE
 from ..classifying.models import FEATURES, find
 from ..evaluating.writing import write_rows
@@ -34,9 +37,9 @@ PARTLY = "partly simulated, not comparable"
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the results, as the paper has it. pages: (words, path) of the steps' pages. svg: a picture, or "".
+    """One part of the results, as the paper has it. pages: (words, path) of the steps' pages. svg: a plot, or "".
 
-    beyond: the published study has no such part.
+    beyond: the published study has no such part. pictures: cases' names and pictures, see `benchmarking.pictures`.
     """
 
     title: str
@@ -45,6 +48,7 @@ class Section:
     pages: tuple[tuple[str, str], ...] = ()
     svg: str = ""
     beyond: bool = False
+    pictures: tuple[tuple[str, Pictures], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def record(report: Report) -> dict[str, Any]:
                 "tables": [{"name": t.name, "title": t.title, "rows": t.records(), "notes": t.notes,
                             "left_out": t.left}
                            for t in section.tables],
-                "pages": dict(section.pages),
+                "pages": dict(section.pages), "pictured": [case for case, _ in section.pictures],
             }
             for section in report.sections
         ],
@@ -167,7 +171,17 @@ def _similarity(choices: Choices, pages: Mapping[str, tuple[tuple[str, str], ...
         tables.similarity(choices.task, choices.place("benchmark")),
         tables.cross_fitted(choices.task, choices.place("evaluation")),
     )
-    return Section("Image similarity", words, found, pages["benchmark"], beyond=choices.task != "us2mri")
+    return Section(
+        "Image similarity", words, found, pages["benchmark"], beyond=choices.task != "us2mri",
+        pictures=_pictures(choices.place("benchmark")),
+    )  # fmt: skip
+
+
+def _pictures(benchmark: Path) -> tuple[tuple[str, Pictures], ...]:
+    """Of the first tested patient, whoever that is."""
+    plan = read_plan(benchmark)
+    folders = {name: plan.folder(name, 0) / "pictures" for name in entries(plan.task)}
+    return tuple(pictured({name: folder for name, folder in folders.items() if folder.is_dir()}, 1))
 
 
 def _preservation(
