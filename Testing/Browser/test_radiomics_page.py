@@ -230,6 +230,20 @@ def test_another_stroke_is_compared_again_by_itself_and_undo_gives_the_first_val
     assert a_drawn.column("synthetic") == first
 
 
+def test_a_name_that_is_being_typed_outlives_a_change_of_the_list(a_drawn):
+    name = a_drawn.page.locator(".it-region.it-chosen .it-name")
+    name.fill("Index lesion")
+    changed = [{**each, "volume": "as another stroke says"} for each in a_drawn.state("rx_segments")]
+    a_drawn.set("rx_segments", changed)
+    a_drawn.page.wait_for_selector("text=as another stroke says")
+    assert name.input_value() == "Index lesion"
+    name.press("Enter")
+    a_drawn.until(lambda: [each["name"] for each in a_drawn.state("rx_segments")] == ["Index lesion"], "renamed")
+    name.fill("  ")
+    name.press("Enter")
+    assert name.input_value() == "Index lesion", "a name cannot be empty"
+
+
 def test_with_a_tool_in_hand_the_wheel_still_leafs_and_with_shift_changes_the_brush(a_reader):
     page = a_reader.page
     box = page.locator("#it-view-0").bounding_box()

@@ -131,10 +131,16 @@ def _regions(desk: RadiomicsDesk) -> None:
                 change=(desk.rename, "[each.id, each.name, $event.target.value]"),
                 raw_attrs=['aria-label="Colour of the region"'],
             )  # fmt: skip
+            # The name is the attribute, not the property: the property is written again with every change of the list,
+            # such as a comparison that ends, and what was being typed would be gone.
             html.Input(
-                type="text", classes="it-name", value=("each.name",), maxlength=60, title="Name",
+                type="text", classes="it-name", key=("each.name",), maxlength=60, title="Name",
                 change=(desk.rename, "[each.id, $event.target.value, each.colour]"),
-                raw_attrs=['aria-label="Name of the region"', '@keydown.enter="$event.target.blur()"'],
+                raw_attrs=[
+                    'aria-label="Name of the region"', ':value.attr="each.name"',
+                    '@keydown.enter="$event.target.blur()"',
+                    '@blur="$event.target.value = $event.target.value.trim() || each.name"',
+                ],
             )  # fmt: skip
             html.Span("{{ each.voxels ? each.volume : 'empty' }}", classes="it-number it-volume",
                       title=("`${each.voxels} voxels`",))  # fmt: skip
