@@ -408,6 +408,15 @@ class TestGrowth:
         assert found.at(794) == pytest.approx(5 + 2 * 794)
         assert growth.fit((10, 20, 40), (100.0, 400.0, 1600.0)).exponent == pytest.approx(2.0)
 
+    @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells a process's memory there")
+    def test_a_steps_memory_is_its_own_and_not_that_of_the_process_that_started_it(self) -> None:
+        held = np.ones(700 * 2**20, np.uint8)
+        small = subprocess.run(
+            [sys.executable, "-c", "from training_tools.reproducing.growth import _own_peak; print(_own_peak())"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert 0 < int(small.stdout) < held.nbytes / 1024
+
     def test_the_page_says_what_is_not_measured(self, tmp_path: Path) -> None:
         points = [growth.Point("preservation", n, 10.0 * n, n, 2.0**30) for n in (3, 6, 12)]
         page = growth.write("us2mri", sizes_for("us2mri", True), points, tmp_path).read_text(encoding="utf-8")
