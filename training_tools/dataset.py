@@ -32,7 +32,8 @@ class Case:
     source: as read. seen: the source's field of view. valid: seen and covered by the target. reference: the registered
     target in the output's value range, float32, background outside `valid`. normalised, wanted: source and target in
     [-1, 1], as the network is to see them. lesion: where a lesion is known (bool), or None where none is marked. side:
-    `BOTH`, or the one side that an unpaired case has an image of; the other's arrays are background then.
+    `BOTH`, or the one side that an unpaired case has an image of; the other's arrays are background then. organ: the
+    source's label (bool), where the configuration asks for it and there is one.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     wanted: np.ndarray
     lesion: np.ndarray | None = None
     side: str = BOTH
+    organ: np.ndarray | None = None
 
 
 def case_names(folder: Path) -> list[str]:
@@ -201,6 +203,12 @@ def case_files(folder: Path, name: str) -> dict[str, Path]:
     return parts
 
 
+def organ_file(folder: Path, name: str) -> Path | None:
+    """The file of a case's organ label on the source's grid, or None where it was prepared without one."""
+    path = folder / "source_label" / f"{name}.nrrd"
+    return path if path.is_file() else None
+
+
 def load_any(folder: Path, config: Config, name: str) -> Case:
     """Read and normalise a case, which may be unpaired; see `Case`."""
     files = case_files(folder, name)
@@ -232,7 +240,9 @@ def load_case(folder: Path, config: Config, name: str) -> Case:
     seen = field_of_view(source, config.source.field_of_view)
     valid = (read_volume(files["valid"]).array > 0) & seen
     lesion = read_volume(files["lesion"]).array > 0 if "lesion" in files else None
-    for part, array in (("target", target), ("valid", valid), ("lesion", lesion)):
+    label = organ_file(folder, name) if config.sampling.region == "organ" else None
+    organ = read_volume(label).array > 0 if label else None
+    for part, array in (("target", target), ("valid", valid), ("lesion", lesion), ("source_label", organ)):
         if array is not None and array.shape != source.array.shape:
             raise InputError(f"{name}: {part} and source are on different grids; run training_tools.prepare again.")
     if not valid.any():
@@ -243,4 +253,4 @@ def load_case(folder: Path, config: Config, name: str) -> Case:
     image, _ = intensity.normalise(source.array, seen, config.source.normalisation)
     wanted, _ = intensity.normalise(target, valid, config.target.normalisation)
     reference = intensity.denormalise(wanted, config.outputs())
-    return Case(name, source, seen, valid, reference, image, wanted, lesion)
+    return Case(name, source, seen, valid, reference, image, wanted, lesion, organ=organ)

@@ -77,7 +77,7 @@ def train(
         raise InputError("No case to validate on is a pair; set validation.every to 0.")
     require_fit(config)
     require_encoder_of(config, [*learnt, *watched])
-    prints = fingerprints(data, [*learnt, *watched])
+    prints = fingerprints(data, [*learnt, *watched], config.sampling.region)
     fabric = make_fabric(config.precision, hardware)
     if fabric.global_rank == 0:
         if (run / "config.json").exists():
@@ -326,7 +326,7 @@ def claim(
         "cases": list(names),
         "validated": list(watched),
     }
-    prints = fingerprints(data, [*names, *watched]) if prints is None else prints
+    prints = fingerprints(data, [*names, *watched], config.sampling.region) if prints is None else prints
     encoder = _encoder_of(record)
     path = make_folder(run) / "config.json"
     if path.exists():
@@ -354,7 +354,8 @@ def require_unchanged_data(run: Path, data: Path) -> None:
     """InputError where the images of a run's patients are not those it was trained on."""
     stored = _record(run / "config.json")
     names = [*stored.get("cases", []), *stored.get("validated", [])]
-    _require_same(run, stored, fingerprints(data, names))
+    region = stored.get("config", {}).get("sampling", {}).get("region", "lesion")
+    _require_same(run, stored, fingerprints(data, names, region))
 
 
 def _require_same(run: Path, stored: dict[str, Any], prints: dict[str, str]) -> None:

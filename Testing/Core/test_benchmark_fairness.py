@@ -131,7 +131,7 @@ class TestGridsAndChanges:
         monkeypatch.undo()
         full = entries.preset("us2mri", "full")
         for name, path in entries.entries("us2mri").items():
-            if path and name != "2D-Positioned":
+            if path and name not in ("2D-Positioned", "3D-Located"):  # on the grid of the public pairs
                 assert entries.configured(path, full).source.patch_size in ((64, 128, 128), (128, 128)), name
 
     def test_the_page_lists_what_the_preset_changed_from_and_to(
@@ -224,7 +224,7 @@ class TestDesignsChosenOnTestedPatients:
                 write_volume(volume, tmp_path / part / f"patient{number}.nrrd")
             cases.append({"case": f"patient{number}", "from": {"source": "saved again"}})
         (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
-        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0", "patient1"]) == {"2D-Positioned": 2}
+        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0", "patient1"]) == {"2D-Positioned": 2, "3D-Located": 2}
         cases = [{"case": "patient0", "from": {"source": sha256_of(prostate_pairs / "us" / "case03.nii.gz")}}]
         (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
-        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0"]) == {"2D-Positioned": 1}
+        assert chosenon.chosen_on("us2mri", tmp_path, ["patient0"]) == {"2D-Positioned": 1, "3D-Located": 1}

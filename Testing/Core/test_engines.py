@@ -48,6 +48,11 @@ PACKAGES: dict[str, dict[str, Any]] = {
         "spatial_dims": 3,
         "patch_size": [4, 8, 12],
     },
+    "3D, organ found first": {
+        "network": {"name": "located", "arguments": {"base": 4, "levels": 3, "locator_base": 2, "mirrored": True}},
+        "spatial_dims": 3,
+        "patch_size": [17, 16, 18],
+    },
     "2D, each voxel by itself": {"network": {"name": "pixelwise", "arguments": {"width": 4}}},
     "3D, residual encoder": {
         "network": {"name": "residual-encoder-unet", "arguments": {"channels": [4, 8, 8], "blocks": [1, 2, 1]}},

@@ -19,7 +19,7 @@ from training_tools.augmentation import _grid, augment
 from training_tools.config import Config
 from training_tools.dataset import load_case
 from training_tools.training import cache
-from training_tools.training.cache import LESION, SOURCE, TARGET, WEIGHT, Stored, fingerprints, open_cases
+from training_tools.training.cache import REGION, SOURCE, TARGET, WEIGHT, Stored, fingerprints, open_cases
 from training_tools.training.sampling import Process, Sampler
 from training_tools.training.settings import Augmentation
 
@@ -44,7 +44,7 @@ def a_case(name: str, shape: tuple[int, int, int], value: float = 0.0) -> Stored
     places = np.stack(np.indices(shape)).astype(np.float32)
     source = (places * np.array([1, 1 / 32, 1 / 1024]).reshape(3, 1, 1, 1)).sum(axis=0) / 32 - 1
     arrays = np.stack([source, np.full(shape, value), np.ones(shape), np.zeros(shape)]).astype(np.float32)
-    arrays[LESION, 1, 2, 3] = 1
+    arrays[REGION, 1, 2, 3] = 1
     return Stored(name, arrays, np.array([[0, 0, 0]]), np.array([[1, 2, 3]]))
 
 
@@ -199,7 +199,7 @@ def test_the_cache_holds_what_inference_would_see(tiny_data: Path) -> None:
     np.testing.assert_array_equal(stored.arrays[SOURCE], expected)
     np.testing.assert_array_equal(stored.arrays[TARGET], case.wanted)
     np.testing.assert_array_equal(stored.arrays[WEIGHT] > 0, case.valid)
-    np.testing.assert_array_equal(stored.arrays[LESION] > 0, case.lesion)
+    np.testing.assert_array_equal(stored.arrays[REGION] > 0, case.lesion)
     assert isinstance(stored.arrays, np.memmap)
     assert all(case.lesion[tuple(place)] for place in stored.lesion)
     assert len(stored.lesion) == min(case.lesion.sum(), cache.MOST_POINTS)

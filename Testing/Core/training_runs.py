@@ -26,6 +26,15 @@ TINY_OPTIONS: dict[str, dict[str, Any]] = {
     "dualgan": {"objective": {"critic": _SMALL, "critic_steps": 2}},
     "cut": {"network": _RESNET, "objective": {"layers": [0, 1, 2, 4], "patches": 8, "width": 8}},
     "bridge": {"network": _BRIDGE},
+    "located": {
+        "objective": {"l1": 1, "ssim": 0.5, "adversarial": 0.01},
+        "network": {
+            "name": "located",
+            "arguments": {"spatial_dims": 3, "base": 4, "levels": 3, "locator_base": 2, "points": 4, "members": 2},
+        },
+        "source": {"spatial_dims": 3, "patch_size": [16, 16, 16]},
+        "sampling": {"region": "organ"},
+    },
 }
 
 

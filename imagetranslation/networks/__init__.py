@@ -46,6 +46,7 @@ def build(name: str, **arguments: Any) -> torch.nn.Module:
 
 register("pix2pix", f"{__name__}.pix2pix:pix2pix")
 register("pix2pix-small", f"{__name__}.pix2pix_small:pix2pix_small")
+register("located", f"{__name__}.located:located")
 register("unet", f"{__name__}.unet:unet")
 register("resnet", f"{__name__}.resnet:resnet")
 register("conv-deconv", f"{__name__}.convdeconv:conv_deconv")

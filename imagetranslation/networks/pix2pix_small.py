@@ -140,27 +140,22 @@ class PositionedGenerator(nn.Module):
         average: (D, H, W) in [-1, 1]. weight: the same shape, how much data is behind each voxel; where there is
         none the overall mean is put.
         """
-        size = self.mean.shape[-1]
-        total = functional.adaptive_avg_pool3d((average * weight)[None, None], size)
-        behind = functional.adaptive_avg_pool3d(weight[None, None], size)
-        overall = (average * weight).sum() / weight.sum()
-        mean = torch.where(behind > 0, total / behind.clamp(min=1e-6), overall)
-        self.mean.copy_(torch.atanh(mean.clamp(-0.95, 0.95)))
+        self.mean.copy_(mean_grid(average, weight, self.mean.shape[-1]))
 
     def forward(self, x: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """Translate a volume or positioned slices; see the class."""
         if positions is not None:
             return self._slices(x, positions)
         batch, channels, depth, height, width = x.shape
-        places = _centres(depth, x).repeat(batch)
+        places = centres(depth, x).repeat(batch)
         slices = x.transpose(1, 2).reshape(batch * depth, channels, height, width)
         return self._slices(slices, places).reshape(batch, depth, 1, height, width).transpose(1, 2)
 
     def _slices(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[2:]
         places = positions.to(x)
-        axes = (places, _centres(height, x), _centres(width, x))
-        guess, shift = (_sample(grid, axes) for grid in (self.mean, self.PACE * self.shift))
+        axes = (places, centres(height, x), centres(width, x))
+        guess, shift = (sampled(grid, axes) for grid in (self.mean, self.PACE * self.shift))
         place = places.reshape(-1, 1, 1, 1).expand(-1, 1, height, width)
         correction = shift + self.generator(torch.cat([x, place], dim=1))
         return torch.tanh(guess + (1.0 if self.training else self.trust) * correction)
@@ -210,24 +205,36 @@ def _block(before: int, after: int, norm: str, dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _sample(grid: torch.Tensor, axes: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def mean_grid(average: torch.Tensor, weight: torch.Tensor, points: int) -> torch.Tensor:
+    """(1, 1, points, points, points): a volume (D, H, W) in [-1, 1] on a coarse grid, before the final tanh.
+
+    weight: the same shape, how much data is behind each voxel; where there is none the overall mean is put.
+    """
+    total = functional.adaptive_avg_pool3d((average * weight)[None, None], points)
+    behind = functional.adaptive_avg_pool3d(weight[None, None], points)
+    overall = (average * weight).sum() / weight.sum()
+    mean = torch.where(behind > 0, total / behind.clamp(min=1e-6), overall)
+    return torch.atanh(mean.clamp(-0.95, 0.95))
+
+
+def sampled(grid: torch.Tensor, axes: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """(1, 1, p, p, p) at n slice, H row and W column positions in [-1, 1], trilinear: (n, 1, H, W).
 
     One axis after the other: the places form a grid, and matrices are what every engine can run.
     """
-    slices, rows, columns = (_towards(positions, grid.shape[-1]) for positions in axes)
+    slices, rows, columns = (towards(positions, grid.shape[-1]) for positions in axes)
     planes = (slices @ grid[0, 0].flatten(1)).reshape(-1, 1, *grid.shape[3:])
     return rows @ planes @ columns.transpose(0, 1)
 
 
-def _towards(positions: torch.Tensor, points: int) -> torch.Tensor:
-    """(n, points) linear weights of `points` equal parts of [-1, 1] at n positions; beyond the outer centres theirs."""
+def towards(positions: torch.Tensor, points: int) -> torch.Tensor:
+    """(..., points) linear weights of `points` equal parts of [-1, 1] at positions; beyond the outer centres theirs."""
     places = (((positions + 1) * points - 1) / 2).clamp(0, points - 1)
-    centres = torch.arange(points, device=places.device, dtype=places.dtype)
-    return (1 - (places[:, None] - centres).abs()).clamp(min=0)
+    numbers = torch.arange(points, device=places.device, dtype=places.dtype)
+    return (1 - (places[..., None] - numbers).abs()).clamp(min=0)
 
 
-def _centres(size: int, like: torch.Tensor) -> torch.Tensor:
+def centres(size: int, like: torch.Tensor) -> torch.Tensor:
     """(size,) centres of `size` equal parts of [-1, 1]."""
     return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * (2.0 / size) - 1.0
 

@@ -39,7 +39,7 @@ def seconds_a_step(config: Config, data: Path, cases: Sequence[str], tried: int 
     says, for every network the same work. Nothing of the training is kept.
     """
     require_fit(config)
-    prints = fingerprints(data, list(cases))
+    prints = fingerprints(data, list(cases), config.sampling.region)
     fabric = make_fabric(config.precision)
     stored = open_cases(data, config, prints)
     kind = clock(fabric.device.type)

@@ -26,7 +26,7 @@ STUDY = (
 )  # fmt: skip
 BEYOND = (
     "2D-PerceptualPix2Pix", "2D-CUT", "2D-RegGAN", "2D-ResViT", "2D-Regression", "2.5D-Regression", "3D-ResEncUNet",
-    "2D-Bridge", "2D-Positioned",
+    "2D-Bridge", "2D-Positioned", "3D-Located",
 )  # fmt: skip
 PLANAR = "not applicable: planar"
 

@@ -31,6 +31,7 @@ def find(name: str) -> type[Objective]:
 
 
 register("pix2pix", "pix2pix:Pix2Pix")
+register("located", "located:Located")
 register("regression", "regression:Regression")
 register("perceptual-pix2pix", "perceptual:PerceptualPix2Pix")
 register("cyclegan", "cyclegan:CycleGAN")

@@ -35,6 +35,7 @@ class Batch:
     target and source are one patient's, in register; otherwise the target is another patient's and may be used as a
     sample of the target modality only, `weight` is the source's and `target_weight` the target's own (None where
     paired: it is the same). progress: share of the run's steps that is done, in [0, 1), for what changes in its course.
+    organ: (n, 1, *spatial) in [0, 1], the organ's label in the source, where `sampling.region` asks for it.
     """
 
     source: torch.Tensor
@@ -45,6 +46,7 @@ class Batch:
     paired: bool = True
     target_weight: torch.Tensor | None = None
     progress: float = 0.0
+    organ: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from imagetranslation.errors import InputError
 from imagetranslation.files import atomic_path, make_folder, sha256_of, write_text
 from imagetranslation.grid import model_grid
 
 from ..config import Config
-from ..dataset import BOTH, Case, case_files, case_names, load_any, patients
+from ..dataset import BOTH, Case, case_files, case_names, load_any, organ_file, patients
 
 FORMAT = 1
 # So many voxels of the mask and of lesions are remembered, evenly spread over them, to centre samples on.
 MOST_POINTS = 1024
-SOURCE, TARGET, WEIGHT, LESION = range(4)
+SOURCE, TARGET, WEIGHT, REGION = range(4)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Stored:
     """One case on the network's grid.
 
     arrays: float32 (3 or 4, slice, row, column), mapped from disk and read-only: source and target in [-1, 1], weight
-    in [0, 1] (1 where both were recorded) and, where a lesion is known, its mask. foreground, lesion: int (n, 3),
+    in [0, 1] (1 where both were recorded) and the mask of the region that the configuration's sampling names: of
+    lesions, where one is known, or of the organ. foreground, lesion: int (n, 3),
     places of voxels with weight 1 and of voxels in a lesion, evenly spread over them; n may be 0. side: as `Case.side`;
     an unpaired case's weight is its own image's. patient: whose it is, see `owner`.
     """
@@ -58,13 +60,18 @@ class Stored:
         return self.arrays.shape[1:]
 
 
-def fingerprints(data: Path, names: Sequence[str]) -> dict[str, str]:
-    """For each case a hash of the bytes of its image files; InputError for a case the data don't have."""
+def fingerprints(data: Path, names: Sequence[str], region: str = "lesion") -> dict[str, str]:
+    """For each case a hash of the bytes of its image files; InputError for a case the data don't have.
+
+    region: `sampling.region`; "organ" adds the organ's label.
+    """
     if unknown := sorted(set(names) - set(case_names(data))):
         raise InputError(f"{data} has no case called {', '.join(unknown)}.")
     found = {}
     for name in names:
         files = {part: sha256_of(path) for part, path in case_files(data, name).items()}
+        if region == "organ" and (label := organ_file(data, name)) is not None:
+            files["organ"] = sha256_of(label)
         found[name] = _digest(files)
     return found
 
@@ -80,6 +87,8 @@ def open_cases(
     place = data / "cache" if folder is None else folder
     inputs = {key: value for key, value in config.inputs().items() if key != "num_channels"}
     settings = {"inputs": inputs, "target": config.target.normalisation, "format": FORMAT}
+    if config.sampling.region != "lesion":
+        settings["region"] = config.sampling.region
     made, owners = [], patients(data)
     for name, print_ in prints.items():
         path = place / f"{_digest({'case': print_, **settings})[:32]}.npy"
@@ -114,7 +123,8 @@ def _store(path: Path, case: Case, config: Config) -> None:
     make_folder(path.parent)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, arrays, allow_pickle=False)
-    lesion = arrays[LESION] > 0.5 if len(arrays) > LESION else np.zeros(arrays.shape[1:], bool)
+    lesions = len(arrays) > REGION and config.sampling.region == "lesion"
+    lesion = arrays[REGION] > 0.5 if lesions else np.zeros(arrays.shape[1:], bool)
     facts: dict[str, Any] = {
         "case": case.name,
         "array": sha256_of(path),
@@ -127,11 +137,21 @@ def _store(path: Path, case: Case, config: Config) -> None:
 
 
 def on_grid(case: Case, config: Config) -> np.ndarray:
-    """float32 (3 or 4, slice, row, column): a case as `Stored.arrays` holds it."""
+    """float32 (3 or 4, slice, row, column): a case as `Stored.arrays` holds it. InputError where its organ's label is
+    wanted and there is none.
+    """
     grid = model_grid(case.source, config.inputs())
     parts = [case.normalised, case.wanted, case.valid.astype(np.float32)]
-    if case.lesion is not None:
-        parts.append(case.lesion.astype(np.float32))
+    region = case.lesion
+    if config.sampling.region == "organ":
+        if case.organ is None or not case.organ.any():
+            raise InputError(
+                f"{case.name} has no label of the organ on its source, which sampling.region asks for; prepare the "
+                "pairs with their labels."
+            )
+        region = case.organ
+    if region is not None:
+        parts.append(region.astype(np.float32))
     return np.stack([grid.forward(part) for part in parts])
 
 
@@ -144,6 +164,15 @@ def mean_volume(cases: Sequence[Stored]) -> tuple[np.ndarray, np.ndarray]:
         total += case.arrays[TARGET] * case.arrays[WEIGHT]
         weight += case.arrays[WEIGHT]
     return total / np.maximum(weight, 1e-6), weight
+
+
+def anatomies(cases: Sequence[Stored]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Target, weight and organ of each case, float32 (slice, row, column); InputError where their shapes differ."""
+    if len({case.shape for case in cases}) != 1:
+        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
+    for case in cases:
+        target, weight, organ = (torch.from_numpy(np.array(case.arrays[part])) for part in (TARGET, WEIGHT, REGION))
+        yield target, weight, organ.clamp(0, 1)
 
 
 def _points(mask: np.ndarray) -> list[list[int]]:

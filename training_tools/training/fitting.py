@@ -19,7 +19,7 @@ _WINDOW_STATISTICS = (nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.Lay
 # A patch of fewer of its coarsest voxels tells too little of how the network does on larger images.
 LEAST_COARSE = 4
 # Objectives that train networks by methods which torch.compile is not told of.
-UNCOMPILED = ("bridge",)
+UNCOMPILED = ("bridge", "located")
 
 
 def require_fit(config: Config) -> None:

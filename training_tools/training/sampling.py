@@ -23,7 +23,7 @@ from ..config import Config
 from ..dataset import BOTH
 from ..objectives.protocol import Batch, Shape
 from ..pairs import SIDES
-from .cache import LESION, SOURCE, TARGET, WEIGHT, Stored
+from .cache import REGION, SOURCE, TARGET, WEIGHT, Stored
 
 
 def seeded(seed: int, *place: int | str) -> int:
@@ -100,7 +100,7 @@ class Sampler:
             for side in SIDES
         )
         self._all_pairs = all(case.side == BOTH for case in cases)
-        self.lesions = any(len(case.arrays) > LESION for case in cases)
+        self.regions = any(len(case.arrays) > REGION for case in cases)
         if config.sampling.lesion and not any(len(case.lesion) for case in cases):
             raise InputError("sampling.lesion asks for samples on lesions, but no training case has a known lesion.")
 
@@ -113,15 +113,17 @@ class Sampler:
         if settings.mixup:
             other = augment(self._cut(drawn, drawn.others), settings, random, channels)
             first = mix(first, other, settings.mixup, random, channels)
-        source, target, weight, lesion = _split(first, channels)
+        source, target, weight, region = _split(first, channels)
+        of_organ = self.config.sampling.region == "organ"
+        lesion, organ = (None, region) if of_organ else (region, None)
         positions = self._positions(drawn, random) if self.positioned else None
         progress = step / self.config.steps
         if not self.config.sampling.unpaired:
-            return Batch(source, target, weight, lesion, positions, progress=progress)
+            return Batch(source, target, weight, lesion, positions, progress=progress, organ=organ)
         elsewhere = _Draw.of(self.count, self._sources.count, False, random)
         theirs = augment(self._cut(elsewhere, drawn.others), settings, random, channels)
         _, target, target_weight, _ = _split(theirs, channels)
-        return Batch(source, target, weight, lesion, positions, False, target_weight, progress)
+        return Batch(source, target, weight, lesion, positions, False, target_weight, progress, organ)
 
     def _drawn(self, random: torch.Generator) -> _Draw:
         """Sources and, unpaired, targets of other patients; each side's patients are equally likely."""
@@ -164,7 +166,7 @@ class Sampler:
         for n, number in enumerate(cases.tolist()):
             case = self.cases[number]
             corner = self._corner(case, float(drawn.kinds[n]), drawn.places[n].tolist())
-            made.append(torch.from_numpy(window(case, corner, self.shape, self.lesions)))
+            made.append(torch.from_numpy(window(case, corner, self.shape, self.regions)))
         return torch.stack(made)
 
     def _corner(self, case: Stored, kind: float, place: list[float]) -> tuple[int, ...]:
@@ -232,8 +234,9 @@ class _Draw:
         return _Draw(first, others, torch.rand(count, generator=random), torch.rand(count, 3, generator=random))
 
 
-def window(case: Stored, corner: tuple[int, ...], shape: Shape, lesions: bool) -> np.ndarray:
-    """float32 (in_channels + 2 or 3, *patch): source (and neighbouring slices), target, weight; lesion if `lesions`.
+def window(case: Stored, corner: tuple[int, ...], shape: Shape, regions: bool) -> np.ndarray:
+    """float32 (in_channels + 2 or 3, *patch): source (and neighbouring slices), target, weight; the region's mask if
+    `regions`.
 
     Beyond the edge of the volume the source is repeated, as in inference, and the weight is 0.
     """
@@ -247,9 +250,9 @@ def window(case: Stored, corner: tuple[int, ...], shape: Shape, lesions: bool) -
         parts = [_grown(block[n : n + 1], around, "edge") for n in range(len(block))]
     parts.append(_grown(case.arrays[(TARGET, *where)], around, "edge"))
     parts.append(_grown(case.arrays[(WEIGHT, *where)], around, "constant"))
-    if lesions:
-        known = len(case.arrays) > LESION
-        parts.append(_grown(case.arrays[(LESION, *where)], around, "constant") if known else np.zeros_like(parts[-1]))
+    if regions:
+        known = len(case.arrays) > REGION
+        parts.append(_grown(case.arrays[(REGION, *where)], around, "constant") if known else np.zeros_like(parts[-1]))
     stacked = np.stack(parts)
     return stacked[:, 0] if shape.spatial_dims == 2 else stacked
 
@@ -272,10 +275,10 @@ _Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor, Optional[torch.Tensor]]
 
 
 def _split(stacked: torch.Tensor, channels: int) -> _Parts:
-    """Source, target, weight and lesion of an augmented stack."""
+    """Source, target, weight and region of an augmented stack."""
     target, weight = stacked[:, channels : channels + 1], stacked[:, channels + 1 : channels + 2]
-    lesion = stacked[:, channels + 2 :] if stacked.shape[1] > channels + 2 else None
-    return stacked[:, :channels], target, weight, lesion
+    region = stacked[:, channels + 2 :] if stacked.shape[1] > channels + 2 else None
+    return stacked[:, :channels], target, weight, region
 
 
 def _in_volume(shape: Shape) -> tuple[int, ...]:

@@ -26,7 +26,8 @@ class Sampling(Strict):
     volumes); "positioned-slices" for networks that see whole volumes and are trained on slices with their positions.
     unpaired: the target of a sample is another patient's. foreground, lesion: the share of samples that hold a random
     voxel of the field of view, or of a known lesion; the others are drawn evenly. ahead: batches that a thread makes
-    beforehand.
+    beforehand. region: what is known of a sample beside its images: the lesions, or the organ's label on the source,
+    which every case to train on must then have.
     """
 
     samples: Literal["windows", "positioned-slices"] = "windows"
@@ -34,11 +35,14 @@ class Sampling(Strict):
     foreground: Share = 0.0
     lesion: Share = 0.0
     ahead: int = Field(default=2, ge=0, le=64)
+    region: Literal["lesion", "organ"] = "lesion"
 
     @model_validator(mode="after")
     def _shares_leave_room(self) -> Sampling:
         if self.foreground + self.lesion > 1:
             raise ValueError("foreground and lesion are shares of all samples; together they are at most 1")
+        if self.region != "lesion" and self.lesion:
+            raise ValueError("sampling.lesion asks for samples on lesions, but region is not the lesion")
         return self
 
 

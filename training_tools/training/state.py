@@ -10,13 +10,13 @@ import torch
 from lightning.fabric import Fabric
 
 from imagetranslation import networks as registry
-from imagetranslation.errors import RunFailed
+from imagetranslation.errors import InputError, RunFailed
 
 from .. import checkpoint, objectives
 from ..config import Config
 from ..objectives.protocol import Objective
 from .average import Average
-from .cache import Stored, mean_volume
+from .cache import Stored, anatomies, mean_volume
 from .precision import InFormat, laid_out
 from .sampling import seeded, shape_of
 from .schedule import factor
@@ -36,7 +36,13 @@ class State:
         self.history: dict[str, Any] = {}
         torch.manual_seed(seeded(config.seed, "weights"))
         generator: Any = registry.build(config.network.name, **config.network.arguments)
-        if hasattr(generator, "start_from"):
+        if hasattr(generator, "start_from_organs"):
+            if config.sampling.region != "organ":
+                raise InputError(
+                    f"The network {config.network.name!r} learns where the organ is: set sampling.region to 'organ'."
+                )
+            generator.start_from_organs(anatomies(cases))
+        elif hasattr(generator, "start_from"):
             generator.start_from(*map(torch.from_numpy, mean_volume(cases)))
         self.networks = self.objective.networks(generator, shape_of(config))
         trained = {part for parts in self.objective.optimisers.values() for part in parts}
