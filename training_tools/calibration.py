@@ -119,7 +119,7 @@ def _fold_package(run: Path, config: Config) -> ModelPackage:
         package = load_package(run / "package")
     except ModelRefused as error:
         raise InputError(f"{run} holds no finished fold; run training_tools.crossval first.") from error
-    if package.metadata["training"]["config"] != config.model_dump(mode="json", exclude={"card"}):
+    if package.metadata["training"]["config"] != config.published():
         raise InputError(f"{run} was made by another configuration; run training_tools.crossval with this one first.")
     return package
 

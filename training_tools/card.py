@@ -33,7 +33,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",
         f"Trained on {len(training['cases'])} cases: {', '.join(training['cases'])}. "
-        f"Held out of this package's training: {', '.join(training['held_out']) or 'none'}.{_shaped(training)}",
+        f"Held out of this package's training: {_held_out(metadata)}.{_shaped(training)}",
         f"Tuning: {card.tuning}" if card else "",
         "## Training",
         f"```\n{training['command']}\n```",
@@ -47,6 +47,13 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"Licence of the weights: {metadata['licence']}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _held_out(metadata: Mapping[str, Any]) -> str:
+    named, evaluation = metadata["training"]["held_out"], metadata["scores"].get("evaluation")
+    if named or not evaluation:
+        return ", ".join(named) or "none"
+    return f"the {len(evaluation['tested'])} cases that it is evaluated on below"
 
 
 def _shaped(training: Mapping[str, Any]) -> str:

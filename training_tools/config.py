@@ -244,6 +244,14 @@ class Config(Strict):
         content = self.model_dump(mode="json", exclude={"card", "origins"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def published(self) -> dict[str, Any]:
+        """The configuration as a package tells it: without the card, whose words it has elsewhere, and of an encoder's
+        path the folder's name alone, because the rest is of one person's disk."""
+        told = self.model_dump(mode="json", exclude={"card"})
+        if encoder := told["objective"].get("encoder"):
+            told["objective"]["encoder"] = Path(encoder).name
+        return told
+
     def inputs(self) -> dict[str, Any]:
         """`network_data_format.inputs.image` of the package."""
         return {"num_channels": self.source.channels, **self.source.model_dump(mode="json", exclude={"context_slices"})}

@@ -172,7 +172,7 @@ def describe(
             "cases": learnt,
             **(shaped or {}),
             "held_out": sorted(set(config.held_out) - set(learnt)),
-            "config": config.model_dump(mode="json", exclude={"card"}),
+            "config": config.published(),
             "command": "\n".join(commands) or UNSAID,
             "seed": config.seed,
             **(of_scans(train, config) if scans is None else scans),

@@ -214,12 +214,31 @@ class TestEvaluation:
         assert (ssim["model"]["mean"], ssim["model"]["sd"], ssim["model"]["n"]) == (ours["mean"], ours["sd"], 3)
         assert {"identity", "identity, best line", "mean image", "real target"} <= set(ssim)
         assert (found["data_range"], found["fold"], found["n"]) == (255, 0, 3)
+        assert found["split"] == studied["splits.json"].name, "a package names no one's folders"
         card = package.card()
+        assert "training: the 3 cases that it is evaluated on below." in card
         assert "### Evaluation, n = 3 patients that were not trained on: this package" in card
         row = next(line for line in card.splitlines() if line.startswith("| SSIM (higher is better) |"))
         assert row.split("|")[2].strip().startswith(f"{ours['mean']:.4g} ± {ours['sd']:.2g}")
         assert "Data range 255" in card
         assert "sigma 1.5" in card
+
+    def test_the_package_keeps_the_numbers_of_every_case_that_the_means_are_of(
+        self, studied: dict[str, Path], record: dict[str, Any], tmp_path: Path
+    ) -> None:
+        file = studied["evaluation"] / "evaluation.json"
+        found = read_evaluation(file, load_package(studied["package"]))
+        assert [row["case"] for row in found["cases"]] == record["settings"]["tested"]
+        for measure in ("mae", "ssim"):
+            mean = np.mean([row[measure] for row in found["cases"]])
+            assert mean == pytest.approx(found["measures"][measure]["methods"]["model"]["mean"])
+        for name in ("evaluation.json", "scores.csv"):
+            (tmp_path / name).write_bytes((studied["evaluation"] / name).read_bytes())
+        kept = (tmp_path / "scores.csv").read_text().splitlines()
+        left = [line for line in kept if not line.startswith(f"{record['settings']['tested'][0]},")]
+        (tmp_path / "scores.csv").write_text("\n".join(left))
+        with pytest.raises(InputError, match="has other cases than the evaluation beside it"):
+            read_evaluation(tmp_path / "evaluation.json", load_package(studied["package"]))
 
     def test_numbers_of_another_model_frame_or_side_are_refused_and_nothing_is_written(
         self, studied: dict[str, Path], record: dict[str, Any], tmp_path: Path

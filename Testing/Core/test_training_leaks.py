@@ -89,6 +89,8 @@ class TestEncoder:
         assert found == json.loads((tmp_path / "run" / "config.json").read_text())["encoder"]
         assert found == {"sha256": json.loads((place / "encoder.json").read_text())["sha256"], "cases": CASES[:2]}
         assert "encoder of features in the loss was trained on 2 cases: case0, case1" in package.card()
+        assert package.metadata["training"]["config"]["objective"]["encoder"] == place.name
+        assert str(tmp_path) not in (package.path / "model.json").read_text(), "a package names no one's folders"
         other = an_encoder(tmp_path / "other", CASES[:1])
         for name in (encoders.NAME, encoders.WEIGHTS):
             (place / name).write_bytes((other / name).read_bytes())

@@ -11,6 +11,7 @@ from imagetranslation.errors import InputError
 from imagetranslation.models import ModelPackage
 
 from .. import leaks
+from ..evaluating.writing import read_scores
 
 MODEL = "model"
 MASK = "source's field of view where the registered target has voxels; background outside in every image"
@@ -38,7 +39,7 @@ def read_evaluation(path: Path, package: ModelPackage, method: str = "") -> dict
             "method": name,
             "n": max(summary["n"] for table in tables for summary in table["summaries"]),
             "tested": tested,
-            "split": settings["split"],
+            "split": Path(settings["split"]).name,
             "fold": settings["fold"],
             "mask": MASK,
             "data_range": upper - lower,
@@ -49,6 +50,7 @@ def read_evaluation(path: Path, package: ModelPackage, method: str = "") -> dict
                 for table in tables
                 if name in {summary["method"] for summary in table["summaries"]}
             },
+            "cases": _cases(path.with_name("scores.csv"), name, tested),
             "frechet": record["frechet"].get(name),
             "software": settings["software"],
         }
@@ -70,7 +72,7 @@ def section(found: Mapping[str, Any]) -> list[str]:
     defined = [f"- {about['label']}: {about['parameters']}." for about in measures.values()]
     return [
         f"### Evaluation, n = {found['n']} patients that were not trained on: this package",
-        f"Cases tested: {len(found['tested'])} (`{Path(found['split']).name}`{fold}). Mean ± SD over patients, in "
+        f"Cases tested: {len(found['tested'])} (`{found['split']}`{fold}). Mean ± SD over patients, in "
         f"brackets the {found['interval']}. Mask: {found['mask']}. Data range {found['data_range']:g}. Beside the "
         "model: floors (the source itself, the same through one gain and offset, the mean training target) and "
         f"ceilings (the real target, and the same with noise of {found['retest_noise']:.0%} of the range added).",
@@ -126,6 +128,16 @@ def _numbers(table: Mapping[str, Any], name: str, others: set[str]) -> dict[str,
         for s in table["summaries"]
         if s["method"] not in others
     }  # fmt: skip
+
+
+def _cases(path: Path, name: str, tested: Sequence[str]) -> list[dict[str, Any]]:
+    """Every measure of the model, a row a case, where the evaluation's scores still lie beside it."""
+    if not path.is_file():
+        return []
+    scores = read_scores(path)[0].get(name, {})
+    if sorted(scores) != sorted(tested):
+        raise InputError(f"{path} has other cases than the evaluation beside it; evaluate again.")
+    return [{"case": case, **scores[case]} for case in tested]
 
 
 def _in_order(measures: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
