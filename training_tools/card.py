@@ -10,7 +10,8 @@ from .config import Config
 from .evaluation import FLOORS, METRICS, MODEL
 from .exporting import evaluated
 
-# Of the one network that is named after the study's.
+# Of the networks that stand in for the study's.
+SMALL = ("pix2pix-small", "located")
 SMALLER = (
     " The study it follows used a 2D-Pix2Pix of 54.4 M parameters; that network is in the registry as `pix2pix`, but "
     "this package is a small variant and its scores say nothing about the study's."
@@ -28,7 +29,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         metadata["description"],
         "## Network",
         f"`{metadata['network']['name']}` with {parameters / 1e6:.2f} M parameters, stored as "
-        f"{metadata['weights']['dtype']}.{SMALLER if metadata['network']['name'] == 'pix2pix-small' else ''}",
+        f"{metadata['weights']['dtype']}.{SMALLER if metadata['network']['name'] in SMALL else ''}",
         _bullets(card.design if card else ()),
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",
@@ -37,7 +38,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         f"Tuning: {card.tuning}" if card else "",
         "## Training",
         f"```\n{training['command']}\n```",
-        _scoring(config) if metadata["scores"] else "## Scores\n\nNot measured yet.",
+        _scoring(config, metadata["scores"]) if metadata["scores"] else "## Scores\n\nNot measured yet.",
         *_sections(metadata["scores"]),
         *uncertaintycard.sections(metadata),
         "## Limits",
@@ -67,9 +68,17 @@ def _shaped(training: Mapping[str, Any]) -> str:
     return told
 
 
-def _scoring(config: Config) -> str:
+def _scoring(config: Config, scores: Mapping[str, Any]) -> str:
+    """The frame of the numbers. An evaluation says of each measure itself what it is, see `evaluated.section`."""
     lower, upper = config.target.value_range
     spec = config.target.normalisation
+    if set(scores) == {"evaluation"}:
+        return (
+            "## Scores\n\n"
+            "Reference: the prepared target, on the source's grid. Its intensities differ between patients, so each "
+            f"volume is normalised ({_words(spec)} inside the mask become {lower:g} and {upper:g}, clipped). One "
+            "number a patient, computed on the whole volume."
+        )
     return (
         "## Scores\n\n"
         "Reference: the target registered to the source by `training_tools.prepare`, resampled to the source's grid. "

@@ -131,8 +131,12 @@ class Uncertainty(Strict):
 
 
 class Card(Strict):
-    """What the model's card and `model.json` say in words; numbers are added when the package is written."""
+    """What the model's card and `model.json` say in words; numbers are added when the package is written.
 
+    title: the package's, where it shall say more than the configuration's.
+    """
+
+    title: str = ""
     description: str
     authors: str
     licence: str

@@ -157,7 +157,7 @@ def describe(
     return {
         "id": config.id,
         "version": config.version,
-        "title": config.title,
+        "title": (card.title if card else "") or config.title,
         "description": card.description if card else UNSAID,
         "authors": card.authors if card else UNSAID,
         "licence": card.licence if card else UNSAID,

@@ -217,6 +217,7 @@ class TestEvaluation:
         assert found["split"] == studied["splits.json"].name, "a package names no one's folders"
         card = package.card()
         assert "training: the 3 cases that it is evaluated on below." in card
+        assert "Student t" not in card, "the frame of cross-validated scores, which there are none of"
         assert "### Evaluation, n = 3 patients that were not trained on: this package" in card
         row = next(line for line in card.splitlines() if line.startswith("| SSIM (higher is better) |"))
         assert row.split("|")[2].strip().startswith(f"{ours['mean']:.4g} ± {ours['sd']:.2g}")

@@ -12,6 +12,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed")
 from imagetranslation.mrml.provenance import mark, provenance_of  # noqa: E402
 from imagetranslation.provenance import Provenance  # noqa: E402
 
+MODEL = "pool2delayed-2d-perceptualpix2pix"
 INVERTED = "vtkMRMLColorTableNodeInvertedGrey"
 ANTERIOR, POSTERIOR = 0, 1
 
@@ -172,28 +173,41 @@ def test_the_modules_own_test_passes(the_module):
     slicer.selfTests["PoolToDelayed"]()
     models = {provenance_of(node).model for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
               if provenance_of(node)}  # fmt: skip
-    assert "pool2delayed-pix2pix-small" in models, "the scan was translated"
+    assert MODEL in models, "the scan was translated"
+
+
+def test_the_shipped_model_is_there_without_a_download(tmp_path, monkeypatch, a_scene, request):
+    monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path))
+    module = request.getfixturevalue("pool_module")
+    _planar(a_scene, "hands", anterior=50, posterior=20)
+    panel = module.widget.panel.translate.ui
+    assert "SIMULATED" in panel.modelComboBox.currentText
+    assert panel.modelComboBox.count == 1
+    assert panel.translateButton.enabled
 
 
 class TestWithoutAModel:
     @pytest.fixture
-    def without(self, monkeypatch, a_scene, request):
-        """The module where no model of its task is installed."""
-        from imagetranslation.panels import modelchoices
+    def without(self, monkeypatch, tmp_path, a_scene, request):
+        """The module of an extension that was built without models, at a person who has none either."""
+        from imagetranslation import resources
 
-        monkeypatch.setattr(modelchoices, "list_packages", list)
+        (tmp_path / "Resources").mkdir()
+        monkeypatch.setattr(resources, "resource_folders", lambda: [tmp_path / "Resources"])
+        monkeypatch.setenv("IMAGETRANSLATION_HOME", str(tmp_path / "home"))
         return request.getfixturevalue("pool_module")
 
     def test_the_panel_names_the_model_and_how_to_get_it(self, without, hands):
         panel = without.widget.panel.translate.ui
         assert not panel.translateButton.enabled
-        for word in ("pool2delayed-pix2pix-small", "Installation"):
+        assert panel.modelComboBox.currentText == "No model is installed"
+        for word in (MODEL, "Installation"):
             assert word in panel.resultLabel.text
 
     def test_the_logic_refuses_with_the_same_sentence(self, without, hands):
         from imagetranslation.errors import ModelRefused
 
-        with pytest.raises(ModelRefused, match=r"pool2delayed-pix2pix-small is not installed.*Installation"):
+        with pytest.raises(ModelRefused, match=rf"{MODEL} is not installed.*Installation"):
             without.logic.translate(hands)
 
     def test_the_modules_own_test_tests_the_refusal_and_the_rest(self, without):

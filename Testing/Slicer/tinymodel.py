@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 MODALITIES = {"us2mri": ("US", "MR"), "pool2delayed": ("NM", "NM")}
+MODULES = {"us2mri": "US2MRITranslate", "pool2delayed": "PoolToDelayed"}
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def write_tiny_model(models: Path, task: str, name: str = "") -> Path:
@@ -13,6 +15,7 @@ def write_tiny_model(models: Path, task: str, name: str = "") -> Path:
 
     from imagetranslation import networks
     from imagetranslation.models import write_package
+    from imagetranslation.tasks import load_task
 
     source, target = MODALITIES[task]
     # So few channels that no engine is tried for it.
@@ -31,7 +34,7 @@ def write_tiny_model(models: Path, task: str, name: str = "") -> Path:
     }
     output = {"modality": target, "num_channels": 1, "value_range": [0, 255], "background": 0, "window": [0, 255]}
     metadata = {
-        "id": name or f"{task}-pix2pix-small",
+        "id": name or load_task(REPOSITORY / MODULES[task] / "task.json").default_model,
         "version": "0.0.1",
         "title": "Untrained network",
         "description": "Fresh weights, for tests.",
