@@ -266,6 +266,19 @@ class TestStartedAgain:
         same = ("steps", "training_seconds", "weights_sha256", "frechet")
         assert {key: new[key] for key in same} == {key: old[key] for key in same}
 
+    def test_another_title_and_a_setting_that_has_been_added_since_change_nothing(
+        self, a_copy: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        changed = Path(shutil.copytree(networks, tmp_path / "changed"))
+        entry = changed / "us2mri" / f"{PIX2PIX}.json"
+        entry.write_text(json.dumps({**json.loads(entry.read_text()), "title": "Reworded"}))
+        monkeypatch.setattr(entries, "CONFIGS", changed)
+        for path in (a_copy / PIX2PIX).glob("*/run/config.json"):
+            record = json.loads(path.read_text())
+            del record["config"]["sampling"]["region"]
+            path.write_text(json.dumps(record))
+        assert states(a_copy)[PIX2PIX] == "done"
+
     def test_a_network_run_with_other_settings_is_not_compared(
         self, a_copy: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -173,9 +173,10 @@ def _sha256_of(encoder: Path) -> str:
 def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]) -> bool:
     """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network."""
     text = (plan.folder(name, fold) / "run" / "config.json").read_text(encoding="utf-8")
+    words = {"card", "origins", "title"}
     # What has been added to configurations since is at its default in both.
-    then = Config.model_validate(json.loads(text)["config"]).model_dump(mode="json", exclude={"card", "origins"})
-    now = plan.config(name, fold, steps=record["steps"]).model_dump(mode="json", exclude={"card", "origins"})
+    then = Config.model_validate(json.loads(text)["config"]).model_dump(mode="json", exclude=words)
+    now = plan.config(name, fold, steps=record["steps"]).model_dump(mode="json", exclude=words)
     for config in (then, now):
         config["objective"].pop("encoder", None)  # its place; the benchmark's folder may have been moved
     return bool(then != now)
