@@ -112,6 +112,23 @@ def test_other_words_can_be_given(a_view, a_real_node):
     assert corner.actor.GetTextProperty().GetColor() != AMBER
 
 
+@pytest.mark.parametrize(
+    ("width", "drawn"), [(800, TEXT), (220, TEXT.replace(": ", ":\n")), (40, TEXT.replace(" ", "\n"))]
+)
+def test_a_narrow_view_breaks_the_text_before_the_model_and_the_narrowest_at_every_word(
+    a_view, a_synthetic_node, width, drawn
+):
+    a_view.SetBackgroundVolumeID(a_synthetic_node.GetID())
+    window, renderer = vtk.vtkRenderWindow(), vtk.vtkRenderer()
+    window.SetOffScreenRendering(True)
+    window.SetSize(width, 400)
+    window.AddRenderer(renderer)
+    corner = CornerText(renderer, a_view)
+    renderer.InvokeEvent(vtk.vtkCommand.StartEvent)
+    assert corner.actor.GetInput() == drawn
+    assert corner.text == TEXT
+
+
 def test_a_window_is_set_and_read(a_real_node):
     assert window_of(a_real_node) is None
     set_window(a_real_node, 10, 30)

@@ -106,6 +106,15 @@ def test_a_planar_image_is_translated_and_shown_with_large_counts_dark(
     screenshot("pool_translated")
 
 
+def test_an_acquired_delayed_image_beside_them_has_large_counts_dark_too(the_module, a_scene, hands, delayed, choose):
+    acquired = _planar(a_scene, "acquired", anterior=90, posterior=30)
+    panel = the_module.widget.panel.compare
+    panel.show(hands, delayed)
+    assert acquired.GetDisplayNode().GetColorNodeID() != INVERTED
+    choose(panel.ui.referenceSelector, "acquired")
+    assert acquired.GetDisplayNode().GetColorNodeID() == INVERTED
+
+
 def test_the_lesions_ratio_is_shown_for_both_images(both, a_lesion, choose, click, screenshot):
     choose(both.ui.lesionSelector, "lesion")
     click(both.ui.measureButton)

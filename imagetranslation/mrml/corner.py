@@ -108,7 +108,7 @@ class CornerText:
         if not self._text or self._fitted == (self._text, width):
             return
         self._fitted = (self._text, width)
-        for text in (self._text, self._text.replace(" ", "\n")):
+        for text in (self._text, self._text.replace(": ", ":\n"), self._text.replace(" ", "\n")):
             self.actor.SetInput(text)
             for size in FONT_SIZES:
                 self.actor.GetTextProperty().SetFontSize(size)

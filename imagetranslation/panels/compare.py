@@ -184,11 +184,12 @@ class ComparePanel:
         if pair is None:
             self.ui.compareButton.checked = False
             return
-        for node, side in zip(pair, (self._task.source, self._task.target)):
-            if side.inverted:
+        reference = self.ui.referenceSelector.currentNode()
+        for node, side in zip((*pair, reference), (self._task.source, self._task.target, self._task.target)):
+            if node is not None and side.inverted:
                 show_inverted(node)
         orientation = ORIENTATIONS[self.ui.orientationComboBox.currentIndex]
-        self.view.show(*pair, self.ui.referenceSelector.currentNode(), orientation)
+        self.view.show(*pair, reference, orientation)
         if self._swapKey is None:
             self._swapKey = qt.QShortcut(qt.QKeySequence(SWAP_KEY), slicer.util.mainWindow() or self.widget)
             self._swapKey.connect("activated()", self.onSwap)
