@@ -5,10 +5,10 @@ With IMAGETRANSLATION_SCREENSHOTS set to a folder, the pictures named in the tut
 
 from __future__ import annotations
 
+import csv
 import re
 import time
 
-import numpy as np
 import pytest
 from tinymodel import write_tiny_model
 
@@ -16,6 +16,7 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
 from imagetranslation.mrml.provenance import provenance_of  # noqa: E402
+from training_tools.phantoms.bonescan_writing import Order, write_cases  # noqa: E402
 
 LONGEST_WORKER_S = 120
 SAMPLE = "prostate_trus_case17"
@@ -36,7 +37,7 @@ def us2mri(a_new_home, request):
 
 @pytest.fixture
 def pool(a_new_home, request):
-    """Pool to Delayed as installed: without a model."""
+    """Pool to Delayed as installed: with the shipped model."""
     return request.getfixturevalue("pool_module")
 
 
@@ -54,15 +55,20 @@ def the_sample(a_scene, prostate_pairs):
 
 
 @pytest.fixture
-def a_made_up_scan(a_scene):
-    """Anterior and posterior blood-pool view of two made-up hands, one wrist hot."""
-    node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "made-up hands, blood pool")
-    slicer.util.updateVolumeFromArray(node, np.stack([_hands(60), _hands(30)]))
-    node.SetSpacing(2.4, 2.4, 10)
-    node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
-    node.SetAttribute("ImageTranslation.Modality", "NM")
-    node.CreateDefaultDisplayNodes()
-    return node
+def the_simulated_patient(tmp_path):
+    """What the tutorial's `imagetranslation phantom` writes: the folder of one patient's scans."""
+    write_cases(Order(1, seed=1, region="knees", groups=("osteomyelitis",)), tmp_path / "simulated")
+    return tmp_path / "simulated"
+
+
+@pytest.fixture
+def the_blood_pool(a_scene, the_simulated_patient):
+    return _loaded(a_scene, the_simulated_patient / "source", "simulated knees, blood pool")
+
+
+@pytest.fixture
+def the_true_delayed(a_scene, the_blood_pool, the_simulated_patient):
+    return _loaded(a_scene, the_simulated_patient / "target", "simulated knees, delayed")
 
 
 @pytest.fixture
@@ -91,29 +97,26 @@ def settle(wait_until):
     return wait
 
 
-def _hands(hot):
-    """Counts (row, column) of two palms with fingers and forearms; `hot` more counts in one wrist."""
-    rows, columns = np.indices((128, 128)).astype(float)
-    mean = np.full(rows.shape, 0.4)
-    for centre, outside in ((36, -1), (92, 1)):
-        hand = np.zeros(rows.shape, bool)
-        hand |= np.hypot((rows - 66) / 19, (columns - centre) / 14) < 1
-        hand |= (np.abs(columns - centre) < 8) & (rows > 76)
-        for finger in range(-1, 3):
-            middle = centre + outside * 6.2 * (finger - 0.5) * (1 + (60 - rows) / 180)
-            hand |= (np.abs(columns - middle) < 2.4) & (rows > 24 + 4 * (finger - 0.5) ** 2) & (rows < 62)
-        thumb = centre - outside * (14 + (70 - rows) * 0.3)
-        hand |= (np.abs(columns - thumb) < 3) & (rows > 48) & (rows < 76)
-        mean += 10 * hand
-    mean += hot * np.exp(-(np.hypot(rows - 84, columns - 36) ** 2) / 40)
-    return np.random.default_rng(3).poisson(mean).astype(np.uint16)
+def _loaded(scene, folder, name):
+    """The one planar image of a folder, as Slicer's DICOM module brings it."""
+    from imagetranslation.volume import read_volume
+
+    (path,) = folder.iterdir()
+    volume = read_volume(path)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, volume.array)
+    node.SetSpacing(*volume.spacing)
+    node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    node.SetAttribute("ImageTranslation.Modality", "NM")
+    node.CreateDefaultDisplayNodes()
+    return node
 
 
 def _box(scene, name, row, column):
-    """A box of 9 x 9 pixels through both views."""
+    """A box of 17 x 17 pixels of 1.6 mm."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
-    node.SetCenter(-2.4 * column, -2.4 * row, 5)
-    node.SetSize(2.4 * 9 - 0.1, 2.4 * 9 - 0.1, 40)
+    node.SetCenter(-1.6 * column, -1.6 * row, 0)
+    node.SetSize(1.6 * 17 - 0.1, 1.6 * 17 - 0.1, 40)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetHandlesInteractive(False)
     node.GetDisplayNode().SetFillVisibility(False)
@@ -146,10 +149,11 @@ def test_the_ultrasound_tutorial(us2mri, the_sample, translated, click, choose, 
 
 def test_the_bone_scan_tutorial(
     pool,
-    a_new_home,
     tmp_path,
     a_scene,
-    a_made_up_scan,
+    the_simulated_patient,
+    the_blood_pool,
+    the_true_delayed,
     translated,
     click,
     choose,
@@ -159,8 +163,31 @@ def test_the_bone_scan_tutorial(
     screenshot,
 ):
     panel = pool.widget.panel
-    assert not panel.translate.ui.translateButton.enabled
-    assert panel.translate.ui.modelComboBox.currentText == "No model is installed"
+    choose(panel.translate.ui.inputSelector, "simulated knees, blood pool")
+    assert panel.translate.ui.translateButton.enabled, "the shipped model is there without a download"
+    assert "SIMULATED" in panel.translate.ui.modelComboBox.currentText
+
+    result = translated(pool)
+    assert result.GetName() == "SYNTHETIC NM of simulated knees, blood pool"
+    assert "WARNING" not in panel.translate.ui.resultLabel.text
+    choose(panel.compare.ui.referenceSelector, "simulated knees, delayed")
+    settle(0.5)
+    screenshot("pool2delayed_side_by_side")
+
+    with (the_simulated_patient / "lesions.csv").open(newline="", encoding="utf-8") as table:
+        hot = next(row for row in csv.DictReader(table) if row["cause"] == "osteomyelitis")
+    row, column = float(hot["row"]), float(hot["column"])
+    panel.translate.ui.translateSection.collapsed = True
+    _box(a_scene, "hot bone", row, column)
+    _box(a_scene, "other leg", row, 255 - column)
+    choose(panel.counts.ui.lesionSelector, "hot bone")
+    choose(panel.counts.ui.otherSelector, "other leg")
+    click(panel.counts.ui.measureButton)
+    process_events()
+    for image in ("Blood pool", "Synthetic delayed"):
+        assert panel.counts.ratios[image].value > 2
+    settle(0.5)
+    screenshot("pool2delayed_counts")
 
     package = write_tiny_model(tmp_path / "elsewhere", "pool2delayed", "my-own-model")
     panel.install.ui.installSection.collapsed = False
@@ -168,21 +195,8 @@ def test_the_bone_scan_tutorial(
     dialogs.will_choose_file(str(package / "model.json"))
     click(panel.install.ui.localModelButton)
     settle(0.5)
+    assert "local file" in panel.translate.ui.modelComboBox.currentText
     screenshot("pool2delayed_model", panel.install.widget)
-    panel.install.ui.installSection.collapsed = True
-    assert panel.translate.ui.translateButton.enabled
-
-    result = translated(pool)
-    assert result.GetName() == "SYNTHETIC NM of made-up hands, blood pool"
-    _box(a_scene, "hot wrist", row=84, column=36)
-    _box(a_scene, "other wrist", row=84, column=92)
-    choose(panel.counts.ui.lesionSelector, "hot wrist")
-    choose(panel.counts.ui.otherSelector, "other wrist")
-    click(panel.counts.ui.measureButton)
-    process_events()
-    assert panel.counts.ratios["Blood pool"].value > 2
-    settle(0.5)
-    screenshot("pool2delayed_counts")
 
 
 @pytest.mark.parametrize("name", ["us2mri", "pool2delayed", "radiomics"])
