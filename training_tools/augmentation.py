@@ -1,7 +1,7 @@
 """Random changes to a batch of training samples, drawn from a given generator so that a run can be repeated.
 
-Geometry is changed in source, target, weight and lesion alike; gamma and gain in the source only, as the scanner's
-settings would; mixup blends the same place of two patients. In two and in three dimensions.
+Geometry is changed in source, target, weight and region (lesion or organ) alike; gamma and gain in the source only, as
+the scanner's settings would; mixup blends the same place of two patients. In two and in three dimensions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _AXES = {2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
 
 
 def augment(batch: torch.Tensor, settings: Augmentation, generator: torch.Generator, sources: int = 1) -> torch.Tensor:
-    """(n, sources + 2 or 3, *spatial): source channels and target in [-1, 1], weight and lesion in [0, 1].
+    """(n, sources + 2 or 3, *spatial): source channels and target in [-1, 1], weight and region in [0, 1].
 
     The same shapes and ranges come back.
     """
@@ -42,7 +42,7 @@ def mix(
 ) -> torch.Tensor:
     """Blend two batches with one uniform weight a sample, in `share` of the samples (Zhang et al. 2018, mixup).
 
-    A blend counts where both weights do, and is a lesion where one of them is.
+    A blend counts where both weights do, and is in the region where one of them is.
     """
     shape = (len(first), *[1] * (first.dim() - 1))
     blend = torch.rand(shape, generator=generator)

@@ -10,8 +10,7 @@ from .config import Config
 from .evaluation import FLOORS, METRICS, MODEL
 from .exporting import evaluated
 
-# Of the networks that stand in for the study's.
-SMALL = ("pix2pix-small", "located")
+# Of the one network that is named after the study's.
 SMALLER = (
     " The study it follows used a 2D-Pix2Pix of 54.4 M parameters; that network is in the registry as `pix2pix`, but "
     "this package is a small variant and its scores say nothing about the study's."
@@ -29,7 +28,7 @@ def render(config: Config, metadata: dict[str, Any]) -> str:
         metadata["description"],
         "## Network",
         f"`{metadata['network']['name']}` with {parameters / 1e6:.2f} M parameters, stored as "
-        f"{metadata['weights']['dtype']}.{SMALLER if metadata['network']['name'] in SMALL else ''}",
+        f"{metadata['weights']['dtype']}.{SMALLER if metadata['network']['name'] == 'pix2pix-small' else ''}",
         _bullets(card.design if card else ()),
         "## Data",
         f"{training['data']} Licence: {training['licence']}.",

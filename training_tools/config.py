@@ -216,6 +216,11 @@ class Config(Strict):
             raise ValueError("augmentation.mirror 'slices' is for samples that are volumes")
         if self.sampling.unpaired and self.augmentation.mixup:
             raise ValueError("augmentation.mixup blends pairs; with sampling.unpaired it must be 0")
+        if self.sampling.region == "organ" and (self.augmentation.mixup or self.objective.get("lesion")):
+            what = (
+                "augmentation.mixup would blend two organs" if self.augmentation.mixup else "objective.lesion has none"
+            )
+            raise ValueError(f"{what} with sampling.region 'organ'; it must be 0")
         name = self.objective["name"]
         if self.sampling.unpaired and not objectives.find(name).unpaired:
             raise ValueError(f"the objective {name!r} learns from pairs; sampling.unpaired must be off")
@@ -246,6 +251,8 @@ class Config(Strict):
     def digest(self) -> str:
         """Hex SHA-256 of everything that decides about the weights: all but the words of card and origins."""
         content = self.model_dump(mode="json", exclude={"card", "origins"})
+        if content["sampling"]["region"] == "lesion":  # as before there was a choice
+            del content["sampling"]["region"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def published(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def begin(
     cases: dict[str, list[str]] = defaultdict(list)
     for case, patient in sorted(owners.items()):
         cases[patient].append(case)
-    prints = fingerprints(data, sorted(owners))
+    prints = fingerprints(data, sorted(owners), config.sampling.region)
     if labels is not None and everyone:
         labels = {**dict.fromkeys(cases), **labels}
     tested, translators, notes = plans.draw(sorted(cases), labels, scheme)

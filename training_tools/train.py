@@ -35,7 +35,7 @@ from .console import run as run_command
 from .dataset import BOTH, case_names, patients, sides
 from .splits import read_split
 from .training import validation
-from .training.cache import Stored, fingerprints, open_cases
+from .training.cache import Stored, fingerprints, open_cases, require_organs
 from .training.fitting import require_fit
 from .training.loop import Loop
 from .training.precision import Hardware, make_fabric, settled
@@ -82,7 +82,9 @@ def train(
     if fabric.global_rank == 0:
         if (run / "config.json").exists():
             claim(run, config, learnt, data, watched, prints)
-        open_cases(data, config, prints, cache)
+        checked = open_cases(data, config, prints, cache)
+        if config.sampling.region == "organ":
+            require_organs(checked[: len(learnt)])
         claim(run, config, learnt, data, watched, prints)  # last: cases that cannot be used leave no run behind
     fabric.barrier()
     stored = open_cases(data, config, prints, cache, build=False)
@@ -331,7 +333,7 @@ def claim(
     path = make_folder(run) / "config.json"
     if path.exists():
         stored = _record(path)
-        if {key: stored.get(key) for key in record} != record:
+        if {**{key: stored.get(key) for key in record}, "config": _as_now(stored)} != record:
             raise InputError(f"{run} holds a run of another configuration or other cases; choose an empty folder.")
         _require_same(run, stored, prints)
         if stored.get("encoder", encoder) != encoder:
@@ -348,6 +350,15 @@ def claim(
         "software": software,
     }
     write_text(path, json.dumps(whole, indent=2) + "\n")
+
+
+def _as_now(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration as this version writes it: settings that came later are at their defaults."""
+    try:
+        told = Config.model_validate(stored["config"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return told.model_dump(mode="json", exclude={"card", "origins"})
 
 
 def require_unchanged_data(run: Path, data: Path) -> None:

@@ -174,7 +174,8 @@ class TestDesignsChosenOnTestedPatients:
         monkeypatch.setattr(entries, "CONFIGS", place)
 
         def write(files: list[str], voxels: list[str]) -> None:
-            text = json.dumps({REGRESSION: {"about": "tiny", "files": files, "voxels": voxels}})
+            group = {"networks": {REGRESSION: "tiny"}, "files": files, "voxels": voxels}
+            text = json.dumps({"some patients": group})
             (place / "us2mri" / chosenon.NAME).write_text(text)
 
         return write

@@ -10,6 +10,8 @@ import torch
 from imagetranslation import networks
 from imagetranslation.errors import InputError, ModelRefused
 from imagetranslation.networks.located import LocatedGenerator, moments, moved
+from training_tools.objectives.located import Located, LocatedOptions
+from training_tools.objectives.protocol import Batch
 from training_tools.train import train
 from training_tools.training.cache import REGION, fingerprints, open_cases
 
@@ -111,17 +113,28 @@ def test_what_does_not_move_with_the_organ_is_the_mean_of_the_unmoved_volumes(
     torch.testing.assert_close(a_network(image), wanted, atol=1e-5, rtol=0)
 
 
-def test_a_volume_in_which_no_organ_is_found_is_taken_whole() -> None:
+def test_a_volume_in_which_no_organ_is_found_is_given_the_average_one() -> None:
     network = networks.build("located", base=4, levels=3, points=4).eval()
     assert isinstance(network, LocatedGenerator)
-    network.spread.fill_(0.3)
+    network.centre.copy_(torch.tensor([0.1, 0.0, -0.2]))
+    network.spread.copy_(torch.tensor([0.2, 0.3, 0.25]))
     torch.nn.init.constant_(network.locator.head.bias, -1000.0)
-    empty = torch.full((1, 1, 16, 17, 18), -1.0)
+    empty = torch.full((1, 1, 32, 32, 32), -1.0)
     centre, spread = network.locate(empty)
-    assert centre.abs().max() < 1e-5
-    # The standard deviation of the whole of [-1, 1] is one over the root of three.
-    torch.testing.assert_close(spread, 0.3 * (torch.full((1, 3), 3**-0.5) / 0.3) ** 0.7, atol=0.01, rtol=0)
+    torch.testing.assert_close(centre[0], network.centre, atol=0.01, rtol=0)
+    torch.testing.assert_close(spread[0], network.spread, atol=0.01, rtol=0)
     assert torch.isfinite(network(empty)).all()
+
+
+def test_a_sample_whose_organ_left_the_volume_does_not_count(two_organs: tuple) -> None:
+    organ = two_organs[0][:, None].clone()
+    organ[1] = 0
+    network = networks.build("located", base=4, levels=3, points=4)
+    assert isinstance(network, LocatedGenerator)
+    batch = Batch(2 * organ - 1, 1 - 2 * organ, torch.ones_like(organ), organ=organ)
+    seen = Located(LocatedOptions())._in_standard_frame(batch, network, torch.Generator())
+    assert seen.weight[0].mean() > 0.5
+    assert seen.weight[1].max() == 0
 
 
 def test_both_means_are_sharp_where_each_belongs(two_organs: tuple) -> None:
@@ -129,7 +142,7 @@ def test_both_means_are_sharp_where_each_belongs(two_organs: tuple) -> None:
     network = networks.build("located", base=4, levels=3, points=12, share=1.0).eval()
     assert isinstance(network, LocatedGenerator)
     targets = 1.6 * volume - 0.8
-    network.start_from_organs([(target, torch.ones_like(target), organ) for target, organ in zip(targets, volume)])
+    network.start_from_organs(lambda: [(t, torch.ones_like(t), organ) for t, organ in zip(targets, volume)])
     torch.testing.assert_close(network.centre, middles.mean(dim=0), atol=0.005, rtol=0)
     torch.testing.assert_close(network.spread, radii.mean(dim=0) / 5**0.5, atol=0.005, rtol=0)
     plain, in_frame = network.unmoved.tanh(), network.generator.mean.tanh()
@@ -171,7 +184,7 @@ def test_the_organs_label_comes_to_the_network_on_its_own_grid(own_data: Path) -
 def test_training_it_teaches_the_locator(own_data: Path, tmp_path: Path) -> None:
     network = tiny_config("located").network.model_dump()
     network["arguments"]["locator_base"] = 4
-    calm = {"augmentation": {"mixup": 0, "elastic": 0}, "optimiser": {"rate": 0.02}}
+    calm = {"augmentation": {"elastic": 0}, "optimiser": {"rate": 0.02}}
     config = tiny_config("located", steps=80, checkpoint_every=80, network=network, **calm)
     train(config, own_data, tmp_path / "run")
     log = (tmp_path / "run" / "log.csv").read_text().splitlines()
@@ -181,9 +194,15 @@ def test_training_it_teaches_the_locator(own_data: Path, tmp_path: Path) -> None
 
 def test_a_case_without_a_label_is_named_and_nothing_is_written(own_data: Path, tmp_path: Path) -> None:
     (own_data / "source_label" / "case1.nrrd").unlink()
-    with pytest.raises(InputError, match=r"case1 has no label of the organ"):
+    with pytest.raises(InputError, match=r"1 of 3 cases have no label of the organ .* among them case1;"):
         train(tiny_config("located"), own_data, tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_case_to_validate_on_needs_no_label(own_data: Path, tmp_path: Path) -> None:
+    (own_data / "source_label" / "case1.nrrd").unlink()
+    train(tiny_config("located", validation={"cases": ("case1",), "every": 6}), own_data, tmp_path / "run")
+    assert (tmp_path / "run" / "best.safetensors").exists()
 
 
 def test_a_changed_label_is_changed_data_for_this_network_only(own_data: Path, tmp_path: Path) -> None:
@@ -201,8 +220,53 @@ def test_the_network_and_its_objective_need_one_another_and_the_label(own_data: 
         train(tiny_config("located", sampling={}), own_data, tmp_path / "a")
     with pytest.raises(InputError, match="trains the network 'located' only"):
         train(tiny_config("located", dims=3, **_unet()), own_data, tmp_path / "b")
-    with pytest.raises(ValueError, match="region is not the lesion"):
-        tiny_config("located", sampling={"region": "organ", "lesion": 0.5})
+    source = {"spatial_dims": 3, "patch_size": [10, 20, 18], "resampling": {"mode": "none"}}
+    with pytest.raises(InputError, match=r"set source\.resampling\.mode to 'fit'"):
+        train(tiny_config("located", source=source), own_data, tmp_path / "c")
+    with pytest.raises(InputError, match="Each of the committee's 2 members needs volumes of its own"):
+        train(tiny_config("located", batch_size=3), own_data, tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"sampling": {"region": "organ", "lesion": 0.5}}, "region is not the lesion"),
+        ({"augmentation": {"mixup": 0.5}}, "would blend two organs"),
+        ({"objective": {"lesion": 2}}, "objective.lesion has none"),
+    ],
+)
+def test_settings_that_an_organ_has_no_use_for_are_refused(settings: dict, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        tiny_config("located", **settings)
+
+
+def test_the_translator_is_taught_in_the_standard_frame(two_organs: tuple) -> None:
+    volume, _, _ = two_organs
+    network = networks.build("located", base=4, levels=3, points=4)
+    assert isinstance(network, LocatedGenerator)
+    network.centre.copy_(torch.tensor([0.1, 0.0, -0.1]))
+    network.spread.copy_(torch.tensor([0.2, 0.3, 0.25]))
+    organ = volume[:, None]
+    batch = Batch(2 * organ - 1, 1 - 2 * organ, organ, organ=organ)
+    seen = Located(LocatedOptions(jitter=0))._in_standard_frame(batch, network, torch.Generator())
+    for found in ((seen.source + 1) / 2, (1 - seen.target) / 2):
+        centre, spread = moments(found[:, 0])
+        torch.testing.assert_close(centre, network.centre.expand(2, -1), atol=0.01, rtol=0)
+        torch.testing.assert_close(spread, network.spread.expand(2, -1), atol=0.01, rtol=0)
+    assert set(seen.weight.unique().tolist()) == {0.0, 1.0}
+    assert (seen.weight <= (seen.source > 0.9).float()).all()
+    jittered = Located(LocatedOptions(jitter=0.1))._in_standard_frame(batch, network, torch.Generator())
+    assert (jittered.source - seen.source).abs().max() > 0.1
+
+
+def test_a_mirrored_volume_has_its_organ_found_in_the_mirrored_place(two_organs: tuple) -> None:
+    network = networks.build("located", base=4, levels=3, points=4, locator_base=2, mirrored=True).eval()
+    assert isinstance(network, LocatedGenerator)
+    image = (2 * two_organs[0] - 1)[:, None]
+    centre, spread = network.locate(image)
+    other_centre, other_spread = network.locate(image.flip(-1))
+    torch.testing.assert_close(other_centre, centre * torch.tensor([1.0, 1.0, -1.0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(other_spread, spread, atol=1e-5, rtol=0)
 
 
 def _unet() -> dict:

@@ -34,6 +34,7 @@ TINY_OPTIONS: dict[str, dict[str, Any]] = {
         },
         "source": {"spatial_dims": 3, "patch_size": [16, 16, 16]},
         "sampling": {"region": "organ"},
+        "augmentation": {"elastic": 0.05, "mixup": 0, "mirror": "columns"},
     },
 }
 

@@ -10,7 +10,7 @@ Coordinates run over [-1, 1] along every axis, from the outer face of the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from .pix2pix_small import PositionedGenerator, centres, mean_grid, pix2pix_small, sampled, towards
 
-# What counts as the organ: probabilities sharpened by this factor, so that little is left of those below one half, and
-# everywhere a trace, so that the whole volume is the organ where nothing else was found.
+# What counts as the organ: probabilities sharpened by this factor, so that little is left of those below one half,
+# and a trace of the average organ, which is what remains where nothing else was found.
 SHARPENED, TRACE = 8.0, 1e-4
 
 Moments = tuple[torch.Tensor, torch.Tensor]
@@ -92,15 +92,18 @@ class LocatedGenerator(nn.Module):
         self.register_buffer("unmoved", torch.zeros(1, 1, points, points, points))
 
     @torch.no_grad()
-    def start_from_organs(self, patients: Iterable[Anatomy]) -> None:
-        """Take the standard frame and both means from the training patients, which are gone through twice."""
-        everyone = list(patients)
-        found = [moments(organ[None]) for _, _, organ in everyone]
+    def start_from_organs(self, patients: Callable[[], Iterable[Anatomy]]) -> None:
+        """Take the standard frame and both means from the training patients, asked for twice, one after another."""
+        found, shape = [], None
+        for target, _, organ in patients():
+            found.append(moments(organ[None]))
+            shape = target.shape
+        if shape is None:
+            raise ValueError("there is no patient to start from")
         self.centre.copy_(torch.cat([centre for centre, _ in found]).mean(dim=0))
         self.spread.copy_(torch.cat([spread for _, spread in found]).mean(dim=0))
-        shape = everyone[0][0].shape
         plain, moved_there = (torch.zeros(2, 1, 1, *shape) for _ in range(2))
-        for (target, weight, _), own in zip(everyone, found):
+        for (target, weight, _), own in zip(patients(), found):
             both = torch.stack([target * weight, weight])[:, None, None]
             plain += both
             moved_there += torch.stack([moved(part, own, self.standard(1)) for part in both])
@@ -129,12 +132,17 @@ class LocatedGenerator(nn.Module):
         """Centre and spread (batch, 3) of the standard frame."""
         return self.centre.expand(batch, -1), self.spread.expand(batch, -1)
 
+    def _average_organ(self, x: torch.Tensor) -> torch.Tensor:
+        """(D, H, W): a Gaussian with the training organs' average moments, 1 at its top."""
+        apart = [(places - m) / s for places, m, s in zip(_places(x), self.centre, self.spread)]
+        return torch.exp(-(apart[0] ** 2 + apart[1] ** 2 + apart[2] ** 2) / 2)
+
     def locate(self, x: torch.Tensor) -> Moments:
         """Centre and spread (batch, 3) of the organ in each volume, drawn towards the averages."""
         logits = self.locator(x)
         if self.mirrored:
             logits = (logits + self.locator(x.flip(-1)).flip(-1)) / 2
-        centre, spread = moments((SHARPENED * logits[:, 0]).sigmoid() + TRACE)
+        centre, spread = moments((SHARPENED * logits[:, 0]).sigmoid() + TRACE * self._average_organ(x))
         centre = self.centre + self.locate_trust * (centre - self.centre)
         return centre, self.spread * (spread / self.spread) ** self.locate_trust
 
@@ -171,10 +179,10 @@ def moments(probability: torch.Tensor) -> Moments:
 
 
 def moved(volume: torch.Tensor, origin: Moments, target: Moments) -> torch.Tensor:
-    """(batch, channels, D, H, W), shifted and scaled along each axis so that an organ with the moments `origin` gets
+    """(batch, channels, D, H, W), shifted and scaled along each axis, by matrices, which every engine can run.
 
-    the moments `target` ((batch, 3) each). Trilinear; what comes from outside repeats the border. One axis after the
-    other by matrices, which every engine can run.
+    An organ with the moments `origin` gets the moments `target` ((batch, 3) each). Trilinear; what comes from outside
+    repeats the border.
     """
     weights = []
     for axis, size in enumerate(volume.shape[2:]):

@@ -29,7 +29,7 @@ from ..evaluate import write as write_evaluation
 from ..evaluating import writing
 from ..export import describe, write
 from ..splits import Split, read_split
-from ..train import shaped_by, train
+from ..train import require_unchanged_data, shaped_by, train
 from . import costs, sharing
 from .entries import Preset, configured, entries, preset
 from .pictures import write_picture
@@ -171,7 +171,10 @@ def _sha256_of(encoder: Path) -> str:
 
 
 def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]) -> bool:
-    """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network."""
+    """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network, or on
+
+    organs' labels that have changed since (the split's own hashes are of the images).
+    """
     text = (plan.folder(name, fold) / "run" / "config.json").read_text(encoding="utf-8")
     words = {"card", "origins", "title"}
     # What has been added to configurations since is at its default in both.
@@ -179,6 +182,11 @@ def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]
     now = plan.config(name, fold, steps=record["steps"]).model_dump(mode="json", exclude=words)
     for config in (then, now):
         config["objective"].pop("encoder", None)  # its place; the benchmark's folder may have been moved
+    if then["sampling"]["region"] == "organ":
+        try:
+            require_unchanged_data(plan.folder(name, fold) / "run", plan.data)
+        except InputError:
+            return True
     return bool(then != now)
 
 

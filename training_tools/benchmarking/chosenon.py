@@ -1,8 +1,8 @@
-"""Which networks' designs were chosen on patients that are compared here, so that they may not compete with the others.
+"""Which networks' designs were chosen on patients that are compared here, so that they may not compete with others.
 
-`configs/<task>/chosen_on.json` names them, with hashes of those patients' images. A patient is known by the scanner
-files that `prepare` recorded, or by the voxels of the source, in whatever file, type and order of axes. Images that
-were both saved again and resampled are not known again.
+`configs/<task>/chosen_on.json` has groups of patients: the networks that were chosen on them, and hashes of their
+images. A patient is known by the scanner files that `prepare` recorded, or by the voxels of the source, in whatever
+file, type and order of axes. Images that were both saved again and resampled are not known again.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ def chosen_on(task: str, data: Path, tested: Collection[str]) -> dict[str, int]:
     if not path.is_file():
         return {}
     choices: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    known = {name: (set(choice["files"]), set(choice["voxels"])) for name, choice in choices.items()}
-    voxels_known = set().union(*(voxels for _, voxels in known.values()))
-    found = dict.fromkeys(known, 0)
+    known = [(list(one["networks"]), set(one["files"]), set(one["voxels"])) for one in choices.values()]
+    voxels_known = set().union(*(voxels for _, _, voxels in known))
+    found = {name: 0 for names, _, _ in known for name in names}
     for record in dataset.manifest(data)["cases"]:
         if record["case"] not in tested:
             continue
         files = _recorded_files(record)
         # The voxels are read only where the files do not tell.
-        told = any(files & mine for mine, _ in known.values())
+        told = any(files & mine for _, mine, _ in known)
         voxels = "" if told or not voxels_known else voxels_hash(_source(data, record["case"]))
-        for name, (mine, theirs) in known.items():
-            found[name] += bool(files & mine) or voxels in theirs
+        for names, mine, theirs in known:
+            if files & mine or voxels in theirs:
+                found.update({name: found[name] + 1 for name in names})
     return {name: count for name, count in found.items() if count}
 
 

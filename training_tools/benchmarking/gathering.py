@@ -16,7 +16,10 @@ from .costs import WALL
 from .entries import PLANAR, entries, grid_seen
 
 OTHERWISE = "not compared: it was scored with another encoder of features; remove its folder and run it again"
-OUTDATED = "not compared: its settings have changed since it was run; remove its folder and run it again"
+OUTDATED = (
+    "not compared: its settings, or the labels it learnt from, have changed since it was run; remove its folder and "
+    "run it again"
+)
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ class Stored:
     """One case on the network's grid.
 
     arrays: float32 (3 or 4, slice, row, column), mapped from disk and read-only: source and target in [-1, 1], weight
-    in [0, 1] (1 where both were recorded) and the mask of the region that the configuration's sampling names: of
-    lesions, where one is known, or of the organ. foreground, lesion: int (n, 3),
+    in [0, 1] (1 where both were recorded) and the mask of the region that the configuration's sampling names, where it
+    is known: of lesions or of the organ. foreground, lesion: int (n, 3),
     places of voxels with weight 1 and of voxels in a lesion, evenly spread over them; n may be 0. side: as `Case.side`;
     an unpaired case's weight is its own image's. patient: whose it is, see `owner`.
     """
@@ -137,19 +137,10 @@ def _store(path: Path, case: Case, config: Config) -> None:
 
 
 def on_grid(case: Case, config: Config) -> np.ndarray:
-    """float32 (3 or 4, slice, row, column): a case as `Stored.arrays` holds it. InputError where its organ's label is
-    wanted and there is none.
-    """
+    """float32 (3 or 4, slice, row, column): a case as `Stored.arrays` holds it."""
     grid = model_grid(case.source, config.inputs())
     parts = [case.normalised, case.wanted, case.valid.astype(np.float32)]
-    region = case.lesion
-    if config.sampling.region == "organ":
-        if case.organ is None or not case.organ.any():
-            raise InputError(
-                f"{case.name} has no label of the organ on its source, which sampling.region asks for; prepare the "
-                "pairs with their labels."
-            )
-        region = case.organ
+    region = case.organ if config.sampling.region == "organ" else case.lesion
     if region is not None:
         parts.append(region.astype(np.float32))
     return np.stack([grid.forward(part) for part in parts])
@@ -157,8 +148,7 @@ def on_grid(case: Case, config: Config) -> np.ndarray:
 
 def mean_volume(cases: Sequence[Stored]) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean of the targets, float32 (slice, row, column), and the summed weights; one case at a time."""
-    if len({case.shape for case in cases}) != 1:
-        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
+    _require_one_shape(cases)
     total, weight = (np.zeros(cases[0].shape, np.float32) for _ in range(2))
     for case in cases:
         total += case.arrays[TARGET] * case.arrays[WEIGHT]
@@ -167,12 +157,29 @@ def mean_volume(cases: Sequence[Stored]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def anatomies(cases: Sequence[Stored]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Target, weight and organ of each case, float32 (slice, row, column); InputError where their shapes differ."""
-    if len({case.shape for case in cases}) != 1:
-        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
+    """Target, weight and organ of each case, float32 (slice, row, column); see `require_organs`.
+
+    InputError where their shapes differ.
+    """
+    require_organs(cases)
+    _require_one_shape(cases)
     for case in cases:
         target, weight, organ = (torch.from_numpy(np.array(case.arrays[part])) for part in (TARGET, WEIGHT, REGION))
         yield target, weight, organ.clamp(0, 1)
+
+
+def require_organs(cases: Sequence[Stored]) -> None:
+    """InputError for a case to train on whose organ is not labelled."""
+    if lacking := [case.name for case in cases if len(case.arrays) <= REGION or not case.arrays[REGION].any()]:
+        raise InputError(
+            f"{len(lacking)} of {len(cases)} cases have no label of the organ on their source, which sampling.region "
+            f"asks for, among them {lacking[0]}; prepare the pairs with their labels, or leave these cases out."
+        )
+
+
+def _require_one_shape(cases: Sequence[Stored]) -> None:
+    if len({case.shape for case in cases}) != 1:
+        raise InputError("A network that sees whole volumes needs resampling mode 'fit', so that all have one shape.")
 
 
 def _points(mask: np.ndarray) -> list[list[int]]:

@@ -112,7 +112,7 @@ def laid_out(network: torch.nn.Module, settings: Precision, device: torch.device
         as_products(network)
     if settings.channels_last:
         dims = {tensor.dim() for tensor in network.parameters()}
-        # Volumes' convolutions have five dimensions; a network has one kind only.
+        # Volumes' convolutions have five dimensions; a network that has both kinds is left as it is.
         if 5 in dims and 4 not in dims:
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         elif 4 in dims and 5 not in dims:

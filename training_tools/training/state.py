@@ -37,11 +37,8 @@ class State:
         torch.manual_seed(seeded(config.seed, "weights"))
         generator: Any = registry.build(config.network.name, **config.network.arguments)
         if hasattr(generator, "start_from_organs"):
-            if config.sampling.region != "organ":
-                raise InputError(
-                    f"The network {config.network.name!r} learns where the organ is: set sampling.region to 'organ'."
-                )
-            generator.start_from_organs(anatomies(cases))
+            _require_whole_volumes_with_organs(config)
+            generator.start_from_organs(lambda: anatomies(cases))
         elif hasattr(generator, "start_from"):
             generator.start_from(*map(torch.from_numpy, mean_volume(cases)))
         self.networks = self.objective.networks(generator, shape_of(config))
@@ -136,6 +133,17 @@ class State:
 
     def _parameters(self, parts: Iterable[str]) -> list[torch.nn.Parameter]:
         return [p for part in parts for p in self.networks[part].parameters() if p.requires_grad]
+
+
+def _require_whole_volumes_with_organs(config: Config) -> None:
+    name, sampling = config.network.name, config.sampling
+    if sampling.region != "organ":
+        raise InputError(f"The network {name!r} learns where the organ is: set sampling.region to 'organ'.")
+    if config.source.resampling.mode != "fit" or sampling.samples != "windows":
+        raise InputError(
+            f"The network {name!r} sees whole volumes: set source.resampling.mode to 'fit' and sampling.samples to "
+            "'windows'."
+        )
 
 
 def make_objective(config: Config) -> Objective:
