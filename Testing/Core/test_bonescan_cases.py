@@ -330,6 +330,7 @@ def test_the_dicom_objects_hold_the_same_counts_and_say_that_nobody_was_scanned(
         assert volume.spacing[0] == pytest.approx(1.2)
         header = pydicom.dcmread(path, stop_before_pixels=True)
         assert header.SyntheticData == "YES"
+        assert not volume.synthetic, "no model made it: it can be translated"
         assert "no patient" in header.ImageComments
 
 

@@ -19,6 +19,8 @@ from .opening import text_of
 
 SYNTHETIC_DATA = (0x0008, 0x001C)
 MANUFACTURER = "SlicerImageTranslation"
+# Whose objects are synthetic as well, but stand in for a scan: no model made them.
+SIMULATOR = "SlicerImageTranslation simulator"
 PRIVATE_GROUP, PRIVATE_CREATOR, PRIVATE_ELEMENT = 0x0099, "IMAGETRANSLATION", 0x01
 _SHORT_TEXT = 1024
 _LONG_STRING = 64
@@ -68,9 +70,14 @@ def synthesizing_equipment(record: Provenance, charset: Any) -> Any:
 
 
 def provenance_of(dataset: Any) -> Provenance | None:
-    """Where an object with Synthetic Data (0008,001C) = YES came from, ours or another software's; None for a scan."""
+    """Where an object with Synthetic Data (0008,001C) = YES came from, ours or another software's.
+
+    None for a scan, and for one that our simulator acquired of nobody: it is there to be translated.
+    """
     element = dataset.get(SYNTHETIC_DATA)
     if element is None or str(element.value).strip().upper() != "YES":
+        return None
+    if str(dataset.get("Manufacturer", "")) == SIMULATOR:
         return None
     return _private_record(dataset) or _public_record(dataset)
 

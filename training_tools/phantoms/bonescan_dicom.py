@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from imagetranslation.dicomio.marking import SIMULATOR
 from imagetranslation.dicomio.modules import NM_STORAGE, pixels
 from imagetranslation.files import atomic_path
 
@@ -52,7 +53,7 @@ def write_planar(
     data.StudyDescription, data.SeriesDescription = "SIMULATED bone scan", f"SIMULATED {phase} {view}"
     data.Laterality = ""  # conditional on a paired body part, which a planar view of both sides is not
     data.SeriesNumber, data.InstanceNumber = (1 if phase == "blood pool" else 2), 1
-    data.Manufacturer, data.ImageComments = "SlicerImageTranslation simulator", COMMENT
+    data.Manufacturer, data.ImageComments = SIMULATOR, COMMENT
     data.PatientOrientationCodeSequence = [_code(pydicom, "102538003", "recumbent")]
     data.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = [
         _code(pydicom, "40199007", "supine")
