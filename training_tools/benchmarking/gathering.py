@@ -17,7 +17,7 @@ from .entries import PLANAR, entries, grid_seen
 
 OTHERWISE = "not compared: it was scored with another encoder of features; remove its folder and run it again"
 OUTDATED = (
-    "not compared: its settings, or the labels it learnt from, have changed since it was run; remove its folder and "
+    "not compared: its settings have changed since it was run, or the labels it learnt from; remove its folder and "
     "run it again"
 )
 
