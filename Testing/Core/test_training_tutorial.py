@@ -140,7 +140,8 @@ def test_the_array_has_a_job_for_every_cell_of_the_full_benchmark(tutorial: str)
     cells = networks * entries.preset("us2mri", "full").folds
     assert f"#SBATCH --array=0-{cells - 1}\n" in tutorial
     assert f"It prints {cells} lines for `us2mri`, numbered 0 to {cells - 1}." in tutorial
-    assert [entries.preset("us2mri", name).seconds for name in ("quick", "standard", "full")] == [15, 300, 3600]
+    assert [entries.preset("us2mri", name).seconds for name in ("quick", "standard", "full")] == [15, 150, 3600]
+    assert "each the same 2.5 minutes" in tutorial
 
 
 def test_every_setting_that_the_tutorial_names_is_one(tutorial: str) -> None:
