@@ -32,7 +32,7 @@ from imagetranslation.uncertainty import LEAST_PATIENTS, METHODS, Settings, tran
 from imagetranslation.uncertainty.calibration import one_frame
 
 from . import leaks, reliability
-from .config import Config, read_config
+from .config import Config, read_config, stored_config
 from .console import run as run_command
 from .dataset import Case, LazyCases, case_names
 from .export import describe, read_run, write
@@ -119,7 +119,11 @@ def _fold_package(run: Path, config: Config) -> ModelPackage:
         package = load_package(run / "package")
     except ModelRefused as error:
         raise InputError(f"{run} holds no finished fold; run training_tools.crossval first.") from error
-    if package.metadata["training"]["config"] != config.published():
+    try:
+        told = stored_config(package.metadata["training"]["config"]).published()
+    except ValueError:
+        told = {}
+    if told != config.published():
         raise InputError(f"{run} was made by another configuration; run training_tools.crossval with this one first.")
     return package
 

@@ -133,9 +133,10 @@ class Uncertainty(Strict):
 class Card(Strict):
     """What the model's card and `model.json` say in words; numbers are added when the package is written.
 
-    title: the package's, where it shall say more than the configuration's.
+    id, title: the package's, where they shall say more than the configuration's.
     """
 
+    id: str = ""
     title: str = ""
     description: str
     authors: str
@@ -283,6 +284,14 @@ class Config(Strict):
             "background": lower,
             "window": [lower, upper],
         }
+
+
+def stored_config(told: Any) -> Config:
+    """A configuration that an earlier version may have written: settings that came later are at their defaults.
+
+    ValueError where today's rules refuse it.
+    """
+    return Config.model_validate(told)
 
 
 def read_config(path: str | Path) -> Config:

@@ -155,7 +155,7 @@ def describe(
     network = networks.build(config.network.name, **config.network.arguments)
     commands = list(card.commands) if card else []
     return {
-        "id": config.id,
+        "id": (card.id if card else "") or config.id,
         "version": config.version,
         "title": (card.title if card else "") or config.title,
         "description": card.description if card else UNSAID,

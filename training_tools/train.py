@@ -30,7 +30,7 @@ from imagetranslation.errors import Cancelled, InputError, RunFailed
 from imagetranslation.files import atomic_path, make_folder, write_text
 
 from . import checkpoint, leaks
-from .config import Config, read_config
+from .config import Config, read_config, stored_config
 from .console import run as run_command
 from .dataset import BOTH, case_names, patients, sides
 from .splits import read_split
@@ -353,9 +353,9 @@ def claim(
 
 
 def _as_now(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration as this version writes it: settings that came later are at their defaults."""
+    """A stored configuration as this version writes it; empty where there is none that it takes."""
     try:
-        told = Config.model_validate(stored["config"])
+        told = stored_config(stored["config"])
     except (ValueError, KeyError, TypeError):
         return {}
     return told.model_dump(mode="json", exclude={"card", "origins"})

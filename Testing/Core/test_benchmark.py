@@ -287,8 +287,10 @@ class TestStartedAgain:
         presets["tiny"]["changes"] = {PIX2PIX: {"optimiser.rate": 0.5}}
         (changed / "us2mri" / "presets.json").write_text(json.dumps(presets))
         monkeypatch.setattr(entries, "CONFIGS", changed)
+        (a_copy / PERCEPTUAL / "fold-1" / "run" / "config.json").write_text('{"config": {"id": "of another time"}}')
         found = states(a_copy)
-        assert found[PIX2PIX].startswith("not compared: its settings have changed")
+        for name in (PIX2PIX, PERCEPTUAL):
+            assert found[name].startswith("not compared: its settings have changed")
         assert found[REGRESSION] == "done"
 
     def test_a_network_that_lacks_a_fold_is_named_and_not_compared(self, a_copy: Path) -> None:

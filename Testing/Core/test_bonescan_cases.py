@@ -334,6 +334,21 @@ def test_the_dicom_objects_hold_the_same_counts_and_say_that_nobody_was_scanned(
         assert "no patient" in header.ImageComments
 
 
+def test_what_was_derived_from_a_simulated_object_is_no_scan(a_folder: Path, tmp_path: Path) -> None:
+    import pydicom
+
+    case = rows_of(a_folder / "disease.csv")[0]["case"]
+    for change in (
+        {"ImageType": ["DERIVED", "PRIMARY", "STATIC", "EMISSION"]},
+        {"DerivationDescription": "translated"},
+    ):
+        header = pydicom.dcmread(a_folder / "dicom" / case / "pool.dcm")
+        for name, value in change.items():
+            setattr(header, name, value)
+        header.save_as(tmp_path / "derived.dcm")
+        assert read_volume(tmp_path / "derived.dcm").synthetic
+
+
 def test_dciodvfy_finds_nothing_but_the_attribute_it_does_not_know(a_folder: Path) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (apt-get install dicom3tools)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,21 @@ def test_a_changed_label_is_changed_data_for_this_network_only(own_data: Path, t
     with pytest.raises(InputError, match="case1 have changed"):
         train(tiny_config("located"), own_data, tmp_path / "run")
     train(tiny_config(), own_data, tmp_path / "other")
+
+
+def test_a_run_from_before_there_was_a_region_goes_on_and_another_one_is_refused(
+    own_data: Path, tmp_path: Path
+) -> None:
+    train(tiny_config(), own_data, tmp_path / "run", stop_after=2)
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    del record["config"]["sampling"]["region"]
+    path.write_text(json.dumps(record))
+    train(tiny_config(), own_data, tmp_path / "run")
+    record["config"]["steps"] = 7
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="another configuration"):
+        train(tiny_config(), own_data, tmp_path / "run")
 
 
 def test_the_network_and_its_objective_need_one_another_and_the_label(own_data: Path, tmp_path: Path) -> None:

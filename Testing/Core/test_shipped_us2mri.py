@@ -28,7 +28,7 @@ def test_the_package_is_whole_small_and_named_so(shipped: ModelPackage) -> None:
     assert shipped.metadata["network"]["name"] == "located"
 
 
-def test_the_held_out_cases_are_the_ones_kept_for_ever_and_were_not_trained_on(shipped: ModelPackage) -> None:
+def test_the_held_out_cases_are_the_same_as_ever_and_were_not_trained_on(shipped: ModelPackage) -> None:
     training = shipped.metadata["training"]
     assert training["held_out"] == HELD_OUT
     assert training["cases"] == [f"case{number:02d}" for number in range(14)]

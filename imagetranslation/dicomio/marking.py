@@ -72,14 +72,23 @@ def synthesizing_equipment(record: Provenance, charset: Any) -> Any:
 def provenance_of(dataset: Any) -> Provenance | None:
     """Where an object with Synthetic Data (0008,001C) = YES came from, ours or another software's.
 
-    None for a scan, and for one that our simulator acquired of nobody: it is there to be translated.
+    None for a scan, and for one that our simulator acquired of nobody: it is there to be translated. What was derived
+    from such a one is neither.
     """
     element = dataset.get(SYNTHETIC_DATA)
     if element is None or str(element.value).strip().upper() != "YES":
         return None
-    if str(dataset.get("Manufacturer", "")) == SIMULATOR:
+    made = _private_record(dataset)
+    if made is None and _simulated(dataset):
         return None
-    return _private_record(dataset) or _public_record(dataset)
+    return made or _public_record(dataset)
+
+
+def _simulated(dataset: Any) -> bool:
+    kinds = dataset.get("ImageType") or [""]
+    first = kinds if isinstance(kinds, str) else kinds[0]
+    derived = any(name in dataset for name in ("ContributingEquipmentSequence", "DerivationDescription"))
+    return str(dataset.get("Manufacturer", "")) == SIMULATOR and first == "ORIGINAL" and not derived
 
 
 def moment(record: Provenance, offset: str) -> datetime:

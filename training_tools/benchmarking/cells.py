@@ -22,7 +22,7 @@ from imagetranslation.files import make_folder, write_text
 
 from .. import encoder as encoders
 from .. import leaks
-from ..config import Config
+from ..config import Config, stored_config
 from ..dataset import Case, LazyCases
 from ..evaluate import evaluate, settings_of, sides
 from ..evaluate import write as write_evaluation
@@ -171,14 +171,16 @@ def _sha256_of(encoder: Path) -> str:
 
 
 def settings_changed(plan: Plan, name: str, fold: int, record: Mapping[str, Any]) -> bool:
-    """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network, or on
+    """Whether a finished cell, `record`, was trained with other settings than the preset now gives its network.
 
-    organs' labels that have changed since (the split's own hashes are of the images).
+    Or on organs' labels that have changed since: the split's own hashes are of the images.
     """
-    text = (plan.folder(name, fold) / "run" / "config.json").read_text(encoding="utf-8")
     words = {"card", "origins", "title"}
-    # What has been added to configurations since is at its default in both.
-    then = Config.model_validate(json.loads(text)["config"]).model_dump(mode="json", exclude=words)
+    try:
+        text = (plan.folder(name, fold) / "run" / "config.json").read_text(encoding="utf-8")
+        then = stored_config(json.loads(text)["config"]).model_dump(mode="json", exclude=words)
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
     now = plan.config(name, fold, steps=record["steps"]).model_dump(mode="json", exclude=words)
     for config in (then, now):
         config["objective"].pop("encoder", None)  # its place; the benchmark's folder may have been moved

@@ -39,9 +39,8 @@ def chosen_on(task: str, data: Path, tested: Collection[str]) -> dict[str, int]:
         # The voxels are read only where the files do not tell.
         told = any(files & mine for _, mine, _ in known)
         voxels = "" if told or not voxels_known else voxels_hash(_source(data, record["case"]))
-        for names, mine, theirs in known:
-            if files & mine or voxels in theirs:
-                found.update({name: found[name] + 1 for name in names})
+        chosen = {name for names, mine, theirs in known if files & mine or voxels in theirs for name in names}
+        found.update({name: found[name] + 1 for name in chosen})
     return {name: count for name, count in found.items() if count}
 
 

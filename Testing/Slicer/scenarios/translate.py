@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import slicer
 
+from imagetranslation.panels.modelchoices import MISSING_SENTENCE
+
 from .context import Context
 
 MARK = "SYNTHETIC"
@@ -32,8 +34,8 @@ def _translate(the: Context, name: str, shape: tuple[int, int, int]) -> None:
     the.process_events()
     assert controls.inputSelector.currentNode() == source
     if not controls.translateButton.enabled:
-        # No model: either none is shipped for this task, or what checks packages is not installed.
-        assert controls.modelComboBox.currentText
+        # Both tasks have a model that is shipped; it cannot be listed where what checks packages is not installed.
+        assert controls.modelComboBox.currentText == MISSING_SENTENCE
         return
     the.click(controls.translateButton)
     if not panel.translation.busy:
