@@ -83,6 +83,27 @@ def require_scores_of(scores: dict[str, Any], config: Config, names: list[str]) 
         raise InputError(f"The scores leave out cases that the run was trained on: {', '.join(missing[:5])}.")
 
 
+def card_of(config: Config, run: Path) -> Card | None:
+    """The card of a configuration; InputError where the run was trained with other settings than its words are of.
+
+    Names, the cases held out and the place of an encoder are no settings of the training.
+    """
+    told, trained = _trained_with(config), _trained_with(read_run(run)[0])
+    if config.card is not None and told != trained:
+        key = next(key for key, value in told.items() if trained[key] != value)
+        raise InputError(
+            f"The card's words are of another training than {run}: their {key} differ. Give the run's own "
+            "configuration."
+        )
+    return config.card
+
+
+def _trained_with(config: Config) -> dict[str, Any]:
+    told = config.model_dump(mode="json", exclude={"card", "origins", "id", "version", "title", "held_out"})
+    told["objective"].pop("encoder", None)
+    return told
+
+
 def export(
     run: Path,
     data: Path,
@@ -215,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     scores = read_scores(options.scores) if options.scores else None
     calibration = read_calibration(options.calibration) if options.calibration else None
-    card = read_config(options.config).card if options.config else None
+    card = card_of(read_config(options.config), options.run) if options.config else None
     package = export(
         options.run, options.data, options.output, scores=scores, calibration=calibration, card=card,
         evaluation_file=options.evaluation, method=options.method,

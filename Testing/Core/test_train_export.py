@@ -18,7 +18,7 @@ from imagetranslation.inference import translate
 from imagetranslation.models import load_package, verify
 from imagetranslation.volume import read_volume, write_volume
 from training_tools import crossval, export
-from training_tools.config import Config, read_config
+from training_tools.config import Card, Config, read_config
 from training_tools.train import train
 from training_tools.training.cache import fingerprints, open_cases
 from training_tools.training.fitting import require_fit, whole_image_settings
@@ -117,6 +117,26 @@ def test_scores_of_another_configuration_or_of_no_cross_validation_are_refused(
     assert not (tmp_path / "package").exists()
     assert export.main([*command, str(paths["own"])]) == 0
     assert load_package(tmp_path / "package").metadata["scores"]["cross_validation"]["n"] == 4
+    capsys.readouterr()
+
+
+def test_the_words_of_another_training_are_not_put_on_a_run(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config("regression", steps=1)
+    words = dict.fromkeys(("description", "authors", "licence", "data", "data_licence", "intended_use", "tuning"), "w")
+    card = Card(**words, id="another-name", title="Another title")
+    for name, steps in (("own", 1), ("other", 2)):
+        told = config.model_copy(update={"card": card, "steps": steps, "title": "Reworded", "held_out": ()})
+        (tmp_path / f"{name}.json").write_text(told.model_dump_json())
+    train(config, tiny_data, tmp_path / "run")
+    command = [str(tmp_path / "run"), "--data", str(tiny_data), "-o", str(tmp_path / "package"), "--config"]
+    with pytest.raises(InputError, match=r"words are of another training than .*: their steps differ"):
+        export.main([*command, str(tmp_path / "other.json")])
+    assert not (tmp_path / "package").exists()
+    assert export.main([*command, str(tmp_path / "own.json")]) == 0
+    made = load_package(tmp_path / "package").metadata
+    assert (made["id"], made["title"]) == ("another-name", "Another title")
     capsys.readouterr()
 
 
