@@ -12,7 +12,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed")
 from imagetranslation.mrml.provenance import mark, provenance_of  # noqa: E402
 from imagetranslation.provenance import Provenance  # noqa: E402
 
-MODEL = "pool2delayed-2d-perceptualpix2pix"
+MODEL = "pool2delayed-2d-pix2pix"
 INVERTED = "vtkMRMLColorTableNodeInvertedGrey"
 ANTERIOR, POSTERIOR = 0, 1
 
